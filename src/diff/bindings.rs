@@ -15,6 +15,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::nouns;
 use crate::limits::{BINDINGS, SHARED_IDS};
+use crate::message::encoding;
 use crate::message::kinds::{self, ValueKind};
 use crate::message::place;
 use crate::outcome::ReplayId;
@@ -241,9 +242,17 @@ fn names_one_thing(binding: &Binding, v2: &str) -> bool {
             // What a form sends back unseen: a token of its own, or the signature in it.
             ValueKind::Token(_) => last == "@value",
             _ => kind.is_time(),
-        })
+        }) || is_payload(value)
     });
     !token && !place.starts_with("cookie:") && !OTHERS.iter().any(|word| last.contains(word))
+}
+
+/// Whether a text is an object or a string of JSON in base64, as the payload of a token: what it
+/// holds may be a time, or nothing of its own.
+fn is_payload(text: &str) -> bool {
+    text.len() >= SHORTEST_PAYLOAD
+        && encoding::base64_text(text)
+            .is_some_and(|text| text.starts_with(['{', '"']) && text.ends_with(['}', '"']))
 }
 
 /// What v2 says of a thing that v1 named.
@@ -265,6 +274,8 @@ pub struct Bound<'b> {
     copy: u32,
 }
 
+/// Shortest payload of a token, in bytes.
+const SHORTEST_PAYLOAD: usize = 8;
 /// How often a byte of two texts may be looked at on the average.
 const LOOKS: usize = 16;
 /// Longest text in which values are looked for, in bytes.
@@ -562,6 +573,15 @@ mod tests {
         let bound = Bound::new(&all, 1);
         assert_eq!(bound.rebound(v1, later, &[]), (None, None));
         assert_eq!(bound.rebound(v1, v2, &[]), (Some(v2.to_owned()), None));
+        // The payload alone, of a second each: v2 made two in one.
+        let payloads: Vec<String> =
+            [1, 2].map(|n| encoding::base64_of(format!(r#"{{"at":{n}}}"#).as_bytes(), true)).into();
+        let place = "/html/head/meta/@content";
+        let all = bindings(&[
+            (place, &payloads[0], &payloads[1], None),
+            (place, "InNlY29uZCI", &payloads[1], None),
+        ]);
+        assert!((0..2).all(|n| all.shared_in(format!("{n}-0").parse().unwrap()).is_empty()));
         // An id in a form does name a thing.
         let id = "8d7f2f0e-3c43-4a5e-9d7b-0c6d1a2b3c4d";
         let all = bindings(&[(place, id, "59a0299b-f951-4525-8b61-9c9eb22ee12d", None)]);

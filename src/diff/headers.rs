@@ -256,13 +256,11 @@ impl FieldRule<'_, '_> {
         }
         let (label, look) = match (&*left, &*right) {
             ([one], [other]) if self.of_one_url(a, b, [one, other], sink) => return,
-            ([a], [b]) if path_and_query(a.as_bytes()) != path_and_query(b.as_bytes()) => {
-                match self.differ(a, b) {
-                    Differ::Not => return sink.twins.push(hash_place(&self.place)),
-                    Differ::Identity(label) => (label, SeenChange::PLAIN),
-                    Differ::So(seen) => ("changed", seen),
-                }
-            }
+            ([a], [b]) if within_server(a) != within_server(b) => match self.differ(a, b) {
+                Differ::Not => return sink.twins.push(hash_place(&self.place)),
+                Differ::Identity(label) => (label, SeenChange::PLAIN),
+                Differ::So(seen) => ("changed", seen),
+            },
             _ => ("changed", SeenChange::PLAIN),
         };
         self.change(label, a, b, look, sink);
@@ -318,6 +316,11 @@ impl FieldRule<'_, '_> {
         let kind = kind_of(label, Kind::Header);
         sink.plain(kind, &self.place, label, shown(a), shown(b), seen);
     }
+}
+
+/// What a URL names at its server: path, query and fragment.
+fn within_server(url: &str) -> ((&[u8], &[u8]), Option<&str>) {
+    (path_and_query(url.as_bytes()), url.split_once('#').map(|(_, fragment)| fragment))
 }
 
 fn joined(values: &[&[u8]]) -> Vec<u8> {

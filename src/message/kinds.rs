@@ -51,6 +51,8 @@ pub enum ValueKind {
     Prefixed(u16, u16),
     /// A salted hash of a password, by its scheme and costs: another each time that it is made.
     PasswordHash(u32),
+    /// The first characters of a secret, and so many of which something else stands for each.
+    Masked(u16),
     /// This many hexadecimal digits that look random.
     Hex(u16),
     /// This many characters of base64 or base64url that look random.
@@ -78,6 +80,7 @@ impl fmt::Display for ValueKind {
             Self::ETag => f.write_str("etag"),
             Self::Prefixed(_, length) => write!(f, "prefixed identifier of {length} characters"),
             Self::PasswordHash(_) => f.write_str("password hash"),
+            Self::Masked(_) => f.write_str("masked secret"),
             Self::Hex(digits) => write!(f, "{digits} hexadecimal digits"),
             Self::Token(length) => write!(f, "token of {length} characters"),
         }
@@ -110,6 +113,7 @@ impl ValueKind {
                 | Self::TraceParent
                 | Self::ETag
                 | Self::PasswordHash(_)
+                | Self::Masked(_)
         )
     }
 
@@ -205,7 +209,7 @@ pub fn of_text(text: &str) -> Option<ValueKind> {
     if bytes.iter().all(number) && !bytes.ends_with(b".") {
         return of_number(text);
     }
-    if let Some(kind) = password_hash(text) {
+    if let Some(kind) = password_hash(text).or_else(|| masked(text)) {
         return Some(kind);
     }
     if let Some(kind) = prefixed(bytes) {
@@ -402,6 +406,19 @@ pub(crate) fn is_signed(bytes: &[u8]) -> bool {
         && changes_of_kind(signature) * 4 >= signature.len()
 }
 
+/// `e81a76**********************`: what pages show of salts, hashes and keys. Of a card or an account
+/// the last digits are shown, which mean something.
+fn masked(text: &str) -> Option<ValueKind> {
+    /// Most characters that are shown, and least that are not.
+    const SHOWN: usize = 12;
+    const HIDDEN: usize = 8;
+    let shown = text.trim_end_matches(['*', '•']);
+    let hidden = text[shown.len()..].chars().count();
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./+$".contains(&byte);
+    ((1..=SHOWN).contains(&shown.len()) && hidden >= HIDDEN && shown.bytes().all(plain))
+        .then(|| ValueKind::Masked(u16::try_from(hidden).unwrap_or(u16::MAX)))
+}
+
 fn etag(bytes: &[u8]) -> bool {
     let inner = bytes.strip_prefix(b"W/").unwrap_or(bytes);
     inner.len() >= 2
@@ -542,6 +559,8 @@ mod tests {
             ("IjNhZjEi.aSl2mA.kJ8sQx0_vLw2T9bZfNn5rYc1XhE", ValueKind::Signed),
             (".eJyrViouSVWyUlAqLU4t.aSl2mA.kJ8sQx0_vLw2T9bZfNn5rYc1XhE", ValueKind::Signed),
             ("1:1rAbCd:kJ8sQx0_vLw2T9bZfNn5rYc1XhEkJ8sQx0_vLw2T9bZ", ValueKind::Signed),
+            ("LH********************", ValueKind::Masked(20)),
+            ("658595••••••••", ValueKind::Masked(8)),
             ("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", ValueKind::TraceParent),
             ("W/\"5f3a-17c2\"", ValueKind::ETag),
             ("4bf92f3577b34da6a3ce929d0e0e4736", ValueKind::Hex(32)),

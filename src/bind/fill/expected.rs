@@ -11,7 +11,7 @@ use crate::bind::Birth;
 use crate::message::Response;
 use crate::message::document::{Bounds, Value, Visit, Walk};
 use crate::message::fields;
-use crate::message::place::Trail;
+use crate::message::place::{Step, Trail};
 
 /// What is kept of an answer of v1's.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,8 +28,33 @@ pub struct Expected {
     /// How many values of the answer have the name that a birth's place ends with, by the name's
     /// hash.
     pub named: FxHashMap<u64, u32>,
+    /// The births, by number, whose value is called something beside its place.
+    #[serde(default)]
+    pub labels: FxHashMap<u32, Label>,
     /// The cookies that it sets.
     pub cookies: Vec<Box<str>>,
+}
+
+/// What a value of a page is called, wherever it stands: by the name of its input, or by what stands
+/// before it in a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Label {
+    /// Names it.
+    pub name: u64,
+    /// Which of the values that are called so it is, from 0.
+    pub turn: u32,
+    /// How many there are.
+    pub count: u32,
+    /// They all say the same.
+    pub is_one: bool,
+}
+
+/// Values of one label.
+#[derive(Default)]
+struct Labelled {
+    first: u64,
+    count: u32,
+    differ: bool,
 }
 
 impl Expected {
@@ -48,7 +73,15 @@ impl Expected {
             births.iter().map(|birth| (birth.place.general(), birth.thing.as_deref())).collect();
         let names: FxHashSet<u64> =
             births.iter().filter_map(|birth| name_of_place(&birth.place)).collect();
-        each_value(answer, births, |at, text, holds| {
+        let mut labelled: FxHashMap<u64, Labelled> = FxHashMap::default();
+        each_value(answer, births, |at, text, holds, label| {
+            let turn = label.map(|label| {
+                let of = labelled.entry(label).or_default();
+                let hash = text_hash(None, text);
+                of.differ |= of.count > 0 && of.first != hash;
+                (of.first, of.count) = (hash, of.count + 1);
+                of.count - 1
+            });
             if let Some(thing) = generals.get(&at.general()) {
                 let list = expected.lists.entry(key(at.general(), holds)).or_default();
                 list.push(text_hash(*thing, text));
@@ -58,6 +91,10 @@ impl Expected {
                 let is_of = is_of(birth, text) && !expected.holders.contains(&number);
                 if is_of && holds {
                     expected.holders.insert(number);
+                }
+                if let (true, Some(name), Some(turn)) = (is_of, label, turn) {
+                    let label = Label { name, turn, count: 0, is_one: false };
+                    expected.labels.entry(number).or_insert(label);
                 }
                 if is_of && birth.range.is_some() {
                     let place = key(at.hash(), holds);
@@ -69,6 +106,11 @@ impl Expected {
                 *expected.named.entry(name).or_default() += 1;
             }
         });
+        for label in expected.labels.values_mut() {
+            if let Some(of) = labelled.get(&label.name) {
+                (label.count, label.is_one) = (of.count, !of.differ);
+            }
+        }
         expected
     }
 
@@ -111,30 +153,56 @@ fn cookies_set(answer: &Response) -> Vec<Box<str>> {
     names.map(|name| String::from_utf8_lossy(name).into()).collect()
 }
 
-/// Tells all values of an answer. A value that holds others is told as a whole (`true`) where one is
-/// born at its place, and then by what is in it.
+/// Tells all values of an answer, and what each is called beside its place. A value that holds
+/// others is told as a whole (`true`) where one is born at its place, and then by what is in it.
 pub(super) fn each_value(
     answer: &Response,
     births: &[Birth],
-    tell: impl FnMut(&Trail<'_>, &str, bool),
+    tell: impl FnMut(&Trail<'_>, &str, bool, Option<u64>),
 ) {
     struct All<F> {
         places: FxHashSet<u64>,
+        /// The hash of the place of the link that is walked, and its segments so far.
+        link: (u64, String),
         tell: F,
     }
-    impl<F: FnMut(&Trail<'_>, &str, bool)> Visit for All<F> {
+    impl<F: FnMut(&Trail<'_>, &str, bool, Option<u64>)> Visit for All<F> {
         fn value(&mut self, at: &Trail<'_>, value: Value<'_>) -> Option<String> {
-            (self.tell)(at, value.text, false);
+            let label = match (value.label, at.last(), at.before()) {
+                (Some(label), ..) => Some(text_hash(Some("label"), label)),
+                (None, Step::Segment(_), Some(link))
+                    if matches!(link.last(), Step::Attribute(_)) =>
+                {
+                    Some(self.behind(link.hash(), value.text))
+                }
+                _ => None,
+            };
+            (self.tell)(at, value.text, false, label);
             None
         }
 
         fn inside(&mut self, at: &Trail<'_>, value: Value<'_>) -> bool {
             if self.places.contains(&at.general()) {
-                (self.tell)(at, value.text, true);
+                (self.tell)(at, value.text, true, None);
             }
             true
         }
     }
+    impl<F> All<F> {
+        /// Names what stands before a segment of a link; what may be a value of its own is any.
+        fn behind(&mut self, link: u64, segment: &str) -> u64 {
+            if self.link.0 != link {
+                self.link = (link, String::new());
+            }
+            let label = text_hash(Some("link"), &self.link.1);
+            self.link.1.push('/');
+            if !segment.bytes().any(|byte| byte.is_ascii_digit()) {
+                self.link.1.push_str(segment);
+            }
+            label
+        }
+    }
     let places = births.iter().map(|birth| birth.place.general()).collect();
-    Walk::new(&mut All { places, tell }, Bounds::default()).response(answer);
+    let link = (0, String::new());
+    Walk::new(&mut All { places, link, tell }, Bounds::default()).response(answer);
 }

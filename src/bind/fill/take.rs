@@ -3,15 +3,16 @@
 //! The counterpart of a value is, in this order: what it is bound to already, where that stands at
 //! its place; the same value at its place, as in a listing of data that both versions have; of the
 //! values of its place that neither side shares, the one at the same turn, where there are equally
-//! many; the one at exactly its place; the only value of its name, where the answer is built in
-//! another way. Else there is none, with the reason: a wrong guess would bind two things that are
+//! many; the one at exactly its place; the one that is called the same, where the answer is built in
+//! another way: the input of that name, the link that goes to the same place, the only value of its
+//! name. Else there is none, with the reason: a wrong guess would bind two things that are
 //! not the same.
 
 use std::ops::Range;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::expected::{Expected, each_value, key, name_hash, name_of_place};
+use super::expected::{Expected, Label, each_value, key, name_hash, name_of_place};
 use super::text_hash;
 use crate::bind::Birth;
 use crate::message::Response;
@@ -53,7 +54,7 @@ pub fn take(
     known: &dyn Known,
 ) -> Vec<Taken> {
     let wholes = wholes(births, expected);
-    let mut found = Found::of(births, answer);
+    let mut found = Found::of(births, expected, answer);
     let refused = (answer.status >= 400 && expected.status < 400)
         .then(|| format!("answered {}", answer.status));
     let mut texts: FxHashMap<u64, Result<Box<str>, String>> = FxHashMap::default();
@@ -83,10 +84,15 @@ pub fn take(
             // A list that lacks it for now takes nothing from what is bound.
             Some(_) if is_numbered(whole.place) => None,
             Some(_) => found.at(whole, known),
-            None => turns
-                .of_text(text_hash(whole.thing, whole.text))
-                .or_else(|| found.at(whole, known))
-                .or_else(|| found.only(whole, expected, known)),
+            None => {
+                let turn = turns.of_text(text_hash(whole.thing, whole.text));
+                let same = turn.filter(|&at| found.is_called(at, whole));
+                let there = || found.at(whole, known);
+                same.or_else(|| there().filter(|&at| found.is_called(at, whole)))
+                    .or_else(|| found.called(whole, known))
+                    .or_else(|| turn.or_else(there).filter(|_| whole.place_tells()))
+                    .or_else(|| found.only(whole, expected, known))
+            }
         };
         let text = match at {
             None if bound.is_some() => Ok(bound.unwrap_or_default().into()),
@@ -119,6 +125,7 @@ struct Whole<'b> {
     at: u64,
     general: u64,
     name: Option<u64>,
+    label: Option<Label>,
     thing: Option<&'b str>,
     text: &'b str,
     /// The number of its first birth.
@@ -150,6 +157,7 @@ fn wholes<'b>(births: &'b [Birth], expected: &'b Expected) -> FxHashMap<u64, Who
             at,
             general,
             name: name_of_place(&birth.place),
+            label: expected.labels.get(&(number as u32)).copied(),
             thing: birth.thing.as_deref(),
             text,
             first: number,
@@ -182,6 +190,12 @@ impl Whole<'_> {
         }
         text.push_str(self.text.get(from..)?);
         Some(text)
+    }
+
+    /// Whether what stands at its place is it, whatever it is called there: a link may go elsewhere,
+    /// but another input is another one.
+    fn place_tells(&self) -> bool {
+        self.label.is_none() || matches!(self.place.steps().last(), Some(Step::Segment(_)))
     }
 
     /// The birth that is all of it, where there is one beside those of its parts.
@@ -273,6 +287,7 @@ fn is_numbered(place: &Place) -> bool {
 /// A value of v2's answer.
 struct SeenValue {
     at: u64,
+    label: Option<u64>,
     text: Box<str>,
 }
 
@@ -286,12 +301,13 @@ struct Found {
     by_text: FxHashMap<(u64, u64), Vec<usize>>,
     /// By name: how many, and the first.
     by_name: FxHashMap<u64, (usize, usize)>,
+    by_label: FxHashMap<u64, Vec<usize>>,
     /// What the values of a generalised place name.
     things: FxHashMap<u64, Option<Box<str>>>,
 }
 
 impl Found {
-    fn of(births: &[Birth], answer: &Response) -> Self {
+    fn of(births: &[Birth], expected: &Expected, answer: &Response) -> Self {
         let of_birth =
             |birth: &Birth, holds| (key(birth.place.general(), holds), birth.thing.clone());
         let things: FxHashMap<u64, Option<Box<str>>> = births
@@ -307,13 +323,16 @@ impl Found {
             by_general: FxHashMap::default(),
             by_text: FxHashMap::default(),
             by_name: FxHashMap::default(),
+            by_label: FxHashMap::default(),
             things,
         };
-        each_value(answer, births, |at, text, holds| {
+        let labels: FxHashSet<u64> = expected.labels.values().map(|label| label.name).collect();
+        each_value(answer, births, |at, text, holds, label| {
             let (place, general) = (key(at.hash(), holds), key(at.general(), holds));
             let name = at.name().map(name_hash).filter(|name| names.contains(name));
             let is_listed = found.things.contains_key(&general);
-            if !is_listed && name.is_none() {
+            let is_labelled = label.is_some_and(|label| labels.contains(&label));
+            if !is_listed && name.is_none() && !is_labelled {
                 return;
             }
             let number = found.values.len();
@@ -326,7 +345,10 @@ impl Found {
             if let Some(name) = name {
                 found.by_name.entry(name).or_insert((0, number)).0 += 1;
             }
-            found.values.push(SeenValue { at: place, text: text.into() });
+            if let Some(label) = label.filter(|_| is_labelled) {
+                found.by_label.entry(label).or_default().push(number);
+            }
+            found.values.push(SeenValue { at: place, label, text: text.into() });
             found.used.push(false);
         });
         found.by_text.values_mut().for_each(|list| list.reverse());
@@ -372,6 +394,26 @@ impl Found {
         // Where no list is, a value that v2 issued before is one that it gives twice.
         let numbered = is_numbered(whole.place);
         at.filter(|&at| !self.used[at] && (!numbered || self.is_free(at, whole.thing, known)))
+    }
+
+    /// Whether a value is called as a whole is, where that is called something.
+    fn is_called(&self, at: usize, whole: &Whole<'_>) -> bool {
+        whole.label.is_none_or(|label| self.values[at].label == Some(label.name))
+    }
+
+    /// What is called the same, wherever it stands: where there are as many, the one at the same
+    /// turn, and any where all say the same.
+    fn called(&self, whole: &Whole<'_>, known: &dyn Known) -> Option<usize> {
+        let label = whole.label?;
+        let list = self.by_label.get(&label.name)?;
+        let text = |at: &usize| &self.values[*at].text;
+        let at = match list.len() == label.count as usize {
+            true => list.get(label.turn as usize)?,
+            false => list.first().filter(|first| {
+                label.is_one && list.iter().all(|other| text(other) == text(first))
+            })?,
+        };
+        self.is_free(*at, whole.thing, known).then_some(*at)
     }
 
     /// The only value of the whole answer under the name of v1's, where it was the only one there,
@@ -607,6 +649,37 @@ mod tests {
         assert_eq!(taken(&births, &one, &at("runs:/2/r9/b8"), &[]), ["r9", built]);
         assert_eq!(taken(&births, &one, &at("s3://b/x/b8.txt"), &[]), [built, "b8"]);
         assert_eq!(taken(&births, &one, &at("elsewhere"), &[]), [built, built]);
+    }
+
+    #[test]
+    fn values_of_a_page_are_found_by_what_they_are_called() {
+        let html = [("Content-Type", "text/html")];
+        let input = |name: &str, value: &str| format!("<input name={name} value={value}>");
+        let one = format!(
+            "<div><form>{}{}</form><a href=/groups/5/edit>x</a><a href=/groups/6/edit>y</a></div>",
+            input("csrf", "tok-v1"),
+            input("next", "/home-1")
+        );
+        let births = [
+            birth("/html/body/div/form/input/@value", "tok-v1"),
+            birth("/html/body/div/a/@href path[2]", "5"),
+            birth("/html/body/div/a[2]/@href path[2]", "6"),
+        ];
+        let one = answer(200, &html, &one);
+        let [csrf, next] = [input("csrf", "tok-v2"), input("next", "/home-2")];
+        let links = "<a href=/>home</a><a href=/groups/15/edit>x</a><a href=/groups/16/edit>y</a>";
+        let lacking = "! no /html/body/div/form/input/@value in the answer";
+        for (two, token) in [
+            // The other way round, elsewhere, and twice.
+            (format!("<div><form>{next}{csrf}</form>{links}</div>"), "tok-v2"),
+            (format!("<main>{links}<form>{next}{csrf}</form></main>"), "tok-v2"),
+            (format!("<p>{csrf}</p><main>{links}<form>{csrf}</form></main>"), "tok-v2"),
+            // Another one stands at its place.
+            (format!("<div><form>{next}</form>{links}</div>"), lacking),
+        ] {
+            let two = answer(200, &html, &two);
+            assert_eq!(taken(&births, &one, &two, &[])[..], [token, "15", "16"]);
+        }
     }
 
     #[test]

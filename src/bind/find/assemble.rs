@@ -7,7 +7,7 @@ use std::path::Path;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::event::{ValueEvent, WEAK, number};
+use super::event::{ValueEvent, number};
 use super::flows::{Numbers, Refusal, Tallies};
 use super::join::Finds;
 use super::kept;
@@ -175,7 +175,7 @@ impl Finds for Assembly {
     }
 
     fn shown(&mut self, birth: &ValueEvent) -> io::Result<()> {
-        if birth.is(WEAK) || self.templates.get(birth.template).is_none_or(|of| of.never) {
+        if self.templates.get(birth.template).is_none_or(|of| of.never) {
             return Ok(());
         }
         let link = BirthUse {

@@ -19,6 +19,10 @@ use crate::message::{Request, Response, encoding, fields};
 const MOST: usize = 1 << 20;
 /// Most pairs of credentials that are joined.
 const MOST_PAIRS: usize = 1 << 21;
+/// How often cookies are looked at that several clients may have been given.
+const ROUNDS: usize = 3;
+/// Cookies that one was given after the other until it was given the first again.
+const STEPS_BACK: usize = 16;
 /// Requests that a browser has under way to one host, over HTTP/1.
 pub(super) const AT_ONCE: usize = 6;
 
@@ -27,6 +31,8 @@ pub(super) const AT_ONCE: usize = 6;
 pub(super) struct Client {
     /// Hashes of what it shows, the likeliest credential first.
     shown: Vec<u64>,
+    /// Hashes of what it says elsewhere that tells who it is: tokens in its body or its query.
+    said: Vec<u64>,
     /// Hashes of the cookies that the answer sets.
     set: Vec<u64>,
     /// Where it comes from.
@@ -37,7 +43,25 @@ impl Client {
     pub(super) fn of(exchange: &Exchange, request: &Request) -> Self {
         let from =
             forwarded_for(&request.headers).unwrap_or_else(|| exchange.client.address.to_string());
-        Self { shown: shown(request), set: Vec::new(), address: things::hash(&from, "address") }
+        Self {
+            shown: shown(request),
+            said: Vec::new(),
+            set: Vec::new(),
+            address: things::hash(&from, "address"),
+        }
+    }
+
+    /// Whether no header field tells who it is.
+    pub(super) fn shows_nothing(&self) -> bool {
+        self.shown.is_empty()
+    }
+
+    /// Takes note of a token in the body or the query of its request.
+    pub(super) fn says(&mut self, token: &str) {
+        // Whoever shows who it is may well speak of others.
+        if self.shown.is_empty() && self.said.is_empty() {
+            self.said.push(things::hash(token, ""));
+        }
     }
 
     /// Takes note of the cookies that its answer sets.
@@ -67,6 +91,27 @@ pub(super) fn is_credential(step: &Step<'_>) -> bool {
         }
         _ => false,
     }
+}
+
+/// Whether a field of this name holds what tells who its client is, where no header field does:
+/// `access_token`, `sessionId`, `AuthToken`.
+pub(super) fn is_token_field(name: &str) -> bool {
+    const NAMES: [&str; 12] = [
+        "accesstoken",
+        "refreshtoken",
+        "authtoken",
+        "sessiontoken",
+        "bearertoken",
+        "idtoken",
+        "sessionid",
+        "sessionkey",
+        "sid",
+        "jsessionid",
+        "phpsessid",
+        "jwt",
+    ];
+    let word = || name.bytes().filter(u8::is_ascii_alphanumeric).map(|b| b.to_ascii_lowercase());
+    NAMES.iter().any(|own| word().eq(own.bytes()))
 }
 
 fn shown(request: &Request) -> Vec<u64> {
@@ -148,6 +193,9 @@ pub(super) struct ClientSession(u64);
 const LANE: u64 = 1 << 63;
 
 impl ClientSession {
+    /// One of which too much is known to keep.
+    const UNKNOWN: Self = Self(u64::MAX);
+
     /// As a number that sorts clients before connections.
     pub(super) const fn key(self) -> u64 {
         self.0
@@ -166,15 +214,27 @@ impl ClientSession {
     const fn lane(connection: u64) -> Self {
         Self(connection | LANE)
     }
+
+    fn of_node(node: u32) -> Self {
+        Self(u64::from(node))
+    }
+
+    /// The number of the client that it is, where no connection stands for it.
+    fn node(self) -> Option<u32> {
+        (!self.is_lane()).then_some(self.0 as u32)
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
 struct ClientNode {
     parent: u32,
     is_address: bool,
-    /// Answers that set it as a cookie; of an address, credentials that came from there.
-    times: u32,
-    /// Of an address: the credential that came from there first.
+    /// Who was given it as a cookie by the first answer that set it.
+    given: Option<ClientSession>,
+    /// Several clients were given it; several came from this address.
+    is_shared: bool,
+    /// Of an address: the credential that came from there first. Of a credential: the address that
+    /// it came from first.
     first: u32,
     /// More requests under way than one client has.
     is_busy: bool,
@@ -187,32 +247,50 @@ pub(super) struct Clients {
     nodes: Vec<ClientNode>,
     /// Credentials of one client.
     pairs: FxHashSet<(u32, u32)>,
+    /// Cookies that were set again, and who was given them then.
+    gifts: FxHashSet<(u32, ClientSession)>,
     /// Connections of clients that showed a credential only later.
     lanes: FxHashMap<u64, u32>,
+    /// The credential that a connection showed first, and each that came after another one.
+    first: FxHashMap<u64, u32>,
+    later: FxHashSet<(u64, u32)>,
 }
 
 impl Clients {
     /// The number of an exchange's client.
-    pub(super) fn add(&mut self, client: &Client) -> u32 {
+    pub(super) fn add(&mut self, client: &Client, connection: u64) -> u32 {
         let address = self.node(client.address, true);
         let mut first = None;
-        for (hash, is_set) in client
-            .shown
-            .iter()
-            .map(|hash| (*hash, false))
-            .chain(client.set.iter().map(|hash| (*hash, true)))
-        {
-            let Some(node) = self.node(hash, false) else { continue };
-            self.nodes[node as usize].times += u32::from(is_set);
-            match first {
-                None => first = Some(node),
-                Some(first) if first != node && self.pairs.len() < MOST_PAIRS => {
-                    self.pairs.insert((first, node));
+        for hash in client.shown.iter().chain(&client.said) {
+            let Some(node) = self.node(*hash, false) else { continue };
+            self.pair(&mut first, node);
+        }
+        let holder = first.map_or(ClientSession::lane(connection), ClientSession::of_node);
+        for hash in &client.set {
+            let Some(node) = self.node(*hash, false) else { continue };
+            match self.nodes[node as usize].given {
+                None => self.nodes[node as usize].given = Some(holder),
+                Some(given) if given != holder => {
+                    // Whether they are one client shows when all are joined.
+                    self.nodes[node as usize].is_shared = true;
+                    if self.gifts.len() < MOST_PAIRS {
+                        self.gifts.insert((node, holder));
+                    } else {
+                        self.gifts.insert((node, ClientSession::UNKNOWN));
+                    }
                 }
                 Some(_) => {}
             }
+            self.pair(&mut first, node);
+        }
+        if let Some(first) = first {
+            self.shows(connection, first);
         }
         if let (Some(address), Some(first)) = (address, first) {
+            let own = &mut self.nodes[first as usize].first;
+            if *own == NOBODY {
+                *own = address;
+            }
             let node = &mut self.nodes[address as usize];
             if node.first == NOBODY {
                 node.first = first;
@@ -222,6 +300,34 @@ impl Clients {
             }
         }
         first.or(address).unwrap_or(NOBODY)
+    }
+
+    /// Takes note that a connection shows a credential.
+    fn shows(&mut self, connection: u64, credential: u32) {
+        match self.first.get(&connection) {
+            None if self.first.len() < MOST => {
+                self.first.insert(connection, credential);
+            }
+            Some(first) if *first != credential && self.later.len() < MOST_PAIRS => {
+                self.later.insert((connection, credential));
+            }
+            // What is not known of is of no one client.
+            Some(first) if *first != credential => {
+                self.later.insert((connection, NOBODY));
+            }
+            _ => {}
+        }
+    }
+
+    /// Takes note that a client has a credential beside its first one.
+    fn pair(&mut self, first: &mut Option<u32>, node: u32) {
+        match *first {
+            None => *first = Some(node),
+            Some(first) if first != node && self.pairs.len() < MOST_PAIRS => {
+                self.pairs.insert((first, node));
+            }
+            Some(_) => {}
+        }
     }
 
     fn node(&mut self, hash: u64, is_address: bool) -> Option<u32> {
@@ -239,7 +345,8 @@ impl Clients {
         self.nodes.push(ClientNode {
             parent: node,
             is_address,
-            times: 0,
+            given: None,
+            is_shared: false,
             first: NOBODY,
             is_busy: false,
         });
@@ -260,24 +367,73 @@ impl Clients {
         pairs.sort_unstable();
         let (addresses, credentials): (Vec<_>, Vec<_>) =
             pairs.into_iter().partition(|(a, _)| self.nodes[*a as usize].is_address);
-        for (a, b) in credentials {
-            let shared = |node: u32| self.nodes[node as usize].times > 1;
-            if !shared(a) && !shared(b) {
-                self.join(a, b);
+        let mut gifts: Vec<_> = std::mem::take(&mut self.gifts).into_iter().collect();
+        gifts.sort_unstable();
+        for _ in 0..ROUNDS {
+            for &(a, b) in &credentials {
+                let shared = |node: u32| self.nodes[node as usize].is_shared;
+                if !shared(a) && !shared(b) {
+                    self.join(a, b);
+                }
+            }
+            if !self.find_own(&gifts) {
+                break;
             }
         }
         for (address, other) in addresses {
             let first = self.nodes[address as usize].first;
             if self.root(first) != self.root(other) {
-                self.nodes[address as usize].times += 1;
+                self.nodes[address as usize].is_shared = true;
             }
         }
         for node in 0..self.nodes.len() as u32 {
-            let ClientNode { is_address, times, first, .. } = self.nodes[node as usize];
-            if is_address && times == 0 && first != NOBODY {
+            let ClientNode { is_address, is_shared, first, .. } = self.nodes[node as usize];
+            if is_address && !is_shared && first != NOBODY {
                 self.join(first, node);
             }
         }
+    }
+
+    /// Finds cookies that one client was given again and again; whether there was one. A session
+    /// that is kept in its cookie has the same one whenever it holds the same.
+    fn find_own(&mut self, gifts: &[(u32, ClientSession)]) -> bool {
+        let mut found = false;
+        for of_one in gifts.chunk_by(|a, b| a.0 == b.0) {
+            let node = of_one[0].0;
+            let ClientNode { given, is_shared, .. } = self.nodes[node as usize];
+            if !is_shared {
+                continue;
+            }
+            let mut owner = None;
+            let holders = given.into_iter().chain(of_one.iter().map(|gift| gift.1));
+            let mut is_one = true;
+            for holder in holders {
+                if self.is_from(holder, node) {
+                    continue;
+                }
+                let holder =
+                    holder.node().map_or(holder, |at| ClientSession::of_node(self.root(at)));
+                is_one &= *owner.get_or_insert(holder) == holder;
+            }
+            self.nodes[node as usize].is_shared = !is_one;
+            found |= is_one;
+        }
+        found
+    }
+
+    /// Whether who was given a cookie has what it showed from an answer to the cookie itself.
+    fn is_from(&self, holder: ClientSession, cookie: u32) -> bool {
+        let mut at = holder.node();
+        for _ in 0..STEPS_BACK {
+            match at {
+                Some(node) if node == cookie => return true,
+                Some(node) => {
+                    at = self.nodes[node as usize].given.and_then(ClientSession::node);
+                }
+                None => return false,
+            }
+        }
+        false
     }
 
     /// Joins the client of one exchange with that of another, which shows a credential that the
@@ -289,7 +445,7 @@ impl Clients {
         }
         let node = match self.nodes.get(identity as usize) {
             Some(node) if !node.is_address => identity,
-            Some(node) if node.times == 0 && node.first == NOBODY && !node.is_busy => {
+            Some(node) if !node.is_shared && node.first == NOBODY && !node.is_busy => {
                 // The first credential of a lone address: it is the address's own.
                 self.nodes[identity as usize].first = to;
                 identity
@@ -305,6 +461,56 @@ impl Clients {
             },
         };
         self.join(node, to);
+    }
+
+    /// Says that what a connection said without a credential is the client's that alone showed one
+    /// there.
+    pub(super) fn join_connections(&mut self) {
+        let mut first = std::mem::take(&mut self.first);
+        for (connection, node) in std::mem::take(&mut self.later) {
+            // What all were given tells nothing.
+            if self.nodes.get(node as usize).is_some_and(|node| node.is_shared) {
+                continue;
+            }
+            let is_other = |first: u32| node == NOBODY || self.root(first) != self.root(node);
+            if first.get(&connection).copied().is_some_and(is_other) {
+                first.remove(&connection);
+            }
+        }
+        for (connection, node) in first {
+            if !self.nodes[node as usize].is_shared {
+                self.follow(connection, node);
+            }
+        }
+    }
+
+    /// Who an exchange's client is as far as it is known: an address that may be many is none.
+    pub(super) fn owner(&mut self, (identity, connection): (u32, u64)) -> ClientSession {
+        match self.nodes.get(identity as usize) {
+            Some(node) if !node.is_address && !node.is_shared => {
+                ClientSession::of_node(self.root(identity))
+            }
+            _ => ClientSession::lane(connection),
+        }
+    }
+
+    /// Whether the client of a request that shows nothing may be the one of this credential: both
+    /// come from one address.
+    pub(super) fn may_follow(&self, of: (u32, u64), credential: u32) -> bool {
+        let (identity, connection) = of;
+        let node = |number: u32| self.nodes.get(number as usize);
+        let is_unknown = node(identity).is_some_and(|node| node.is_address && node.is_shared);
+        is_unknown
+            && !self.lanes.contains_key(&connection)
+            && node(credential)
+                .is_some_and(|node| !node.is_address && !node.is_shared && node.first == identity)
+    }
+
+    /// Says that the requests of a connection that show nothing are a client's.
+    pub(super) fn follow(&mut self, connection: u64, credential: u32) {
+        if self.lanes.len() < MOST {
+            self.lanes.entry(connection).or_insert(credential);
+        }
     }
 
     fn join(&mut self, a: u32, b: u32) {
@@ -344,9 +550,7 @@ impl Clients {
         let lane =
             lane.map_or(ClientSession::lane(connection), |root| ClientSession(u64::from(root)));
         let Some(node) = self.nodes.get(identity as usize).copied() else { return lane };
-        let shared = !node.is_address && node.times > 1;
-        let many = node.is_address && (node.times > 0 || node.is_busy);
-        if shared || many {
+        if node.is_shared || node.is_address && node.is_busy {
             return lane;
         }
         let root = self.root(identity);

@@ -12,7 +12,7 @@ use rustc_hash::FxHashMap;
 
 use super::Order;
 use super::client::{ClientSession, Clients};
-use super::event::{CREDENTIAL, FIELD, ISSUED, PATH, RULED, UNSAFE, ValueEvent, WEAK};
+use super::event::{CREDENTIAL, FIELD, ISSUED, PATH, RULED, SIGNED, UNSAFE, ValueEvent, WEAK};
 use crate::exchange::ExchangeId;
 
 /// Sessions whose latest sight of one value is kept; beyond, its birth stands for all.
@@ -20,6 +20,9 @@ const SIGHTS: usize = 1 << 16;
 
 /// Clients that share a name which one of them made: it and the one that it made it for.
 const FEW: usize = 2;
+
+/// Connections that one value may join to whom it was given.
+const FOLLOWERS: usize = 1 << 10;
 
 /// What the join finds, one after the other.
 pub(super) trait Finds {
@@ -35,12 +38,12 @@ pub(super) trait Finds {
     fn ended(&mut self);
 }
 
-/// Joins clients by the credentials that answers gave them.
+/// Joins clients by the credentials that answers gave them, and by what one of them alone was given.
 pub(super) fn credentials(
     events: impl Iterator<Item = io::Result<ValueEvent>>,
     clients: &mut Clients,
 ) -> io::Result<()> {
-    let mut birth: Option<ValueEvent> = None;
+    let mut group = CredentialGroup::default();
     let mut of = None;
     for event in events {
         let event = event?;
@@ -48,15 +51,62 @@ pub(super) fn credentials(
             continue;
         }
         if of != Some(event.hash) {
+            group.end(clients);
             of = Some(event.hash);
-            birth = (!event.said).then_some(event);
-        } else if let Some(birth) = birth
-            && event.is(CREDENTIAL)
-        {
-            clients.give((birth.identity, birth.id.connection), event.identity);
+        }
+        group.take(&event, clients);
+    }
+    group.end(clients);
+    Ok(())
+}
+
+/// Who was given a value, and who says it.
+#[derive(Default)]
+struct CredentialGroup {
+    began: bool,
+    birth: Option<ValueEvent>,
+    /// Others were given it, too.
+    is_shared: bool,
+    /// Connections whose client is not known, each after the other's answer.
+    followers: Vec<u64>,
+    answered: Option<i64>,
+}
+
+impl CredentialGroup {
+    fn take(&mut self, event: &ValueEvent, clients: &mut Clients) {
+        if !std::mem::replace(&mut self.began, true) {
+            // A value that a request says first is its client's.
+            self.birth = (!event.said).then_some(*event);
+            return;
+        }
+        let Some(birth) = self.birth else { return };
+        let of = |event: &ValueEvent| (event.identity, event.id.connection);
+        if !event.said {
+            self.is_shared |= clients.owner(of(&birth)) != clients.owner(of(event));
+        } else if event.is(CREDENTIAL) {
+            // A credential of all, such as a key of the application, joins nobody.
+            if !self.is_shared {
+                clients.give(of(&birth), event.identity);
+            }
+        } else if event.is(UNSAFE) && clients.may_follow(of(event), birth.identity) {
+            // Two at once are two.
+            self.is_shared |= self.answered.is_some_and(|answered| answered > event.at);
+            self.answered = self.answered.max(Some(event.answered));
+            if self.followers.len() < FOLLOWERS {
+                self.followers.push(event.id.connection);
+            }
         }
     }
-    Ok(())
+
+    fn end(&mut self, clients: &mut Clients) {
+        if let Some(birth) = self.birth.filter(|_| !self.is_shared) {
+            self.followers
+                .iter()
+                .for_each(|&connection| clients.follow(connection, birth.identity));
+        }
+        self.followers.clear();
+        (self.began, self.birth, self.is_shared, self.answered) = (false, None, false, None);
+    }
 }
 
 /// Joins all events.
@@ -149,7 +199,9 @@ impl EventGroup {
         }
         match self.source(&event, session) {
             Some(birth) => {
-                self.is_used |= self.birth.is_some_and(|(first, _)| first == birth);
+                // What stands in a token that its client signed takes nothing from the answer.
+                self.is_used |=
+                    !event.is(SIGNED) && self.birth.is_some_and(|(first, _)| first == birth);
                 finds.used(&birth, &event)?;
             }
             None if event.is(ISSUED) && !event.is(WEAK | RULED) && !self.is_made => {

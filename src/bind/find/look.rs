@@ -37,6 +37,12 @@ pub(super) struct Atom {
     pub(super) general: u64,
     /// Where it is kept, in [`SeenExchange::kept`].
     pub(super) kept: u32,
+    /// Of a weak value, the kind of thing that it names; [`UNKNOWN_THING`] where that cannot be
+    /// told: it flows if it is as drawn as others of its place.
+    pub(super) thing: u32,
+    /// Of a number that names a thing the number itself, else its length in bytes; 0 of a weak
+    /// value that may be anything.
+    pub(super) measure: u32,
     /// The value has nothing else beside it.
     pub(super) whole: bool,
     /// Its request makes what it names.
@@ -46,6 +52,9 @@ pub(super) struct Atom {
     /// A rule says that it never flows.
     pub(super) never: bool,
 }
+
+/// No kind of thing.
+pub(super) const UNKNOWN_THING: u32 = 0;
 
 /// What one exchange says.
 #[derive(Debug)]
@@ -249,6 +258,8 @@ struct ToldValue<'v> {
     never: Option<bool>,
     /// No atom of it was made yet.
     first: bool,
+    /// It names a thing, by its place.
+    names: bool,
 }
 
 impl<'l> Looker<'l> {
@@ -281,8 +292,17 @@ impl<'l> Looker<'l> {
             return;
         }
         self.value += 1;
-        let mut told =
-            ToldValue { at, text, flags: self.flags(at, text), never: None, first: true };
+        if self.is_token(at, text) {
+            self.seen.client.says(text);
+        }
+        let mut told = ToldValue {
+            at,
+            text,
+            flags: self.flags(at, text),
+            never: None,
+            first: true,
+            names: false,
+        };
         for thing in self.chosen.flows(self.stands == Stands::Said, at) {
             self.add(&mut told, None, &thing, RULED);
         }
@@ -295,6 +315,9 @@ impl<'l> Looker<'l> {
         } else if let Some(name) = opaque_cookie(at, text) {
             self.add(&mut told, None, &format!("cookie {name}"), 0);
         } else if !deep && is_weak(text) {
+            if strength::may_be_drawn(text) {
+                self.add(&mut told, None, "", WEAK);
+            }
             self.weak(&mut told, value.label, noun.as_deref());
         }
         if !deep {
@@ -307,8 +330,8 @@ impl<'l> Looker<'l> {
         let is_segment = matches!(told.at.last(), Step::Segment(_));
         // A time by the second is an identifier only where one stands.
         let is_epoch = || kinds::of_number(told.text) == Some(ValueKind::EpochSeconds);
-        let stands_alone = || is_segment || told.at.name().is_some_and(things::is_identifier);
-        if is_segment && things::is_verb(told.text) || is_epoch() && !stands_alone() {
+        told.names = is_segment || told.at.name().is_some_and(things::is_identifier);
+        if is_segment && things::is_verb(told.text) || is_epoch() && !told.names {
             return;
         }
         if let Some(noun) = noun {
@@ -330,7 +353,10 @@ impl<'l> Looker<'l> {
             }
         }
         for range in strength::parts(text) {
-            self.add(told, Some(range), "", 0);
+            // A signature is said with what it signs, never alone.
+            if range.end < text.len() || !kinds::is_signed(text.as_bytes()) {
+                self.add(told, Some(range), "", 0);
+            }
         }
     }
 
@@ -356,7 +382,7 @@ impl<'l> Looker<'l> {
         if alone && matches!(at.last(), Step::Header(_) | Step::Cookie(_)) {
             flags |= FIELD;
         }
-        let is_credential = alone && client::is_credential(at.last());
+        let is_credential = alone && client::is_credential(at.last()) || self.is_token(at, text);
         if is_credential {
             flags |= CREDENTIAL;
         }
@@ -370,6 +396,15 @@ impl<'l> Looker<'l> {
             flags |= ISSUED;
         }
         flags
+    }
+
+    /// Whether it tells who the client is though no header field does.
+    fn is_token(&self, at: &Trail<'_>, text: &str) -> bool {
+        self.stands == Stands::Said
+            && self.seen.client.shows_nothing()
+            && !matches!(at.last(), Step::Header(_) | Step::Cookie(_) | Step::Segment(_))
+            && is_strong(text)
+            && at.name().is_some_and(client::is_token_field)
     }
 
     /// Whether the request made what is named there.
@@ -415,6 +450,8 @@ impl<'l> Looker<'l> {
             return;
         }
         self.left -= 1;
+        // A part that has a kind is a segment.
+        let range_names = range.is_some();
         let never = *told.never.get_or_insert_with(|| self.chosen.never(told.at));
         let atom = Atom {
             hash,
@@ -424,6 +461,15 @@ impl<'l> Looker<'l> {
             flags: told.flags | flags,
             general: told.at.general(),
             kept: kept::write(&mut self.seen.kept, (self.value, told.at), range, text, thing),
+            thing: match thing {
+                "" => UNKNOWN_THING,
+                thing => things::hash("", thing) as u32 | 1,
+            },
+            measure: match (flags & WEAK != 0, thing) {
+                (true, "") | (false, _) => text.len() as u32,
+                _ if told.names || range_names => text.parse().unwrap_or(0),
+                _ => 0,
+            },
             first: std::mem::take(&mut told.first),
             never,
         };

@@ -290,7 +290,7 @@ impl<'c> Finder<'c> {
         let folder: &Path = &self.config.folder;
         let GatheredExchanges { sights, lines, mut templates, mut clients, totals } = self.gathered;
         let lines = lines.finish()?;
-        let (events, kept) = sights.sift(order::lines(&lines), folder)?;
+        let (events, kept) = sights.sift(order::lines(&lines), &templates, folder)?;
         templates.settle();
         clients.join_pairs();
         order::find_crowds(&lines, &mut clients, folder)?;
@@ -299,6 +299,7 @@ impl<'c> Finder<'c> {
             io::Result::Ok(events.iter()?.map(read))
         };
         join::credentials(unpacked()?, &mut clients)?;
+        clients.join_connections();
         let sessions = order::sessions(&lines, &mut clients, folder)?;
         let mut assembly = Assembly::new(folder, templates);
         join::values(unpacked()?, &mut clients, self.config.order, &mut assembly)?;
@@ -327,7 +328,7 @@ impl GatheredExchanges {
         self.totals.opaque += u64::from(seen.is_opaque);
         self.totals.cut += u64::from(seen.was_cut);
         let route = self.templates.route(seen);
-        let identity = self.clients.add(&seen.client);
+        let identity = self.clients.add(&seen.client, seen.id.connection);
         let SeenExchange { id, at, answered, .. } = *seen;
         self.lines.write(&OrderLine { id, identity, route, at, answered, is_beside }.pack())?;
         let templates = &mut self.templates;

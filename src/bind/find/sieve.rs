@@ -16,7 +16,7 @@ const GROWTH: usize = 16;
 
 /// An answer shows it.
 const SHOWN: u8 = 1;
-/// Another one does, or the same one again, and it is strong.
+/// Another one does, or the same one again.
 const AGAIN: u8 = 2;
 /// A request says it.
 const SAID: u8 = 4;
@@ -58,8 +58,8 @@ impl Sieve {
             _ if is(PATH) && is(UNSAFE) => SAID | if known & SHOWN == 0 { SHOWN } else { AGAIN },
             (true, _) if is(UNSAFE) && !is(WEAK | RULED) => SAID | CHANGES,
             (true, _) => SAID,
-            (false, true) if !is(WEAK) => AGAIN,
-            (false, _) => SHOWN,
+            (false, true) => AGAIN,
+            (false, false) => SHOWN,
         };
         if known | mark == known {
             return;
@@ -81,6 +81,12 @@ impl Sieve {
             // Each part knows what the one knew; new values are told apart better.
             self.cells.extend_from_within(..before);
         }
+    }
+
+    /// Whether a request may say a value.
+    pub(super) fn is_said(&self, hash: u64) -> bool {
+        let (byte, shift) = self.cell(hash);
+        self.cells[byte] >> shift & SAID != 0
     }
 
     /// Whether an appearance may matter to another one.
@@ -109,7 +115,7 @@ mod tests {
     fn what_appears_once_is_left() {
         let mut sieve = Sieve::default();
         let all =
-            [(1, false, 0), (2, true, 0), (3, false, WEAK), (3, false, WEAK), (8, true, PATH)];
+            [(1, false, 0), (2, true, 0), (3, false, WEAK), (10, true, WEAK), (8, true, PATH)];
         all.iter().for_each(|&(hash, said, flags)| sieve.add(hash, said, flags));
         assert!(all.iter().all(|&(hash, said, flags)| !sieve.passes(hash, said, flags)));
         for (hash, said, flags) in [

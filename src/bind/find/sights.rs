@@ -4,11 +4,14 @@
 use std::io;
 use std::path::Path;
 
+use rustc_hash::FxHashMap;
+
 use super::event::{self, ValueEvent};
 use super::kept;
-use super::look::SeenExchange;
+use super::look::{Atom, SeenExchange, UNKNOWN_THING};
 use super::order::OrderLine;
 use super::sieve::Sieve;
+use super::templates::Templates;
 use super::things;
 use crate::store::{Sorted, Sorter, SpoolFile, Spooled, Window};
 
@@ -16,8 +19,10 @@ use crate::store::{Sorted, Sorter, SpoolFile, Spooled, Window};
 /// of the path, how many values there are, and how many bytes their texts and places take.
 const HEAD: usize = 8 + 8 + 4 + 1 + 4 + 4;
 /// Bytes of a value before all texts and places: hash, flags, who says it (and makes what it
-/// names), template, where it is kept.
-const VALUE: usize = 8 + 1 + 1 + 4 + 4;
+/// names), template, where it is kept, what it names, its measure.
+const VALUE: usize = 8 + 1 + 1 + 4 + 4 + 4 + 4;
+/// Most kinds of things that are told apart.
+const THINGS: usize = 1 << 16;
 
 /// Writes what exchanges show and say.
 pub(super) struct Sights {
@@ -25,13 +30,56 @@ pub(super) struct Sights {
     sieve: Sieve,
     buffer: Vec<u8>,
     orders: bool,
+    things: Kinds,
+    /// Exchanges so far.
+    count: u64,
+}
+
+/// Kinds of things that weak values name.
+#[derive(Default)]
+struct Kinds(FxHashMap<u32, KnownKind>);
+
+/// What is known of one.
+#[derive(Default)]
+struct KnownKind {
+    /// The value that a request said last, and whether one said another one before.
+    said: Option<u64>,
+    is_said: bool,
+    /// The greatest number of the first answer that shows one.
+    greatest: Option<(u64, u32)>,
+}
+
+impl Kinds {
+    fn add(&mut self, atom: &Atom, exchange: u64) {
+        if !self.0.contains_key(&atom.thing) && self.0.len() >= THINGS {
+            return;
+        }
+        let kind = self.0.entry(atom.thing).or_default();
+        if atom.said {
+            kind.is_said |= kind.said.is_some_and(|before| before != atom.hash);
+            kind.said = Some(atom.hash);
+        } else if atom.measure > 0 {
+            let (first, greatest) = kind.greatest.get_or_insert((exchange, 0));
+            if *first == exchange {
+                *greatest = atom.measure.max(*greatest);
+            }
+        }
+    }
+
+    /// Whether a number names what came to be in the recording, of a kind that requests name by
+    /// numbers: an answer that shows it issues it, though no request says it.
+    fn is_new(&self, thing: u32, number: u32) -> bool {
+        let kind = self.0.get(&thing).filter(|kind| kind.is_said);
+        kind.and_then(|kind| kind.greatest).is_some_and(|(_, greatest)| number > greatest)
+    }
 }
 
 impl Sights {
     /// None yet; `orders`: paths are joined, too.
     pub(super) fn new(folder: &Path, orders: bool) -> io::Result<Self> {
         let spool = SpoolFile::new(folder)?;
-        Ok(Self { spool, sieve: Sieve::default(), buffer: Vec::new(), orders })
+        let sieve = Sieve::default();
+        Ok(Self { spool, sieve, buffer: Vec::new(), orders, things: Kinds::default(), count: 0 })
     }
 
     /// Adds an exchange. `template` gives the number of a value's place.
@@ -62,11 +110,17 @@ impl Sights {
             out.extend_from_slice(&[flags, u8::from(atom.said) | u8::from(atom.makes) << 1]);
             out.extend_from_slice(&template(number).to_le_bytes());
             out.extend_from_slice(&atom.kept.to_le_bytes());
+            out.extend_from_slice(&atom.thing.to_le_bytes());
+            out.extend_from_slice(&atom.measure.to_le_bytes());
+            if flags & event::WEAK != 0 {
+                self.things.add(atom, self.count);
+            }
         }
         if self.orders {
             self.sieve.add(whole_path, true, path_flags);
         }
         out.extend_from_slice(&seen.kept);
+        self.count += 1;
         self.spool.write(out)
     }
 
@@ -74,9 +128,10 @@ impl Sights {
     pub(super) fn sift(
         self,
         mut lines: impl Iterator<Item = io::Result<OrderLine>>,
+        templates: &Templates,
         folder: &Path,
     ) -> io::Result<(Sorted<{ event::BYTES }>, Spooled)> {
-        let Self { spool, sieve, orders, .. } = self;
+        let Self { spool, sieve, orders, things, .. } = self;
         let spooled = spool.finish()?;
         let (mut events, mut kept) = (Sorter::new(folder), SpoolFile::new(folder)?);
         let mut sights = SightReader { window: spooled.window(), at: 0, end: spooled.len() };
@@ -91,7 +146,14 @@ impl Sights {
                 let (hash, rest) = value.split_at(8);
                 let hash = u64::from_le_bytes(hash.try_into().expect("eight bytes"));
                 let (flags, said) = (rest[0], rest[1] & 1 != 0);
-                if !sieve.passes(hash, said, flags) {
+                let (template, thing, measure) =
+                    (four(&rest[2..]), four(&rest[10..]), four(&rest[14..]));
+                let may_name = || match thing {
+                    UNKNOWN_THING => templates.get(template).is_some_and(|of| of.is_drawn(measure)),
+                    _ => sieve.is_said(hash) || things.is_new(thing, measure),
+                };
+                let is_shown = flags & event::WEAK != 0 && !said;
+                if !sieve.passes(hash, said, flags) || is_shown && !may_name() {
                     continue;
                 }
                 event.kept = kept.len();
@@ -100,7 +162,7 @@ impl Sights {
                 (event.said, event.makes) = (said, rest[1] & 2 != 0);
                 event.at = if said { at } else { known };
                 event.flags = flags;
-                event.template = four(&rest[2..]);
+                event.template = template;
                 events.push(event.pack())?;
             }
             if orders && sieve.passes(whole_path, true, path_flags) {

@@ -63,6 +63,16 @@ pub(super) fn is_weak(text: &str) -> bool {
         && !(bytes.iter().any(u8::is_ascii_digit) && kinds::written_time(text).is_some())
 }
 
+/// Whether letters alone may have been drawn by chance: their case is mixed, as a name's may be,
+/// too. What else stands at their place tells.
+pub(super) fn may_be_drawn(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    (SHORTEST..=LONGEST_WEAK).contains(&bytes.len())
+        && bytes.iter().all(|byte| byte.is_ascii_alphabetic() || matches!(byte, b'-' | b'_'))
+        && bytes[1..].iter().any(u8::is_ascii_uppercase)
+        && bytes.iter().any(u8::is_ascii_lowercase)
+}
+
 /// Whether a strong value was drawn by chance or by a counter of its own, and not by people: it
 /// looks issued wherever it came from.
 pub(super) fn looks_issued(text: &str) -> bool {
@@ -248,6 +258,16 @@ mod tests {
             "größe123456",
         ] {
             assert!(!is_strong(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn letters_of_mixed_case_may_be_drawn() {
+        for text in ["JziyaSUQ", "Sp_LGTeu", "EXKWKGUm", "PostgreSQL"] {
+            assert!(may_be_drawn(text) && !is_strong(text), "{text}");
+        }
+        for text in ["settings", "Settings", "SETTINGS", "MyApp", "two words AB", "a-BC-4-dEfg"] {
+            assert!(!may_be_drawn(text), "{text}");
         }
     }
 

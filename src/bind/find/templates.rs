@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
+use super::event::{RULED, WEAK};
 use super::kept;
 use super::look::{Atom, SeenExchange};
 use crate::record::flows::FlowEnd;
@@ -32,6 +33,34 @@ pub(super) struct Template {
     pub(super) values: u64,
     /// A rule says that none of them flows.
     pub(super) never: bool,
+    /// Strong values there: the length of the first, how many have it and how many do not, and the
+    /// value that was counted last.
+    drawn: (u32, u32, u32),
+    last: u64,
+}
+
+/// Strong values of one length that speak for a place.
+const DRAWN: u32 = 2;
+
+impl Template {
+    /// Takes note of a strong value.
+    fn takes(&mut self, atom: &Atom) {
+        if self.last == atom.hash {
+            return;
+        }
+        self.last = atom.hash;
+        let (length, same, others) = &mut self.drawn;
+        if *same == 0 {
+            *length = atom.measure;
+        }
+        *if *length == atom.measure { same } else { others } += 1;
+    }
+
+    /// Whether a value of this length, of letters alone, is as drawn as the others of the place.
+    pub(super) const fn is_drawn(&self, length: u32) -> bool {
+        let (own, same, others) = self.drawn;
+        own == length && same >= DRAWN && others * 4 <= same
+    }
 }
 
 /// All routes and places.
@@ -81,12 +110,18 @@ impl Templates {
                     place: kept.place.general_text().into(),
                     values: 0,
                     never: atom.never,
+                    drawn: (0, 0, 0),
+                    last: 0,
                 });
                 self.by_place.insert(key, template);
                 template
             }
         };
-        self.templates[template as usize].values += u64::from(atom.first);
+        let of = &mut self.templates[template as usize];
+        of.values += u64::from(atom.first);
+        if !atom.said && atom.whole && atom.flags & (WEAK | RULED) == 0 {
+            of.takes(atom);
+        }
         template
     }
 

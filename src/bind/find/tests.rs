@@ -207,6 +207,50 @@ fn weak_values_flow_within_one_kind_of_thing() {
 }
 
 #[test]
+fn letters_flow_where_drawn_values_do() {
+    let link =
+        |code: &str| format!("<a href=\"/s/{code}\">{code}</a><a href=\"/PostgreSQL\">x</a>");
+    let mut recording = MadeRecording::default();
+    for code in ["5p6u2cb2", "rP5Y4DvX", "JziyaSUQ", "Sp_LGTeu"] {
+        recording.say(&SaidExchange { request: "POST /s", says: &link(code), ..SAID });
+        recording.say(&SaidExchange { request: &format!("GET /s/{code}"), ..SAID });
+        recording.say(&SaidExchange { request: "GET /PostgreSQL", ..SAID });
+    }
+    let uses = recording.uses();
+    let expected: Vec<String> =
+        [("5p6u2cb2", 0), ("rP5Y4DvX", 3), ("JziyaSUQ", 6), ("Sp_LGTeu", 9)]
+            .map(|(code, n)| format!("0-{} path[2] {code} 0-{n}", n + 1))
+            .into();
+    assert_eq!(uses, expected);
+}
+
+#[test]
+fn numbers_of_new_things_are_bound_though_no_request_says_them() {
+    let list = |notes: &[u32]| {
+        let items: Vec<String> = notes.iter().map(|n| format!(r#"{{"note_id":{n}}}"#)).collect();
+        format!(r#"{{"items":[{}],"status_id":77}}"#, items.join(","))
+    };
+    let mut recording = MadeRecording::default();
+    let mut say = |request: &str, says: &str| {
+        recording.say(&SaidExchange { request, says, ..SAID });
+    };
+    say("GET /all", &list(&[1, 2, 3]));
+    say("GET /all", &list(&[1, 2, 3]));
+    say("POST /notes", &list(&[4]));
+    say("DELETE /notes/4", "");
+    say("POST /notes", &list(&[5]));
+    say("DELETE /notes/5", "");
+    say("POST /all", &list(&[6, 2]));
+    say("GET /all", &list(&[6, 2]));
+    let births: Vec<String> = parts(&recording.found())
+        .iter()
+        .flat_map(|part| &part.births)
+        .map(|birth| birth.text.to_string())
+        .collect();
+    assert_eq!(births, ["4", "5", "6"]);
+}
+
+#[test]
 fn one_weak_value_is_likely_only() {
     let mut recording = MadeRecording::default();
     recording.say(&SaidExchange { request: "POST /pages", says: r#"{"id":4}"#, ..SAID });
@@ -560,6 +604,163 @@ fn a_proxys_address_is_no_session() {
     let sessions: Vec<u32> = parts.iter().map(|part| part.session).collect();
     assert_eq!(sessions, [0, 1, 0, 1]);
     assert_eq!(parts[3].after, [ExchangeId { connection: 0, ordinal: 1 }]);
+}
+
+/// The sessions of a recording of several clients at one address: who says what, the cookies that
+/// are set then.
+fn sessions(said: &[(u64, &str, &str, &str)]) -> Vec<u32> {
+    let mut recording = MadeRecording::default();
+    for &(lane, request, cookie, set) in said {
+        let (fields, answer) = ([("Cookie", cookie)], [("Set-Cookie", set)]);
+        recording.say(&SaidExchange {
+            lane: lane * 200,
+            request,
+            fields: if cookie.is_empty() { &[] } else { &fields },
+            answer: if set.is_empty() { &[] } else { &answer },
+            ..SAID
+        });
+    }
+    parts(&recording.found()).iter().map(|part| part.session).collect()
+}
+
+#[test]
+fn a_cookie_that_changes_with_each_answer_is_one_client() {
+    let cookie = |name: &str, n: usize| format!("{name}=a{n:03}b7f2c91e0d4{n}");
+    let [a, b]: [Vec<String>; 2] =
+        ["session", "state"].map(|name| (0..5).map(|n| cookie(name, n)).collect());
+    let of = |a: &[String], lanes: [u64; 5]| {
+        sessions(&[
+            (lanes[0], "GET /", "", &a[0]),
+            (9, "GET /", "", "session=zzz0y7f2c91e0d49"),
+            // Given twice, as two of one second are.
+            (lanes[1], "GET /a", &a[0], &a[1]),
+            (lanes[2], "GET /b", &a[0], &a[1]),
+            // Away and back again: what it holds is what it held.
+            (lanes[3], "GET /c", &a[1], &a[2]),
+            (lanes[4], "GET /d", &a[2], &a[1]),
+            (lanes[4], "GET /e", &a[1], ""),
+        ])
+    };
+    for (all, lanes) in [(&a, [0; 5]), (&b, [0; 5]), (&a, [0, 1, 2, 3, 4]), (&b, [0, 1, 0, 1, 2])] {
+        let found = of(all, lanes);
+        let own: Vec<u32> = [0, 2, 3, 4, 5, 6].into_iter().map(|n| found[n]).collect();
+        assert!(own.iter().all(|session| *session == own[0]), "{lanes:?}: {found:?}");
+        assert_ne!(found[1], own[0], "{lanes:?}");
+    }
+}
+
+#[test]
+fn a_cookie_that_all_are_given_joins_nobody() {
+    let all = "variant=blue-20261129a7";
+    let found = sessions(&[
+        (0, "GET /", "session=aaaa1111bbbb", all),
+        (1, "GET /", "session=cccc2222dddd", all),
+        (0, "GET /a", "session=aaaa1111bbbb; variant=blue-20261129a7", ""),
+        (1, "GET /a", "session=cccc2222dddd; variant=blue-20261129a7", ""),
+        (2, "GET /a", "variant=blue-20261129a7; session=cccc2222dddd", ""),
+    ]);
+    assert_eq!(found[2], found[0]);
+    assert_eq!(found[3], found[1]);
+    assert_eq!(found[4], found[1]);
+    assert_ne!(found[0], found[1]);
+    // Empty again after a logout: as that of everybody.
+    let empty = "session=e0e0e0e0aa11";
+    let found = sessions(&[
+        (0, "GET /logout", "session=aaaa1111bbbb", empty),
+        (1, "GET /logout", "session=cccc2222dddd", empty),
+        (0, "GET /", empty, ""),
+        (1, "GET /", empty, ""),
+    ]);
+    assert_ne!(found[2], found[3], "{found:?}");
+}
+
+#[test]
+fn what_a_connection_says_before_a_login_is_who_logs_in_there() {
+    let found = sessions(&[
+        (0, "GET /", "", ""),
+        (200, "GET /", "", ""),
+        (0, "POST /login", "", "session=aaaa1111bbbb"),
+        (200, "POST /login", "", "session=cccc2222dddd"),
+        (0, "GET /a", "session=aaaa1111bbbb", ""),
+        (200, "GET /a", "session=cccc2222dddd", ""),
+        (0, "GET /after", "", ""),
+    ]);
+    assert_eq!(found, [0, 1, 0, 1, 0, 1, 0]);
+    // A proxy's connection is nobody's.
+    let found = sessions(&[
+        (0, "GET /", "", ""),
+        (0, "GET /a", "session=aaaa1111bbbb", ""),
+        (0, "GET /a", "session=cccc2222dddd", ""),
+        (0, "GET /", "", ""),
+    ]);
+    assert!(found[0] == found[3] && found[0] != found[1] && found[0] != found[2], "{found:?}");
+}
+
+#[test]
+fn a_token_in_a_body_tells_who_says_it() {
+    let mut recording = MadeRecording::default();
+    let mut say = |lane: u64, request, body: String, says: String| {
+        let said = SaidExchange { lane: lane * 200, request, body: &body, says: &says, ..SAID };
+        recording.say(&said);
+    };
+    let tokens = ["3f2a91c07be41d05a8c1", "91c07be41d05a8c13f2a"];
+    for (n, token) in (0..).zip(tokens) {
+        say(
+            n,
+            "POST /login",
+            String::new(),
+            format!(r#"{{"Session":{{"AccessToken":"{token}"}}}}"#),
+        );
+    }
+    for step in 1..4 {
+        for (n, token) in (0..).zip(tokens) {
+            say(
+                step * 10 + n,
+                "POST /do",
+                format!(r#"{{"AccessToken":"{token}"}}"#),
+                String::new(),
+            );
+        }
+    }
+    let found = parts(&recording.found());
+    let all: Vec<u32> = found.iter().map(|part| part.session).collect();
+    assert_eq!(all, [0, 1, 0, 1, 0, 1, 0, 1]);
+    // Each in its own order.
+    let id = |connection: u64| ExchangeId { connection: connection * 200, ordinal: 0 };
+    for (part, latest, others) in [(6, id(20), id(21)), (7, id(21), id(20))] {
+        assert!(found[part].after.contains(&latest), "{:?}", found[part].after);
+        assert!(!found[part].after.contains(&others), "{:?}", found[part].after);
+    }
+}
+
+#[test]
+fn who_shows_nothing_may_be_the_one_that_was_given_what_it_says() {
+    let of = |address: u64, takes: i64, request: &str| {
+        let mut recording = MadeRecording::default();
+        let mut say = |lane: u64, fields: &[(&str, &str)], request: &str, says: &str| {
+            let at = recording.exchanges.len() as i64 * 1_000_000_000;
+            let takes = if says.is_empty() { takes } else { 10_000_000 };
+            recording.say_at(&SaidExchange { lane, request, fields, says, ..SAID }, at, takes);
+        };
+        let key = ("X-Api-Key", "ak3f2a91c07be41d");
+        say(200, &[("X-Api-Key", "other91c07be41d0")], "POST /apps", r#"{"id":"x"}"#);
+        say(0, &[key], "POST /apps", r#"{"id":"app-31415926"}"#);
+        say(address + 400, &[], request, "");
+        say(address + 600, &[], request, "");
+        let found = parts(&recording.found());
+        found.iter().map(|part| part.session).collect::<Vec<u32>>()
+    };
+    let login = "POST /login?client=app-31415926";
+    let found = of(0, 10_000_000, login);
+    assert_eq!((found[2], found[3]), (found[1], found[1]), "{found:?}");
+    assert_ne!(found[0], found[1]);
+    // From elsewhere, two at once, and what changes nothing.
+    for (address, takes, request) in
+        [(1, 10_000_000, login), (0, 1_500_000_000, login), (0, 1, "GET /apps/app-31415926")]
+    {
+        let found = of(address, takes, request);
+        assert!(found[2] != found[1] && found[3] != found[1], "{address} {takes}: {found:?}");
+    }
 }
 
 #[test]

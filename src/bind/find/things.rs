@@ -91,9 +91,8 @@ pub(crate) fn at(at: &Trail<'_>, stands: Stands, label: Option<&str>, nouns: &No
     }
     match at.last() {
         // Of a URL in a value its own path says what it names.
-        Step::Segment(index) => {
-            found.push(nouns.before(*index).filter(|_| at.before().is_none()));
-        }
+        Step::Segment(index) if at.before().is_none() => found.behind(*index, nouns),
+        Step::Segment(_) => {}
         Step::Cookie(name) => found.0.push(format!("cookie {name}")),
         Step::Header(name) if is_tag(name) => {
             found.0.push(format!("entity tag of {}", nouns.path));
@@ -148,6 +147,18 @@ impl Things {
         }
     }
 
+    /// What a segment of the request's path names: `/pages/4` a page, as do `/pages/id/4` and
+    /// `/pages/by-number/4`.
+    fn behind(&mut self, index: usize, nouns: &Nouns) {
+        let Some((at, noun)) = nouns.noun_before(index) else { return };
+        let name = ["by-", "by_", "By"].iter().find_map(|by| noun.strip_prefix(by)).unwrap_or(noun);
+        match identifies(name) {
+            Some("") => self.push(nouns.before(at)),
+            _ => self.push(Some(noun)),
+        }
+        self.push(Some(name));
+    }
+
     /// What a field called `name` in `holder` names.
     fn named(&mut self, name: &str, holder: Option<&str>, stands: Stands, nouns: &Nouns) {
         // `filter[author][_eq]` asks for authors.
@@ -169,6 +180,10 @@ impl Things {
             }
             None if is_issued(name) => {
                 self.push(Some(name));
+                self.push(words(name).last().as_deref());
+            }
+            None if code_of(name).is_some() => {
+                self.push(code_of(name));
                 self.push(words(name).last().as_deref());
             }
             None if stands == Stands::Said && !is_counter(name) => self.push(Some(name)),
@@ -204,6 +219,35 @@ pub(super) fn is_identifier(name: &str) -> bool {
 
 fn is_issued(name: &str) -> bool {
     words(name).any(|word| ISSUED.contains(&word.as_str()))
+}
+
+/// What a name is the code of that people read out to each other: `code`, `invite_code`,
+/// `joinCode`; codes of countries, errors and the like are a standard's.
+fn code_of(name: &str) -> Option<&str> {
+    const READ_OUT: [&str; 16] = [
+        "invite",
+        "invitation",
+        "join",
+        "room",
+        "access",
+        "reset",
+        "confirmation",
+        "verification",
+        "booking",
+        "order",
+        "tracking",
+        "promo",
+        "coupon",
+        "voucher",
+        "pairing",
+        "short",
+    ];
+    let at = name.len().checked_sub("code".len())?;
+    let head = name.get(..at)?.trim_end_matches(['_', '-']);
+    let is_code = name.get(at..)?.eq_ignore_ascii_case("code");
+    let own = if head.is_empty() { name } else { head };
+    let known = head.is_empty() || READ_OUT.iter().any(|word| head.eq_ignore_ascii_case(word));
+    (is_code && known).then_some(own)
 }
 
 fn is_counter(name: &str) -> bool {
@@ -312,8 +356,16 @@ impl Nouns {
 
     /// The last literal segment before the one of this number.
     pub(super) fn before(&self, number: usize) -> Option<&str> {
+        self.noun_before(number).map(|(_, noun)| noun)
+    }
+
+    /// The same with its number.
+    fn noun_before(&self, number: usize) -> Option<(usize, &str)> {
         let before = self.segments.get(..number.checked_sub(1)?)?;
-        before.iter().rev().flatten().map(String::as_str).find(|noun| !is_verb(noun))
+        let nouns = before.iter().enumerate().rev();
+        nouns
+            .filter_map(|(at, noun)| Some((at + 1, noun.as_deref()?)))
+            .find(|(_, noun)| !is_verb(noun))
     }
 
     /// Whether the path has no segment behind the one of this number.
@@ -394,6 +446,13 @@ mod tests {
         for (place, stands, path, kind) in [
             ("path[2]", Stands::Said, "/pages/4", "page"),
             ("path[3]", Stands::Said, "/admin/pages/4/edit", "page"),
+            ("path[3]", Stands::Said, "/pages/id/4", "page"),
+            ("path[3]", Stands::Said, "/pages/by-number/4", "page"),
+            ("path[3]", Stands::Said, "/rooms/by-code/XKCD", "code"),
+            ("path[2]", Stands::Said, "/join/XKCD", "join"),
+            ("$.code", Stands::Issued, "/rooms", "code"),
+            ("$.joinCode", Stands::Issued, "/rooms", "code"),
+            ("$.invite_code", Stands::Issued, "/rooms", "invite"),
             ("query:page_id", Stands::Said, "/edit", "page"),
             ("query:filter[author][_eq]", Stands::Said, "/items/books", "author"),
             ("$.author", Stands::Said, "/items/books", "author"),

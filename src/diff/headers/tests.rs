@@ -1,5 +1,6 @@
 //! What comparing many fields costs, and where a location differs.
 
+use super::super::bindings::{Bindings, Bound};
 use super::super::rules::RouteRules;
 use super::*;
 use crate::message::Request;
@@ -69,4 +70,33 @@ fn a_location_is_compared_by_its_path_and_by_each_parameter() {
     ] {
         assert_eq!(changes(v1, v2), places, "{v2}");
     }
+}
+
+#[test]
+fn the_fragment_of_a_location_may_be_another_id() {
+    use std::io::Write as _;
+
+    let mut file = tempfile::tempfile().expect("a file");
+    let line = r#"{"slot":0,"id":"0-0","place":"path[2]","thing":"note","v1":"7","v2":"8"}"#;
+    writeln!(file, "{line}").expect("room");
+    let bindings = Bindings::read(&file).expect("read");
+    let changes = |b: &str| {
+        let context = Context {
+            request: &Request::default(),
+            expected_at: "2026-11-22T10:00:00Z".parse().unwrap(),
+            actual_at: None,
+            hosts: &Default::default,
+            rules: &RouteRules::default(),
+            readings: &Default::default(),
+            masker: &Masker::off(),
+            bound: Some(Bound::new(&bindings, 1)),
+            asked: Default::default(),
+        };
+        let head = |value: &str| [(&b"Location"[..], value.as_bytes())].into_iter().collect();
+        let (mut sink, a, b): (_, Headers, Headers) =
+            (Sink::default(), head("/posts/4#note-7"), head(b));
+        compare(&context, &a, &b, true, &mut sink);
+        sink.changes.len()
+    };
+    assert_eq!(["/posts/4#note-8", "/posts/4#note-9", "/posts/4"].map(changes), [0, 1, 1]);
 }
