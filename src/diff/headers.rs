@@ -77,6 +77,13 @@ fn fields<'h>(
             continue;
         }
         sink.saw(hash_place(name));
+        if name == "set-cookie" && sink.present.is_some() {
+            for field in a {
+                let cookie = crate::message::fields::set_cookie(field.2).name;
+                let cookie = String::from_utf8_lossy(cookie);
+                sink.saw(hash_place(&format!("set-cookie:{}", cookie.trim())));
+            }
+        }
         if a.iter().map(value_of).eq(b.iter().map(value_of)) {
             continue;
         }
@@ -404,7 +411,10 @@ fn cookies(context: &Context<'_>, a: &[&[u8]], b: &[&[u8]], sink: &mut Sink) {
             [Some(a), None] => report(&place, "removed", Some(&a.value), None, SeenChange::PLAIN),
             [None, Some(b)] => report(&place, "added", None, Some(&b.value), SeenChange::PLAIN),
             [Some(a), Some(b)] => {
-                if a.value != b.value && !held {
+                if a.value != b.value && held {
+                    // What differs in it is told; it is v1's value in no way.
+                    twins.push(hash_place(&place));
+                } else if a.value != b.value {
                     let steps = [Step::Cookie((&*name).into())];
                     let differ = match (a.value.is_empty(), b.value.is_empty()) {
                         (false, false) => context.differ_at(&a.value, &b.value, false, &steps),

@@ -35,8 +35,8 @@ pub struct Expected {
     pub cookies: Vec<Box<str>>,
 }
 
-/// What a value of a page is called, wherever it stands: by the name of its input, or by what stands
-/// before it in a link.
+/// What a value of a page is called, wherever it stands: by the name of its input, or by what
+/// stands before it in a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Label {
     /// Names it.

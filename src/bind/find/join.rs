@@ -38,7 +38,8 @@ pub(super) trait Finds {
     fn ended(&mut self);
 }
 
-/// Joins clients by the credentials that answers gave them, and by what one of them alone was given.
+/// Joins clients by the credentials that answers gave them, and by what one of them alone was
+/// given.
 pub(super) fn credentials(
     events: impl Iterator<Item = io::Result<ValueEvent>>,
     clients: &mut Clients,

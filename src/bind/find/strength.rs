@@ -63,14 +63,19 @@ pub(super) fn is_weak(text: &str) -> bool {
         && !(bytes.iter().any(u8::is_ascii_digit) && kinds::written_time(text).is_some())
 }
 
-/// Whether letters alone may have been drawn by chance: their case is mixed, as a name's may be,
-/// too. What else stands at their place tells.
+/// Whether letters alone, or as many digits as a number may have, may have been drawn by chance: a
+/// name may have mixed case, too. What else stands at their place tells.
 pub(super) fn may_be_drawn(text: &str) -> bool {
     let bytes = text.as_bytes();
-    (SHORTEST..=LONGEST_WEAK).contains(&bytes.len())
-        && bytes.iter().all(|byte| byte.is_ascii_alphabetic() || matches!(byte, b'-' | b'_'))
-        && bytes[1..].iter().any(u8::is_ascii_uppercase)
-        && bytes.iter().any(u8::is_ascii_lowercase)
+    if !(SHORTEST..=LONGEST_WEAK).contains(&bytes.len()) {
+        return false;
+    }
+    let all = |of: fn(&u8) -> bool| bytes.iter().all(of);
+    all(u8::is_ascii_digit)
+        || all(u8::is_ascii_alphanumeric) && is_figure(bytes)
+        || all(|byte| byte.is_ascii_alphabetic() || matches!(byte, b'-' | b'_'))
+            && bytes[1..].iter().any(u8::is_ascii_uppercase)
+            && bytes.iter().any(u8::is_ascii_lowercase)
 }
 
 /// Whether a strong value was drawn by chance or by a counter of its own, and not by people: it
@@ -173,6 +178,8 @@ fn is_figure(bytes: &[u8]) -> bool {
     let exponent = bytes.iter().filter(|byte| matches!(byte, b'e' | b'E' | b'x')).count();
     letters == 1
         && exponent == 1
+        && bytes[0] != b'e'
+        && bytes[0] != b'E'
         && bytes.iter().all(|byte| {
             byte.is_ascii_digit() || matches!(byte, b'e' | b'E' | b'x' | b'.' | b'+' | b'-' | b':')
         })
@@ -230,6 +237,7 @@ mod tests {
             "1795341600123",
             "187654321",
             "qWzKbNaE",
+            "e5132429",
             "arn:aws:sqs:us-east-1:123456789012:q1",
             "us-east-1_5d9b2f0aa",
             "c2Vzc2lvbjo0Mg==",
@@ -263,10 +271,19 @@ mod tests {
 
     #[test]
     fn letters_of_mixed_case_may_be_drawn() {
-        for text in ["JziyaSUQ", "Sp_LGTeu", "EXKWKGUm", "PostgreSQL"] {
+        for text in ["JziyaSUQ", "Sp_LGTeu", "EXKWKGUm", "PostgreSQL", "75632050", "5e132429"] {
             assert!(may_be_drawn(text) && !is_strong(text), "{text}");
         }
-        for text in ["settings", "Settings", "SETTINGS", "MyApp", "two words AB", "a-BC-4-dEfg"] {
+        for text in [
+            "settings",
+            "Settings",
+            "SETTINGS",
+            "MyApp",
+            "two words AB",
+            "a-BC-4-dEfg",
+            "7563205",
+            "1.5e-1000",
+        ] {
             assert!(!may_be_drawn(text), "{text}");
         }
     }
