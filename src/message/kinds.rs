@@ -199,11 +199,13 @@ pub fn of_text(text: &str) -> Option<ValueKind> {
     if etag(bytes) {
         return Some(ValueKind::ETag);
     }
-    if jwt(bytes) {
-        return Some(ValueKind::Jwt);
-    }
+    // A signed object begins as a token does, and may come compressed the next time; no claims are as
+    // short as its time.
     if is_signed(bytes) {
         return Some(ValueKind::Signed);
+    }
+    if jwt(bytes) {
+        return Some(ValueKind::Jwt);
     }
     let number = |byte: &u8| byte.is_ascii_digit() || *byte == b'.';
     if bytes.iter().all(number) && !bytes.ends_with(b".") {
@@ -406,8 +408,8 @@ pub(crate) fn is_signed(bytes: &[u8]) -> bool {
         && changes_of_kind(signature) * 4 >= signature.len()
 }
 
-/// `e81a76**********************`: what pages show of salts, hashes and keys. Of a card or an account
-/// the last digits are shown, which mean something.
+/// `e81a76**********************`: what pages show of salts, hashes and keys. Of a card or an
+/// account the last digits are shown, which mean something.
 fn masked(text: &str) -> Option<ValueKind> {
     /// Most characters that are shown, and least that are not.
     const SHOWN: usize = 12;
@@ -555,7 +557,7 @@ mod tests {
             ("0ujtsYcgvSTl8PAuAdqWYSMnLOv", ValueKind::Ksuid),
             ("507f1f77bcf86cd799439011", ValueKind::ObjectId),
             ("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln", ValueKind::Jwt),
-            ("eyJ1IjoxfQ.aSl2mA.kJ8sQx0_vLw2T9bZfNn5rYc1XhE", ValueKind::Jwt),
+            ("eyJ1IjoxfQ.aSl2mA.kJ8sQx0_vLw2T9bZfNn5rYc1XhE", ValueKind::Signed),
             ("IjNhZjEi.aSl2mA.kJ8sQx0_vLw2T9bZfNn5rYc1XhE", ValueKind::Signed),
             (".eJyrViouSVWyUlAqLU4t.aSl2mA.kJ8sQx0_vLw2T9bZfNn5rYc1XhE", ValueKind::Signed),
             ("1:1rAbCd:kJ8sQx0_vLw2T9bZfNn5rYc1XhEkJ8sQx0_vLw2T9bZ", ValueKind::Signed),

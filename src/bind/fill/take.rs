@@ -3,8 +3,8 @@
 //! The counterpart of a value is, in this order: what it is bound to already, where that stands at
 //! its place; the same value at its place, as in a listing of data that both versions have; of the
 //! values of its place that neither side shares, the one at the same turn, where there are equally
-//! many; the one at exactly its place; the one that is called the same, where the answer is built in
-//! another way: the input of that name, the link that goes to the same place, the only value of its
+//! many; the one at exactly its place; the one that is called the same, where the answer is built
+//! in another way: the input of that name, the link that goes to the same place, the only value of its
 //! name. Else there is none, with the reason: a wrong guess would bind two things that are
 //! not the same.
 
@@ -192,8 +192,8 @@ impl Whole<'_> {
         Some(text)
     }
 
-    /// Whether what stands at its place is it, whatever it is called there: a link may go elsewhere,
-    /// but another input is another one.
+    /// Whether what stands at its place is it, whatever it is called there: a link may go
+    /// elsewhere, but another input is another one.
     fn place_tells(&self) -> bool {
         self.label.is_none() || matches!(self.place.steps().last(), Some(Step::Segment(_)))
     }
