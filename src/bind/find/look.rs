@@ -527,7 +527,11 @@ impl Visit for Looker<'_> {
 
     fn inside(&mut self, at: &Trail<'_>, value: Value<'_>) -> bool {
         self.told(at, value, true);
-        if self.stands == Stands::Said && kinds::of_text(value.text) == Some(ValueKind::Jwt) {
+        let is_signed = || {
+            let kind = kinds::of_text(value.text);
+            matches!(kind, Some(ValueKind::Jwt | ValueKind::Signed))
+        };
+        if self.stands == Stands::Said && is_signed() {
             self.signed.push(at.hash());
         }
         true
