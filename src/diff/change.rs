@@ -257,7 +257,12 @@ impl Context<'_> {
     }
 
     fn same_kind(&self, kind: ValueKind, a: &str, b: &str) -> Look {
-        let varies = if kind.is_time() { self.same_time(kind, a, b) } else { !self.asked_for(a) };
+        let varies = match kind {
+            kind if kind.is_time() => self.same_time(kind, a, b),
+            // It was signed anew: an equal one is of the same second.
+            ValueKind::Signed => true,
+            _ => !self.asked_for(a),
+        };
         if varies { Look::Kind(kind) } else { Look::Plain }
     }
 
@@ -523,6 +528,14 @@ mod tests {
         assert_eq!(
             look("b81d4fae-7dec-41d0-a765-00a0c91e6bf6", "a81d4fae-7dec-41d0-a765-00a0c91e6bf6"),
             Look::Kind(ValueKind::Uuid(4))
+        );
+        let signed = "IjNhZjEi.aSl2mA.kJ8sQx0_vLw2T9bZfNn5rYc1XhE";
+        let request = Request { target: format!("/form?t={signed}").into(), ..Request::default() };
+        let other = "IjNhZjEi.aSl2mB.w2T9bZfNn5rYc1XhEkJ8sQx0_vL";
+        assert_eq!(
+            Context { request: &request, ..context }.look(signed, other, false),
+            Look::Kind(ValueKind::Signed),
+            "signed anew"
         );
         assert_eq!(
             look(
