@@ -211,3 +211,32 @@ fn a_signal_ends_what_computes_and_leaves_what_was_measured() {
     let outcomes = fs::read_to_string(out.join("outcomes.jsonl")).expect("outcomes.jsonl");
     assert!(outcomes.lines().last().is_some_and(|line| line.contains("shadowtap/end")));
 }
+
+/// `ulimit -f` bounds the files of a program: who reaches the bound is told so, and what was written
+/// stays readable.
+#[test]
+fn a_bound_on_the_size_of_files_is_told_like_a_full_disk() {
+    let folder = folder_with("v1.pcap", &capture(600, 1));
+    let target = shop();
+    let bounded = |arguments: &[&str]| {
+        Command::new("bash")
+            .args(["-c", "ulimit -f 100; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_shadowtap")])
+            .args(arguments)
+            .current_dir(folder.path())
+            .output()
+            .expect("bash is there")
+    };
+    for arguments in [
+        &["parse", "v1.pcap", "-o", "x.jsonl"][..],
+        &["replay", "v1.pcap", "--target", &target, "--speed", "max", "-o", "out"],
+        &["run", "v1.pcap", "--target", &target, "--speed", "max", "-o", "run"],
+        &["export", "v1.pcap", "-o", "x.har"],
+    ] {
+        let output = bounded(arguments);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(3), "{arguments:?}: {said}");
+        assert!(said.contains("File too large"), "{arguments:?}: {said}");
+    }
+    // The whole lines that were written are there.
+    shadowtap(folder.path(), &["inspect", "x.jsonl"]).expect(0);
+}

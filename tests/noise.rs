@@ -200,6 +200,15 @@ fn what_follows_from_a_skipped_write_is_no_regression() {
         let one = talk("GET /profile", json("{\"name\":\"a\"}"), v2);
         assert_eq!(diff(&[put(), one]).findings.totals.mismatched, 1);
     }
+    // What v1 refused changed nothing.
+    for (status, mismatched) in
+        [(400, 1), (403, 1), (404, 1), (409, 1), (422, 1), (408, 0), (500, 0), (303, 0)]
+    {
+        let refused = answer(status, "application/json", "{}");
+        let put = talk("PUT /profile", refused, json("{}")).skipped();
+        let found = diff(&[put, get("{\"name\":\"b\"}", "{\"name\":\"a\"}")]);
+        assert_eq!(found.findings.totals.mismatched, mismatched, "{status}");
+    }
     // What was made and is not there.
     let found = diff(&[
         talk("POST /posts", answer(201, "application/json", "{\"id\":7}"), json("")).skipped(),

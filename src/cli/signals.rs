@@ -47,6 +47,8 @@ pub(crate) fn word() -> Result<Arc<Stop>, Failure> {
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
         register(signal).map_err(cannot)?;
     }
+    // Where a file may grow no further (`ulimit -f`) the write fails, as on a full disk.
+    signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::default()).map_err(cannot)?;
     Ok(Arc::clone(WORD.get_or_init(|| word)))
 }
 

@@ -30,7 +30,7 @@ use super::conditional::{self, Meeting};
 use super::index::Index;
 use super::judging::{Judge, Lacking, known_noise, noise_places, write_row};
 use super::rules::RouteRules;
-use super::skipped::Skipped;
+use super::skipped::{Skipped, was_refused};
 use super::spool::SpoolRecord;
 use super::survey::{DiffSurvey, NONE, survey};
 use super::{Class, Kind, Totals, calls, compare, csv, open};
@@ -329,7 +329,7 @@ impl Engine<'_> {
             {
                 compared.not.push(failure.kind.name());
                 compared.unsent.push(outcome.id);
-                if !is_safe(&message.method) {
+                if !is_safe(&message.method) && !was_refused(exchange) {
                     compared.skipped = Some(method.clone().into_owned());
                 }
                 continue;

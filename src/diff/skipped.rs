@@ -10,6 +10,7 @@ use rustc_hash::{FxHashMap, FxHasher};
 
 use super::Kind;
 use super::noise::Stat;
+use crate::exchange::Exchange;
 use crate::limits::SKIPPED_WRITES;
 use crate::message::target::path_and_query;
 
@@ -57,6 +58,13 @@ impl Skipped {
     pub(super) fn name(&self, number: u32) -> &str {
         self.named.get(number as usize).map_or("a request", String::as_str)
     }
+}
+
+/// Whether v1 refused a request, so that it changed nothing: by a 4xx but those that say that the
+/// time was up.
+pub(super) fn was_refused(exchange: &Exchange) -> bool {
+    let status = exchange.response.as_ref().map(|response| response.message.status);
+    matches!(status, Some(400..=407 | 409..=498))
 }
 
 /// The hashes of a path and of those above it, the shortest first; what only says which API it is
