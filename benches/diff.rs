@@ -91,7 +91,8 @@ fn table() {
             let planted = FAULTS.len() * seeds as usize;
             let percent = |part: usize, whole: usize| 100.0 * part as f64 / whole.max(1) as f64;
             println!(
-                "{noise:>12} | {samples:>15} | {planted:>7} | {found:>5} | {:>5.1}% | {reported:>8} | {right:>5} | {:>8.1}%",
+                "{noise:>12} | {samples:>15} | {planted:>7} | {found:>5} | {:>5.1}% | \
+                 {reported:>8} | {right:>5} | {:>8.1}%",
                 percent(found, planted),
                 percent(right, reported)
             );
@@ -174,7 +175,8 @@ fn throughput() {
         // A body is about 2 KB on each side; the larger part of the bytes that are read.
         let compared = findings.totals.compared as f64 * 2.0 * 2_450.0;
         println!(
-            "{threads} threads: {lines} exchanges ({} MB of exchanges.jsonl) in {seconds:.2} s: {:.0} exchanges/s, {:.0} MB/s of compared JSON",
+            "{threads} threads: {lines} exchanges ({} MB of exchanges.jsonl) in {seconds:.2} s: \
+             {:.0} exchanges/s, {:.0} MB/s of compared JSON",
             bytes / 1_000_000,
             lines as f64 / seconds,
             compared / seconds / 1e6

@@ -27,7 +27,8 @@ fn main() {
             let [equal, ..] = shares(family, requests, 1.0, runs);
             let [fail, none, pass] = shares(family, requests, 1.5, runs);
             println!(
-                "| {family:?} | {requests} | {equal:.1} % | {fail:.1} % | {none:.1} % | {pass:.1} % |"
+                "| {family:?} | {requests} | {equal:.1} % | {fail:.1} % | {none:.1} % | {pass:.1} \
+                 % |"
             );
             assert!(equal <= 5.0 + 3.0 * (475.0 / runs as f64).sqrt(), "the gate cries wolf");
         }

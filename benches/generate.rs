@@ -8,7 +8,8 @@ use std::io::{BufWriter, Write};
 
 use traffic::Traffic;
 
-const USAGE: &str = "generate [--exchanges N] [--per-connection N] [--open N] [--body BYTES] [--disorder PACKETS] [--tunnelled] [--seed N] -o FILE";
+const USAGE: &str = "generate [--exchanges N] [--per-connection N] [--open N] [--body BYTES] \
+    [--disorder PACKETS] [--tunnelled] [--seed N] -o FILE";
 
 #[expect(clippy::print_stderr, reason = "what was made")]
 fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -38,8 +38,10 @@ fn requests() -> Vec<u8> {
         let (item, session) = (seeded.below(10_000), seeded.below(1 << 40));
         out.extend_from_slice(
             format!(
-                "GET /api/items/{item}?page=2 HTTP/1.1\r\nHost: shop.local:8080\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64)\r\n\
-                 Accept: application/json, text/plain, */*\r\nAccept-Encoding: gzip, deflate, br\r\nCookie: session={session:x}\r\n\
+                "GET /api/items/{item}?page=2 HTTP/1.1\r\nHost: shop.local:8080\r\n\
+                 User-Agent: Mozilla/5.0 (X11; Linux x86_64)\r\n\
+                 Accept: application/json, text/plain, */*\r\n\
+                 Accept-Encoding: gzip, deflate, br\r\nCookie: session={session:x}\r\n\
                  X-Request-Id: {session:032x}\r\nConnection: keep-alive\r\n\r\n"
             )
             .as_bytes(),
@@ -57,11 +59,13 @@ fn responses(chunked: bool) -> Vec<u8> {
         while body.len() < 2_500 {
             let (id, price) = (seeded.below(100_000), seeded.below(10_000));
             body.push_str(&format!(
-                "{{\"id\": {id}, \"name\": \"thing number {id}\", \"price\": {price}, \"tags\": [\"a\", \"b\"]}},\n"
+                "{{\"id\": {id}, \"name\": \"thing number {id}\", \"price\": {price}, \"tags\": \
+                 [\"a\", \"b\"]}},\n"
             ));
         }
         body.push_str("{}]");
-        let head = "HTTP/1.1 200 OK\r\nServer: shop/1.0\r\nDate: Sun, 22 Nov 2026 10:00:00 GMT\r\nContent-Type: application/json\r\n";
+        let head = "HTTP/1.1 200 OK\r\nServer: shop/1.0\r\n\
+            Date: Sun, 22 Nov 2026 10:00:00 GMT\r\nContent-Type: application/json\r\n";
         out.extend_from_slice(head.as_bytes());
         if chunked {
             out.extend_from_slice(b"Transfer-Encoding: chunked\r\n\r\n");

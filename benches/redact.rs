@@ -1,6 +1,6 @@
-//! What redaction costs beside a plain parse, in the time of one thread: traffic of other kinds of bodies, the
-//! same capture with and without `--redact default`, in turns. Checks that no secret is left and
-//! that nothing else has changed, and prints the ratio. `cargo bench --bench redact`
+//! What redaction costs beside a plain parse, in the time of one thread: traffic of other kinds of
+//! bodies, the same capture with and without `--redact default`, in turns. Checks that no secret is
+//! left and that nothing else has changed, and prints the ratio. `cargo bench --bench redact`
 
 #[path = "support/traffic.rs"]
 mod traffic;
@@ -57,7 +57,8 @@ fn main() {
     }
 }
 
-/// What this thread has computed so far, in milliseconds: what else the machine does is not counted.
+/// What this thread has computed so far, in milliseconds: what else the machine does is not
+/// counted.
 fn thread_ms() -> f64 {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     time.tv_sec as f64 * 1e3 + time.tv_nsec as f64 / 1e6

@@ -70,7 +70,8 @@ fn main() {
     let page = run.join("report.html").metadata().unwrap().len();
     assert!(page < 2_000_000, "the page has {page} bytes");
     println!(
-        "report: {exchanges} exchanges, {} MB of records in {seconds:.2} s: {:.0} exchanges/s, {:.0} MB/s; {peak} kB at most; page {page} bytes",
+        "report: {exchanges} exchanges, {} MB of records in {seconds:.2} s: {:.0} exchanges/s, \
+         {:.0} MB/s; {peak} kB at most; page {page} bytes",
         bytes / 1_000_000,
         f64::from(exchanges) / seconds,
         bytes as f64 / 1e6 / seconds

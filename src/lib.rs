@@ -11,8 +11,8 @@
 //! capture     Packet        live device, pcap, pcapng
 //! decode      Segment       link, tunnels, IP, TCP; or a Reject with its reason
 //! reassemble  StreamEvent   open, bytes, gap, close; per direction
-//! wire        Exchange      a probe chooses a protocol's reader; the same one reads v1's bytes and v2's
-//! exchange    Exchange      a request with its response, their times, completeness
+//! wire        Exchange      a probe chooses a protocol's reader; the same one reads v1's bytes and
+//! v2's exchange    Exchange      a request with its response, their times, completeness
 //! record                    exchanges.jsonl and outcomes.jsonl, written and read
 //! redact                    the same without its secrets, in recordings and in what people read
 //! parse                     the parallel driver from packets to exchanges
@@ -29,8 +29,8 @@
 //! cli                       the commands
 //! ```
 //!
-//! `time`, `flow`, `limits` and `ledger` lie below all of them; `message` is what was said, whatever
-//! carried it, `route` what it was about, `store` where files are.
+//! `time`, `flow`, `limits` and `ledger` lie below all of them; `message` is what was said,
+//! whatever carried it, `route` what it was about, `store` where files are.
 
 // What only capture and replay use has nobody to use it where these are not there.
 #![cfg_attr(not(target_os = "linux"), allow(dead_code))]

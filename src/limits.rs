@@ -257,8 +257,8 @@ pub const CAPTURED_HOSTS: usize = 65_536;
 /// Most of them that are resolved before a replay, in the order of traffic.
 pub const RESOLVED_HOSTS: usize = 4_096;
 
-/// Requests of a replay that may fail before HTTP (no connection, no TLS session) while none has got
-/// as far; then it ends.
+/// Requests of a replay that may fail before HTTP (no connection, no TLS session) while none has
+/// got as far; then it ends.
 pub const HOPELESS_REQUESTS: u64 = 100;
 
 /// Longest handshake message of TLS that is read, in bytes; certificates are passed over. Hellos

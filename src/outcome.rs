@@ -130,8 +130,9 @@ impl Failure {
     }
 }
 
-/// Whose doing a failure is that is not v2's. Such a request was not answered by v2 and says nothing
-/// about it: it is not compared, it is no error, and a run that has some is not to be trusted.
+/// Whose doing a failure is that is not v2's. Such a request was not answered by v2 and says
+/// nothing about it: it is not compared, it is no error, and a run that has some is not to be
+/// trusted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Owner {

@@ -111,7 +111,8 @@ fn imports_point_against_the_flow_of_the_data() {
         };
         if text.contains("use crate::{") {
             wrong.push(format!(
-                "src/{file}: name the module of each import (`use crate::message::…`), so that this test can read it"
+                "src/{file}: name the module of each import (`use crate::message::…`), so that \
+                 this test can read it"
             ));
         }
         for (line, module) in named_after(&text, "crate::") {

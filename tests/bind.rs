@@ -93,7 +93,8 @@ fn get_with(path: &str, fields: &str) -> String {
 fn post(path: &str, fields: &str, body: &str) -> String {
     let length = body.len();
     format!(
-        "POST {path} HTTP/1.1\r\nHost: shop.invalid\r\n{fields}Content-Length: {length}\r\n\r\n{body}"
+        "POST {path} HTTP/1.1\r\nHost: shop.invalid\r\n{fields}Content-Length: {length}\r\n\r\n\
+         {body}"
     )
 }
 

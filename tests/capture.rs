@@ -49,9 +49,12 @@ impl Pair {
         let pair = Self { inside: format!("{name}i"), outside: format!("{name}o") };
         let (i, o) = (&pair.inside, &pair.outside);
         let made = run(&format!(
-            "ip netns add {i} && ip netns add {o} && ip -n {o} link add veth0 type veth peer name eth0 netns {i} \
-             && ip -n {o} addr add 10.9.0.1/24 dev veth0 && ip -n {i} addr add 10.9.0.2/24 dev eth0 \
-             && ip -n {o} link set veth0 up && ip -n {i} link set eth0 up && ip -n {o} link set lo up && ip -n {i} link set lo up"
+            "ip netns add {i} && ip netns add {o} && ip -n {o} link add veth0 type veth peer name \
+             eth0 netns {i} \
+             && ip -n {o} addr add 10.9.0.1/24 dev veth0 && ip -n {i} addr add 10.9.0.2/24 dev \
+             eth0 \
+             && ip -n {o} link set veth0 up && ip -n {i} link set eth0 up && ip -n {o} link set lo \
+             up && ip -n {i} link set lo up"
         ));
         if !made {
             println!("skipped: no privilege to make network namespaces here");
@@ -475,7 +478,8 @@ impl SlowDisk {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().display();
         let made = run(&format!(
-            "truncate -s 128M {path}/image && mkfs.ext4 -q -F {path}/image && mkdir {path}/disk && mount -o loop {path}/image {path}/disk"
+            "truncate -s 128M {path}/image && mkfs.ext4 -q -F {path}/image && mkdir {path}/disk && \
+             mount -o loop {path}/image {path}/disk"
         ));
         if !made {
             println!("skipped: no privilege to mount a disk of a file here, or no mkfs.ext4");

@@ -61,7 +61,8 @@ fn folder_with(name: &str, bytes: &[u8]) -> tempfile::TempDir {
 fn small_policy(folder: &Path) {
     fs::write(
         folder.join("shadowtap.toml"),
-        "[gate]\nmin_samples = 1\nmax_lateness_p99 = \"1m\"\nmax_p50_ratio = 1000.0\nmax_p99_ratio = 1000.0\n",
+        "[gate]\nmin_samples = 1\nmax_lateness_p99 = \"1m\"\nmax_p50_ratio = 1000.0\n\
+         max_p99_ratio = 1000.0\n",
     )
     .expect("the policy is written");
 }

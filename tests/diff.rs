@@ -190,7 +190,10 @@ fn approved_differences_pass_until_they_expire_and_stay_visible() {
     let text = std::fs::read_to_string(file).unwrap().replace("2999", "2020");
     std::fs::write(
         file,
-        format!("{text}\n[[approved]]\nroute = \"GET /\"\nkind = \"body\"\nplace = \"$\"\nshape = \"x\"\nreason = \"gone\"\n"),
+        format!(
+            "{text}\n[[approved]]\nroute = \"GET /\"\nkind = \"body\"\nplace = \"$\"\n\
+            shape = \"x\"\nreason = \"gone\"\n"
+        ),
     )
     .unwrap();
     let printed = diff(folder.path(), &["--approved", file]);
@@ -217,7 +220,8 @@ fn rules_take_differences_and_those_that_take_none_are_listed() {
     let config = folder.path().join("shadowtap.toml");
     std::fs::write(
         &config,
-        "[[diff.ignore]]\nroute = 'GET /bababa/{id}'\npath = '$..price'\n[[diff.match]]\npath = '$.nowhere'\ntolerance = 1\n",
+        "[[diff.ignore]]\nroute = 'GET /bababa/{id}'\npath = '$..price'\n[[diff.match]]\n\
+         path = '$.nowhere'\ntolerance = 1\n",
     )
     .unwrap();
     let printed = diff(folder.path(), &["--config", config.to_str().unwrap()]);

@@ -168,7 +168,8 @@ fn a_log_is_replayed_and_compared_by_what_it_knows() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let log = "10.0.0.9 - - [21/Sep/2026:14:13:20 +0000] \"GET /a HTTP/1.1\" 200 2 \"-\" \"x\"\n\
                10.0.0.9 - - [21/Sep/2026:14:13:20 +0000] \"GET /gone HTTP/1.1\" 404 0 \"-\" \"x\"\n\
-               10.0.0.9 - - [21/Sep/2026:14:13:20 +0000] \"GET /broken HTTP/1.1\" 200 2 \"-\" \"x\"\n\
+               10.0.0.9 - - [21/Sep/2026:14:13:20 +0000] \"GET /broken HTTP/1.1\" 200 2 \"-\" \
+               \"x\"\n\
                10.0.0.9 - - [21/Sep/2026:14:13:20 +0000] \"POST /a HTTP/1.1\" 201 2 \"-\" \"x\"\n";
     fs::write(folder.path().join("access.log"), log).expect("a log");
     let v2 = server(|line| match line.split(' ').nth(1) {

@@ -144,8 +144,10 @@ fn no_byte_reaches_the_captured_server_in_any_spelling() {
                      10.9.0.1 xn--bcher-kva.example\n10.9.0.3 front.example\n";
         fs::write(hosts.path(), names).unwrap();
         let shell = format!(
-            "ip link set lo up; for a in 10.9.0.1 10.9.0.2 10.9.0.3; do ip addr add $a/32 dev lo; done; \
-             ip -6 addr add fd00:9::1/128 dev lo nodad; mount --bind {} /etc/hosts; exec \"$0\" \"$@\"",
+            "ip link set lo up; for a in 10.9.0.1 10.9.0.2 10.9.0.3; do ip addr add $a/32 dev lo; \
+             done; \
+             ip -6 addr add fd00:9::1/128 dev lo nodad; mount --bind {} /etc/hosts; exec \"$0\" \
+             \"$@\"",
             hosts.path().display()
         );
         elsewhere::run(NAME, &shell);
@@ -208,7 +210,8 @@ const FORWARDING: &str = "\
     nft add table ip6 n; nft 'add chain ip6 n o { type nat hook output priority -100; }'; \
     nft add rule ip6 n o tcp dport 9002 redirect to :8080; \
     iptables -t nat -A OUTPUT -p tcp --dport 9003 -j REDIRECT --to-ports 8080; \
-    iptables -t nat -A OUTPUT -d 10.96.0.11 -p tcp --dport 80 -j DNAT --to-destination 127.0.0.1:8080";
+    iptables -t nat -A OUTPUT -d 10.96.0.11 -p tcp --dport 80 -j DNAT --to-destination \
+    127.0.0.1:8080";
 
 #[test]
 fn no_byte_reaches_the_captured_server_through_a_forwarder() {

@@ -212,8 +212,8 @@ fn a_signal_ends_what_computes_and_leaves_what_was_measured() {
     assert!(outcomes.lines().last().is_some_and(|line| line.contains("shadowtap/end")));
 }
 
-/// `ulimit -f` bounds the files of a program: who reaches the bound is told so, and what was written
-/// stays readable.
+/// `ulimit -f` bounds the files of a program: who reaches the bound is told so, and what was
+/// written stays readable.
 #[test]
 fn a_bound_on_the_size_of_files_is_told_like_a_full_disk() {
     let folder = folder_with("v1.pcap", &capture(600, 1));

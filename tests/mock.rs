@@ -616,7 +616,8 @@ fn answers_keep_the_case_the_order_and_the_duplicates_of_their_header_fields() {
     stream.get_mut().write_all(request("GET").repeat(2).as_bytes()).unwrap();
     for _ in 0..2 {
         let (head, body) = raw_answer(&mut stream);
-        let told = "HTTP/1.1 299 Quite Odd\r\nX-ODD: 1\r\nset-cookie: a=1\r\nCONTENT-length: 5\r\nSet-Cookie: b=2\r\nx-odd: 2\r\n\r\n";
+        let told = "HTTP/1.1 299 Quite Odd\r\nX-ODD: 1\r\nset-cookie: a=1\r\n\
+            CONTENT-length: 5\r\nSet-Cookie: b=2\r\nx-odd: 2\r\n\r\n";
         assert_eq!((head.as_str(), body.as_slice()), (told, &b"12345"[..]));
     }
 }
@@ -746,8 +747,11 @@ fn a_client_that_waits_for_100_gets_it_and_chunks_and_http_1_0_are_understood() 
     stream
         .get_mut()
         .write_all(
-            format!("POST /c HTTP/1.1\r\nHost: {PROVIDER}\r\nExpect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n")
-                .as_bytes(),
+            format!(
+                "POST /c HTTP/1.1\r\nHost: {PROVIDER}\r\nExpect: 100-continue\r\n\
+                Transfer-Encoding: chunked\r\n\r\n"
+            )
+            .as_bytes(),
         )
         .unwrap();
     let mut line = String::new();
@@ -1266,7 +1270,8 @@ const https = require("https");
 /// nothing.
 #[test]
 fn the_mock_never_opens_a_connection() {
-    let script = "ip link set lo up && ip addr add 192.0.2.7/32 dev lo && exec \"$0\" --ignored --exact --nocapture in_a_namespace";
+    let script = "ip link set lo up && ip addr add 192.0.2.7/32 dev lo && exec \"$0\" --ignored \
+        --exact --nocapture in_a_namespace";
     let own = std::env::current_exe().unwrap();
     let output =
         std::process::Command::new("unshare").args(["-n", "sh", "-c", script]).arg(&own).output();

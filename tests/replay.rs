@@ -62,9 +62,14 @@ fn requests_leave_exactly_as_they_came() {
     ]
     .concat();
     let wires: Vec<Vec<u8>> = vec![
-        b"GET /a/../b?c=%20%zz&d=\xff HTTP/1.1\r\nhOST: Shop.Local:80\r\nX-Twice: 1\r\nx-twice: 2\r\nEmpty:\r\n\r\n".to_vec(),
-        b"POST http://abs.example/x HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\na\0b\r\n".to_vec(),
-        b"PUT /chunks HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTrailer: T\r\n\r\n5\r\nhello\r\n0\r\nT: v\r\n\r\n"
+        b"GET /a/../b?c=%20%zz&d=\xff HTTP/1.1\r\nhOST: Shop.Local:80\r\nX-Twice: 1\r\n\
+            x-twice: 2\r\nEmpty:\r\n\r\n"
+            .to_vec(),
+        b"POST http://abs.example/x HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n\
+            a\0b\r\n"
+            .to_vec(),
+        b"PUT /chunks HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTrailer: T\r\n\r\n\
+            5\r\nhello\r\n0\r\nT: v\r\n\r\n"
             .to_vec(),
         b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n".to_vec(),
         large,
@@ -359,8 +364,10 @@ fn a_body_waits_for_its_100() {
 #[test]
 fn answers_of_every_framing_are_read() {
     let answers: [&[u8]; 6] = [
-        b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc",
-        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;x=y\r\na\r\n2\r\nbc\r\n0\r\nT: v\r\n\r\n",
+        b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: \
+            3\r\n\r\nabc",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;x=y\r\na\r\n2\r\nbc\r\n0\r\n\
+            T: v\r\n\r\n",
         b"HTTP/1.1 204 No Content\r\n\r\n",
         b"HTTP/1.1 304 Not Modified\r\nContent-Length: 99\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nContent-Length: 300000\r\n\r\n",
@@ -1073,7 +1080,8 @@ fn more_connections_than_ports_start_from_more_addresses_of_loopback() {
     if !elsewhere::is_here(NAME) {
         elsewhere::run(
             NAME,
-            "ip link set lo up; echo 40000 40015 > /proc/sys/net/ipv4/ip_local_port_range; exec \"$0\" \"$@\"",
+            "ip link set lo up; echo 40000 40015 > /proc/sys/net/ipv4/ip_local_port_range; exec \
+             \"$0\" \"$@\"",
         );
         return;
     }
@@ -1086,7 +1094,8 @@ fn few_file_descriptors_make_lanes_take_turns_and_say_how_many_are_needed() {
     const NAME: &str = "few_file_descriptors_make_lanes_take_turns_and_say_how_many_are_needed";
     if !elsewhere::is_here(NAME) {
         // Without the right to raise the hard limit again, as for any user but root.
-        let shell = "ip link set lo up; ulimit -n 90; exec setpriv --bounding-set -sys_resource --inh-caps -sys_resource \"$0\" \"$@\"";
+        let shell = "ip link set lo up; ulimit -n 90; exec setpriv --bounding-set -sys_resource \
+            --inh-caps -sys_resource \"$0\" \"$@\"";
         elsewhere::run(NAME, shell);
         return;
     }
@@ -1418,10 +1427,14 @@ fn the_client_transport_speaks_http_2_where_the_target_does() {
     let kept = Port::take();
     let port = kept.address.port();
     let configuration = format!(
-        "daemon off; master_process off; pid {root}/pid; error_log {root}/error.log; events {{ }}\nhttp {{ access_log off;\n\
-         client_body_temp_path {root}/1; proxy_temp_path {root}/2; fastcgi_temp_path {root}/3; uwsgi_temp_path {root}/4; scgi_temp_path {root}/5;\n\
-         server {{ listen 127.0.0.1:{port} ssl http2; ssl_certificate {root}/cert.pem; ssl_certificate_key {root}/key.pem;\n\
-         location / {{ return 200 \"$server_protocol $request_method $host$request_uri $http_x_mine\"; }} }} }}\n"
+        "daemon off; master_process off; pid {root}/pid; error_log {root}/error.log; events {{ \
+         }}\nhttp {{ access_log off;\n\
+         client_body_temp_path {root}/1; proxy_temp_path {root}/2; fastcgi_temp_path {root}/3; \
+         uwsgi_temp_path {root}/4; scgi_temp_path {root}/5;\n\
+         server {{ listen 127.0.0.1:{port} ssl http2; ssl_certificate {root}/cert.pem; \
+         ssl_certificate_key {root}/key.pem;\n\
+         location / {{ return 200 \"$server_protocol $request_method $host$request_uri \
+         $http_x_mine\"; }} }} }}\n"
     );
     std::fs::write(folder.path().join("conf"), configuration).unwrap();
     let nginx = Command::new("nginx")
@@ -1444,7 +1457,8 @@ fn the_client_transport_speaks_http_2_where_the_target_does() {
     }
     let request = |path: &str| {
         format!(
-            "GET {path} HTTP/1.1\r\nHost: shop.invalid\r\nX-Mine: kept\r\nConnection: keep-alive\r\n\r\n"
+            "GET {path} HTTP/1.1\r\nHost: shop.invalid\r\nX-Mine: kept\r\n\
+             Connection: keep-alive\r\n\r\n"
         )
     };
     let exchanges: Vec<_> = (0..4u32)

@@ -141,8 +141,10 @@ fn leave_a_run() {
 }
 
 /// Everything that a format could take for more than text, and secrets.
-const HOSTILE: &str = "</script><script>window.pwned=1</script><img src=x onerror=\"window.pwned=1\">'\"><svg onload=window.pwned=1>\
-    =cmd|' /C calc'!A0\u{1b}[31mred\u{1b}]0;title\u{7}|`**[x](http://evil.example)@team\u{202e}gnp\u{2028}\r\n\u{0}--><!--]]>";
+const HOSTILE: &str = "</script><script>window.pwned=1</script><img src=x \
+    onerror=\"window.pwned=1\">'\"><svg onload=window.pwned=1>\
+    =cmd|' /C \
+    calc'!A0\u{1b}[31mred\u{1b}]0;title\u{7}|`**[x](http://evil.example)@team\u{202e}gnp\u{2028}\r\n\u{0}--><!--]]>";
 const TOKEN: &str = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U";
 
 fn hostile(folder: &Path) {
@@ -286,7 +288,8 @@ const SECRET_ANSWERS: &[(&str, &str, &str, (&str, &str))] = &[
     (
         "/html",
         "text/html",
-        "<form><input type=hidden name=csrf_token value=\"S\"></form><a href=\"/x?token=S\">a</a><p>Bearer S</p>",
+        "<form><input type=hidden name=csrf_token value=\"S\"></form><a \
+         href=\"/x?token=S\">a</a><p>Bearer S</p>",
         ("X-Plain", "1"),
     ),
     (
@@ -943,7 +946,8 @@ fn a_call_that_changes_something_made_too_often_never_passes() {
         format!(
             "{{\"format\":\"shadowtap/egress\",\"version\":1,\"created\":\"2026-11-22T10:00:00.000000000Z\"}}\n\
              {{\"verdict\":\"{verdict}\",\"at\":\"2026-11-22T10:00:00.000000000Z\",\"provider\":\"payments.example\",\"method\":\"{method}\",\
-             \"route\":\"{method} /v1/charges\",\"target\":\"/v1/charges\",\"payload\":\"{{\\\"cart\\\":\\\"c-77\\\"}}\",\"recorded_payload\":\"{{\\\"cart\\\":\\\"c-77\\\"}}\",\
+             \"route\":\"{method} \
+             /v1/charges\",\"target\":\"/v1/charges\",\"payload\":\"{{\\\"cart\\\":\\\"c-77\\\"}}\",\"recorded_payload\":\"{{\\\"cart\\\":\\\"c-77\\\"}}\",\
              \"recorded\":\"7-1\",\"times\":2,\"cause\":\"12-3\",\"status\":200,\"score\":1.0,\"why\":\"\",\"repeat\":\"curl -sS http://127.0.0.1:9099/v1/charges\"}}\n\
              {{\"format\":\"shadowtap/end\",\"calls\":{{}}}}\n"
         )

@@ -157,8 +157,10 @@ impl<W: Write> Writer<W> {
         connection.left -= 1;
         let item = self.random.below(100_000);
         let request = format!(
-            "GET /shop/items/{item}?page={} HTTP/1.1\r\nHost: shop.example.com\r\nUser-Agent: traffic/1.0 (seeded)\r\n\
-             Accept: application/json\r\nAccept-Encoding: identity\r\nX-Request-Id: {:016x}{:016x}\r\n\
+            "GET /shop/items/{item}?page={} HTTP/1.1\r\nHost: shop.example.com\r\n\
+             User-Agent: traffic/1.0 (seeded)\r\n\
+             Accept: application/json\r\nAccept-Encoding: identity\r\n\
+             X-Request-Id: {:016x}{:016x}\r\n\
              Cookie: session={:016x}; theme=dark; language=en\r\n\r\n",
             item % 7,
             self.random.next(),
@@ -176,7 +178,8 @@ impl<W: Write> Writer<W> {
             body + usize::from(filler[body] & 0xc0 == 0x80)
         };
         let mut response = format!(
-            "HTTP/1.1 200 OK\r\nServer: traffic\r\nDate: Sun, 22 Nov 2026 10:00:00 GMT\r\nContent-Type: application/json\r\n\
+            "HTTP/1.1 200 OK\r\nServer: traffic\r\nDate: Sun, 22 Nov 2026 10:00:00 GMT\r\n\
+             Content-Type: application/json\r\n\
              Cache-Control: no-store\r\nContent-Length: {body}\r\n\r\n"
         )
         .into_bytes();

@@ -3,8 +3,8 @@
 //! A value is *born* in an answer and *used* in requests. All values that one answer issued at one
 //! place and that mean one thing have a [`slot`](Birth::slot); a *binding* is v1's value of a slot
 //! with v2's. Births and uses of the same routes and places are one *flow*. What an exchange has to
-//! do with slots is its [`Part`]: which answers it waits for, what is put into its request, and what
-//! is looked for in its answer.
+//! do with slots is its [`Part`]: which answers it waits for, what is put into its request, and
+//! what is looked for in its answer.
 
 pub mod config;
 pub mod fill;
@@ -64,8 +64,8 @@ pub struct Part {
     pub uses: Vec<Use>,
     /// Exchanges that must have been answered before its request goes, beside the ones that its own
     /// connection asks for, those of its uses among them. The request of each was sent, in the
-    /// recording, before this one (at one instant: stands before it), and what this one needs of its
-    /// answer was there: waits never go round in a circle.
+    /// recording, before this one (at one instant: stands before it), and what this one needs of
+    /// its answer was there: waits never go round in a circle.
     pub after: Vec<ExchangeId>,
     /// How many values it uses that look issued, but by no answer of the recording.
     pub older: u32,

@@ -49,8 +49,10 @@ fn ported(ports: &[u16], tagged: bool) -> String {
         });
         let _ = write!(
             out,
-            " or (ip and {outer} and ((udp[{inner} + 12 : 2] = 0x0800 and udp[{inner} + 23] = 6 and ({in_v4})) \
-             or (udp[{inner} + 12 : 2] = 0x86dd and udp[{inner} + 20] = 6 and ({in_v6})) or udp[{inner} + 12 : 2] = 0x8100))"
+            " or (ip and {outer} and ((udp[{inner} + 12 : 2] = 0x0800 and udp[{inner} + 23] = 6 \
+             and ({in_v4})) \
+             or (udp[{inner} + 12 : 2] = 0x86dd and udp[{inner} + 20] = 6 and ({in_v6})) or \
+             udp[{inner} + 12 : 2] = 0x8100))"
         );
     }
     // Offsets of udp[…] hold for IPv4 outside only; what GRE, IP in IP and IPv6 tunnels carry is

@@ -1,9 +1,9 @@
 //! Whether a file is still being written: what is missing at its end is then no damage, it has only
 //! not come yet.
 //!
-//! Known where a process that we may look at (all of them for root, else the user's own) has it open
-//! for writing. Where there may be others, a file that has grown since it was opened counts as well.
-//! Otherwise it counts as it lies there: one whose writer is gone is cut, however new it is.
+//! Known where a process that we may look at (all of them for root, else the user's own) has it
+//! open for writing. Where there may be others, a file that has grown since it was opened counts as
+//! well. Otherwise it counts as it lies there: one whose writer is gone is cut, however new it is.
 
 use std::collections::HashSet;
 use std::fs::{self, File};

@@ -1,7 +1,7 @@
 //! Packets from live devices, through libpcap; the only file that names the pcap crate.
 //!
-//! Reads in batches from the kernel's ring and hands each packet to a [`PacketSink`] by reference; what
-//! the sink does with it is on the path that decides about loss, so it should copy and return.
+//! Reads in batches from the kernel's ring and hands each packet to a [`PacketSink`] by reference;
+//! what the sink does with it is on the path that decides about loss, so it should copy and return.
 
 use std::os::fd::AsFd as _;
 use std::time::Duration;

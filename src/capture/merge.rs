@@ -239,10 +239,14 @@ impl PacketSource for CaptureMerge {
                 let FileDamage { offset, packet, what, growing, .. } = damage;
                 if *growing {
                     return format!(
-                        "{name}: still being written at byte {offset} behind packet {packet}: {what}; all before it is used"
+                        "{name}: still being written at byte {offset} behind packet {packet}: \
+                         {what}; all before it is used"
                     );
                 }
-                format!("{name}: damaged at byte {offset} behind packet {packet}: {what}; all before it is used")
+                format!(
+                    "{name}: damaged at byte {offset} behind packet {packet}: {what}; all \
+                    before it is used"
+                )
             })
             .collect()
     }

@@ -4,8 +4,9 @@
 //! (`file`), several of them merged by time (`merge`). Out: [`Batch`]es of [`Frame`]s for `decode`;
 //! or pcap and pcapng (`writer`) as a row of files (`rotate`), by two threads (`record`), counted
 //! as it goes (`counts`) until it is told to end (`stop`). `config` is its section of the
-//! configuration. `routing` finds the device that leads to an address. `overload` says what to let go of where exchanges are made live and that is too
-//! slow. `filter` builds what the kernel is asked for, `privilege` knows what that needs.
+//! configuration. `routing` finds the device that leads to an address. `overload` says what to let
+//! go of where exchanges are made live and that is too slow. `filter` builds what the kernel is
+//! asked for, `privilege` knows what that needs.
 //!
 //! A frame does not own its bytes; it points into one of the batch's blocks, which are large,
 //! filled by `read` and used again.
@@ -195,7 +196,8 @@ pub enum CaptureError {
     },
     /// It is empty, or ends inside its header, because it is still being written.
     #[error(
-        "{name} is still being written, and its first bytes are not there yet: try again in a moment"
+        "{name} is still being written, and its first bytes are not there yet: try again in a \
+         moment"
     )]
     NotYet {
         /// The input.

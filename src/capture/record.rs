@@ -45,7 +45,8 @@ pub enum RecordError {
     Output(#[from] OutputError),
     /// pcap has one link type for the whole file.
     #[error(
-        "the interfaces have different link types, which a .pcap file cannot hold: write a .pcapng file"
+        "the interfaces have different link types, which a .pcap file cannot hold: write a .pcapng \
+         file"
     )]
     LinkTypes,
     /// What was read makes no sense.

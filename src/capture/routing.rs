@@ -63,7 +63,8 @@ fn best<'a>(routes: impl Iterator<Item = KernelRoute<'a>>, address: u128) -> Lea
     }
 }
 
-/// `Iface Destination Gateway Flags RefCnt Use Metric Mask …`, addresses as the machine stores them.
+/// `Iface Destination Gateway Flags RefCnt Use Metric Mask …`, addresses as the machine stores
+/// them.
 fn ipv4(table: &str) -> impl Iterator<Item = KernelRoute<'_>> {
     let stored = |text: &str| {
         let bytes = u32::from_str_radix(text, 16).ok()?.to_ne_bytes();

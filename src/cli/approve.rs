@@ -12,12 +12,14 @@ use crate::mock::summary::CallSummary;
 use crate::time::Timestamp;
 
 /// What a new file starts with.
-const PREAMBLE: &str = "# Intended differences between v1 and v2: reviewed and checked in. See `shadowtap approve --help`.\n";
+const PREAMBLE: &str = "# Intended differences between v1 and v2: reviewed and checked in. See \
+    `shadowtap approve --help`.\n";
 
 /// Accept an intended difference, with a reason.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example:\n  shadowtap approve reports/2026-11-22T10-00-00 3f2a91c07b --reason \"totals are in cents since v2\" \
+    after_help = "Example:\n  shadowtap approve reports/2026-11-22T10-00-00 3f2a91c07b --reason \
+        \"totals are in cents since v2\" \
     --expires 2026-12-31"
 )]
 pub struct ApproveArgs {

@@ -42,7 +42,8 @@ use crate::time::{Monotonic, Timestamp};
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  shadowtap capture -i eth0 --port 8080 -o v1.pcap --duration 10m\n  \
-    shadowtap capture -i any --port 8080 -o 'v1-%Y%m%dT%H%M%S.pcapng.zst' --rotate-every 1h --keep-files 24\n  \
+    shadowtap capture -i any --port 8080 -o 'v1-%Y%m%dT%H%M%S.pcapng.zst' --rotate-every 1h \
+    --keep-files 24\n  \
     shadowtap capture -i eth0 --port 8080 -o v1.jsonl.zst --redact default"
 )]
 pub struct CaptureArgs {
@@ -50,14 +51,16 @@ pub struct CaptureArgs {
     #[arg(help_heading = "Input", short, long = "interface", value_name = "IFACE")]
     interfaces: Vec<String>,
     /// TCP port to capture, also in VLANs and tunnels; repeat for several [default: everything]
-    #[arg(help_heading = "Input", short, long = "port", value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(help_heading = "Input", short, long = "port", value_name = "N",
+        value_parser = clap::value_parser!(u16).range(1..))]
     ports: Vec<u16>,
     /// Capture only what matches this filter, in libpcap's language (both hold where --port is
     /// given too)
     #[arg(help_heading = "Input", long, value_name = "BPF")]
     filter: Option<String>,
     /// File to write: .pcap, .pcapng (packets) or .jsonl (exchanges), each with .zst too; - for
-    /// standard output, s3://, gs:// and az:// for a store; %Y %m %d %H %M %S are filled in [default: captures/IFACE-TIME.pcap]
+    /// standard output, s3://, gs:// and az:// for a store; %Y %m %d %H %M %S are filled in
+    /// [default: captures/IFACE-TIME.pcap]
     #[arg(help_heading = "Output", short, long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// What is written to standard output (-o -) [default: pcap, or what the other flags need]
@@ -80,7 +83,8 @@ pub struct CaptureArgs {
     #[arg(help_heading = "Output", long, value_name = "D", value_parser = duration_ns)]
     rotate_every: Option<i64>,
     /// Keep only the newest N files of this capture
-    #[arg(help_heading = "Output", long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(help_heading = "Output", long, value_name = "N",
+        value_parser = clap::value_parser!(u32).range(1..))]
     keep_files: Option<u32>,
     /// End before the disk has less free room than this [default: 100MiB, or 5% of a small disk]
     #[arg(help_heading = "Output", long, value_name = "SIZE", value_parser = size)]
@@ -95,7 +99,8 @@ pub struct CaptureArgs {
     #[arg(help_heading = "Input", long)]
     promiscuous: bool,
     /// Threads that parse, for .jsonl [default: 1]
-    #[arg(help_heading = "Input", long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    #[arg(help_heading = "Input", long, value_name = "N",
+        value_parser = clap::value_parser!(u16).range(1..=256))]
     threads: Option<u16>,
     /// Secrets of TLS connections: a key log as SSLKEYLOGFILE gives it, read on while it grows
     /// (repeat for more). A .pcapng file then holds them, a .jsonl file what they open
@@ -241,7 +246,8 @@ impl CaptureSettings {
             Some(format) if args.redaction.redact.is_empty() => CaptureContent::Packets(format),
             Some(_) => {
                 return Err(Failure::usage(format!(
-                    "{}: packets cannot be redacted: write exchanges (-o {}), or capture now and redact by shadowtap parse --redact",
+                    "{}: packets cannot be redacted: write exchanges (-o {}), or capture now and \
+                     redact by shadowtap parse --redact",
                     path.display(),
                     path.with_extension("jsonl").display()
                 )));
@@ -385,7 +391,8 @@ fn format_of(path: &Path) -> Result<(Option<FileFormat>, bool), Failure> {
         Some("jsonl") => None,
         _ => {
             return Err(Failure::usage(format!(
-                "{}: the name says the format, and must end in .pcap, .pcapng or .jsonl, each with .zst too",
+                "{}: the name says the format, and must end in .pcap, .pcapng or .jsonl, each with \
+                 .zst too",
                 path.display()
             )));
         }
@@ -394,8 +401,10 @@ fn format_of(path: &Path) -> Result<(Option<FileFormat>, bool), Failure> {
 }
 
 /// For who captures exchanges of more traffic than the machine can parse.
-const ADVICE: &str = "some connections were let go of, as exchanges could not be made fast enough; the others are whole. To keep all: \
-     --port for the service alone, --threads for more processors, or capture to .pcap and parse that later";
+const ADVICE: &str = "some connections were let go of, as exchanges could not be made fast enough; \
+    the others are whole. To keep all: \
+     --port for the service alone, --threads for more processors, or capture to .pcap and parse \
+     that later";
 
 /// Runs the command.
 #[expect(clippy::print_stderr, reason = "where standard output is the capture")]
@@ -420,7 +429,8 @@ pub(crate) fn run(args: CaptureArgs, global: &Global) -> Result<Exit, Failure> {
             let why = sent.why.unwrap_or_default();
             // No interruption, whatever ended the capture: something is left to be done.
             tracing::error!(
-                "{} files are not in {url}, but in {folder}: they go there with the next capture of \
+                "{} files are not in {url}, but in {folder}: they go there with the next capture \
+                 of \
                  this -o and --spool ({})",
                 sent.left.len(),
                 printable(&why)
@@ -740,7 +750,8 @@ mod tests {
             matches!(&of_file.content, CaptureContent::Exchanges(options, Some(_)) if options.threads == 3)
         );
 
-        let flags = "-i lo -p 80 --filter tcp -o a.jsonl --duration 1s --rotate-size 2M --rotate-every 2h --keep-files 2 --min-free 5k \
+        let flags = "-i lo -p 80 --filter tcp -o a.jsonl --duration 1s --rotate-size 2M \
+            --rotate-every 2h --keep-files 2 --min-free 5k \
             --snaplen 96 --buffer 1MiB --threads 1";
         let of_flags = settings(flags, file).unwrap();
         assert_eq!(

@@ -21,7 +21,8 @@ use crate::capture::live;
     disable_help_flag = true,
     disable_version_flag = true,
     max_term_width = 110,
-    after_help = "Start with `shadowtap demo`, then `shadowtap run v1.pcap --target URL`. -h is short, --help is whole.",
+    after_help = "Start with `shadowtap demo`, then `shadowtap run v1.pcap --target URL`. -h is \
+        short, --help is whole.",
     after_long_help = "\
 Examples:
   shadowtap demo

@@ -87,8 +87,8 @@ impl Config {
     }
 }
 
-/// The text with `[[flow.bind]]` under a name of its own. In `[flow]` the key `bind` says how sure a
-/// flow must be, and TOML lets no key be a value and a list of tables.
+/// The text with `[[flow.bind]]` under a name of its own. In `[flow]` the key `bind` says how sure
+/// a flow must be, and TOML lets no key be a value and a list of tables.
 pub(super) fn named_apart(text: &str) -> Cow<'_, str> {
     const WRITTEN: &str = "[[flow.bind]]";
     if !text.contains(WRITTEN) {
@@ -101,8 +101,8 @@ pub(super) fn named_apart(text: &str) -> Cow<'_, str> {
     Cow::Owned(text.split_inclusive('\n').map(line).collect())
 }
 
-/// The file that is read: the one that `--config` names, else the nearest [`DEFAULT_FILE`] here or in
-/// a folder above, up to the root of the repository. Outside of a repository only this folder
+/// The file that is read: the one that `--config` names, else the nearest [`DEFAULT_FILE`] here or
+/// in a folder above, up to the root of the repository. Outside of a repository only this folder
 /// counts, so that nobody's file in `/tmp` is taken for one's own.
 pub(super) fn find(global: &Global) -> Result<Option<PathBuf>, Failure> {
     if let Some(path) = &global.config {
@@ -176,7 +176,8 @@ mod tests {
 
     #[test]
     fn the_nearest_key_is_named() {
-        let message = "unknown field `max_mismatchrate`, expected one of `max_error_rate`, `max_mismatch_rate`, `min_samples`";
+        let message = "unknown field `max_mismatchrate`, expected one of `max_error_rate`, \
+            `max_mismatch_rate`, `min_samples`";
         assert_eq!(nearest_key(message), Some("max_mismatch_rate"));
         assert_eq!(nearest_key("expected a string"), None);
     }

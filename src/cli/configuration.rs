@@ -19,8 +19,10 @@ use crate::gate::Policy;
 /// What it prints is a file of settings itself. Values that may be secret are masked.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  shadowtap config\n  \
-    SHADOWTAP_TARGET=http://v2.staging:8080 shadowtap config --json | jq '.settings[] | select(.from != \"default\")'\n  \
-    shadowtap config --schema > shadowtap.schema.json   # then `#:schema shadowtap.schema.json` in shadowtap.toml")]
+    SHADOWTAP_TARGET=http://v2.staging:8080 shadowtap config --json | jq '.settings[] | \
+    select(.from != \"default\")'\n  \
+    shadowtap config --schema > shadowtap.schema.json   # then `#:schema shadowtap.schema.json` in \
+    shadowtap.toml")]
 pub struct ConfigArgs {
     /// Print everything as JSON
     #[arg(help_heading = "Output", long)]

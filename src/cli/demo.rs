@@ -144,7 +144,8 @@ fn text(shown: &DemoShown, settings: &DemoSettings) -> String {
     if shown.unexpected.is_empty() {
         let _ = writeln!(
             text,
-            "Nothing else is held against it: times, request ids and the order of header fields are noise, and\n\
+            "Nothing else is held against it: times, request ids and the order of header fields \
+             are noise, and\n\
              its sessions, tokens, carts and entity tags stand for those of version 1."
         );
     }

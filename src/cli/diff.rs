@@ -30,8 +30,10 @@ const PRINTED: usize = 20;
 /// Compare what v2 answered with what v1 answered.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  shadowtap diff reports/2026-11-22T10-00-00\n\n\
-    Writes mismatches.csv, differences.jsonl, clusters.jsonl, noise.jsonl, routes.json and diff.json into DIR and prints the\n\
-    causes. Rules are in shadowtap.toml ([[diff.ignore]], [[diff.match]]), intended differences in approved.toml.")]
+    Writes mismatches.csv, differences.jsonl, clusters.jsonl, noise.jsonl, routes.json and \
+    diff.json into DIR and prints the\n\
+    causes. Rules are in shadowtap.toml ([[diff.ignore]], [[diff.match]]), intended differences in \
+    approved.toml.")]
 pub struct DiffArgs {
     /// The folder of a run
     #[arg(value_name = "DIR", required_unless_present = "list_ignored")]
@@ -327,20 +329,23 @@ fn print(out: &mut impl Write, findings: &Findings, dir: &Path) -> io::Result<()
     writeln!(out, "{compared} exchanges compared, {not} not{reasons}")?;
     writeln!(
         out,
-        "{mismatched} differ ({failed} without an answer of v2), {approved} as approved, {noisy} by noise only, {} are equal",
+        "{mismatched} differ ({failed} without an answer of v2), {approved} as approved, {noisy} \
+         by noise only, {} are equal",
         compared - mismatched - approved - noisy - consequences - fixed
     )?;
     if totals.unbound > 0 {
         writeln!(
             out,
-            "{} requests were sent with v1's values, since v2 had not issued {}: {} of their answers differ, and count in no rate",
+            "{} requests were sent with v1's values, since v2 had not issued {}: {} of their \
+             answers differ, and count in no rate",
             totals.unbound, totals.not_issued, totals.unbound_differ
         )?;
     }
     if consequences > 0 {
         writeln!(
             out,
-            "{consequences} only in what follows from {} requests that were skipped as unsafe: --unsafe-methods sends them",
+            "{consequences} only in what follows from {} requests that were skipped as unsafe: \
+             --unsafe-methods sends them",
             findings.totals.skipped_writes
         )?;
     }
@@ -435,7 +440,8 @@ fn print_ignored(out: &mut impl Write) -> io::Result<()> {
     }
     writeln!(
         out,
-        "| `set-cookie` | by cookie and attribute | `Expires` by presence, a `Domain` of v1 or v2 itself not |"
+        "| `set-cookie` | by cookie and attribute | `Expires` by presence, a `Domain` of v1 or v2 \
+         itself not |"
     )?;
     writeln!(
         out,

@@ -22,12 +22,13 @@ const PRINTED: usize = 1 << 20;
 
 /// Show the values that v1's answers issue and later requests use
 ///
-/// Ids, tokens, cookies, entity tags and cursors: where each is born and used, how sure that is, and
-/// what cannot be bound to the values that v2 issues in their place. Nothing is replayed. No value is
-/// shown, only routes and places.
+/// Ids, tokens, cookies, entity tags and cursors: where each is born and used, how sure that is,
+/// and what cannot be bound to the values that v2 issues in their place. Nothing is replayed. No
+/// value is shown, only routes and places.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  shadowtap flows v1.pcap\n  shadowtap flows v1.jsonl --json | jq -r .from.route\n  \
+    after_help = "Examples:\n  shadowtap flows v1.pcap\n  shadowtap flows v1.jsonl --json | jq -r \
+        .from.route\n  \
                   shadowtap flows v1.pcap --bind likely"
 )]
 pub struct FlowsArgs {
@@ -38,8 +39,8 @@ pub struct FlowsArgs {
     /// Print one JSON object a flow, as flows.jsonl of a run has them
     #[arg(help_heading = "Output", long)]
     pub json: bool,
-    /// Print one JSON object a use instead: the request and the place, the answer and the place that
-    /// it has the value from
+    /// Print one JSON object a use instead: the request and the place, the answer and the place
+    /// that it has the value from
     #[arg(help_heading = "Output", long, conflicts_with = "json")]
     pub uses: bool,
     /// With --uses: show the values, which may be secret

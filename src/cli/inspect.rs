@@ -21,7 +21,8 @@ use survey::{InspectSummary, NameCounts, Survey};
 /// latencies, and what is damaged.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  shadowtap inspect v1.pcap\n  shadowtap inspect v1.pcap --json | jq .completeness"
+    after_help = "Examples:\n  shadowtap inspect v1.pcap\n  shadowtap inspect v1.pcap --json | jq \
+        .completeness"
 )]
 pub struct InspectArgs {
     /// Captures (pcap, pcapng) or recordings (JSONL, HAR, .gor, access logs, curl lines, Postman),

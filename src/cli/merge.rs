@@ -1,8 +1,8 @@
 //! `shadowtap merge`: adds the outcomes of shards to one run, which `diff` and `report` then take
 //! like any other.
 //!
-//! Each shard holds the exchanges and the outcomes of its own lanes. Lines are copied one by one, so
-//! memory does not grow with the run.
+//! Each shard holds the exchanges and the outcomes of its own lanes. Lines are copied one by one,
+//! so memory does not grow with the run.
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, BufWriter, Read as _, Write as _};

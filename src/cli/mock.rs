@@ -37,11 +37,11 @@ use crate::redact::Masker;
 /// with v1's, and exits with 1 where a call was not recorded, or one that changes something was
 /// repeated or had another payload.
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Examples:\n  shadowtap mock v1.pcap --listen 0.0.0.0:9090 --provider payments.internal --log egress.jsonl\n  \
-    shadowtap mock v1.pcap --provider payments.internal --fault 'POST ^/charge: 5% 503' --fault 'GET /: delay 2s'\n  \
-    HTTPS_PROXY=http://127.0.0.1:9090 SSL_CERT_FILE=ca/ca.pem ./v2   # with --ca-dir ca"
-)]
+#[command(after_help = "Examples:\n  shadowtap mock v1.pcap --listen 0.0.0.0:9090 --provider \
+        payments.internal --log egress.jsonl\n  \
+    shadowtap mock v1.pcap --provider payments.internal --fault 'POST ^/charge: 5% 503' --fault \
+    'GET /: delay 2s'\n  \
+    HTTPS_PROXY=http://127.0.0.1:9090 SSL_CERT_FILE=ca/ca.pem ./v2   # with --ca-dir ca")]
 pub struct MockArgs {
     /// Captures or recordings that hold v1's outgoing calls (- for standard input)
     #[arg(value_name = "INPUT", required = true)]
@@ -111,7 +111,8 @@ pub struct MockFlags {
     #[arg(long)]
     explain: bool,
     /// Threads that answer [default: one for each core]
-    #[arg(long = "mock-threads", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    #[arg(long = "mock-threads", value_name = "N",
+        value_parser = clap::value_parser!(u16).range(1..=256))]
     threads: Option<u16>,
 }
 
@@ -304,7 +305,8 @@ pub(crate) fn start(settings: &MockSettings, global: &Global) -> Result<Handle, 
     })?;
     if recording.undivided {
         tracing::warn!(
-            "clients and servers have one address, so every exchange is taken for an outgoing call: name the providers with --provider"
+            "clients and servers have one address, so every exchange is taken for an outgoing \
+             call: name the providers with --provider"
         );
     }
     if recording.contradictions > 0 {

@@ -26,10 +26,11 @@ use crate::wire::h1::parser::BODY_KEPT_IN_PART;
 /// Several inputs are merged by time. The output is the same for any number of threads.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  shadowtap parse v1.pcap -o exchanges.jsonl\n  \
-                        shadowtap parse node1.pcap node2.pcap.zst --offset node2.pcap.zst=-3ms --port 8080 -o - | jq .response.status")]
+                        shadowtap parse node1.pcap node2.pcap.zst --offset node2.pcap.zst=-3ms \
+                        --port 8080 -o - | jq .response.status")]
 pub struct ParseArgs {
-    /// Captures (pcap, pcapng) or recordings (JSONL, .stx, HAR, .gor, access logs, curl lines, Postman),
-    /// plain, gzip or zstd; a URL; - is standard input
+    /// Captures (pcap, pcapng) or recordings (JSONL, .stx, HAR, .gor, access logs, curl lines,
+    /// Postman), plain, gzip or zstd; a URL; - is standard input
     #[arg(required = true, value_name = "INPUT")]
     pub inputs: Vec<String>,
     /// Where the exchanges go: .jsonl, .stx (frames, for speed), .har or .gor by name (.zst and .gz
@@ -274,7 +275,8 @@ pub(crate) fn execute(settings: &ParseSettings, global: &Global) -> Result<Parse
     if kept_in_part > 0 && !converts {
         done.ledger.note("bodies-kept-in-part", kept_in_part);
         tracing::warn!(
-            "{kept_in_part} bodies are longer than {} MiB: their beginning is kept, with their length and hash; such requests cannot be replayed",
+            "{kept_in_part} bodies are longer than {} MiB: their beginning is kept, with their \
+             length and hash; such requests cannot be replayed",
             limits::BODY_BYTES >> 20
         );
     }

@@ -88,7 +88,8 @@ pub(crate) fn check(
     let is_mixed = inputs.iter().any(Option::is_some) && inputs.iter().any(Option::is_none);
     if redactor.is_some() && is_mixed {
         return Err(Failure::usage(
-            "some inputs are redacted and others are not: bring those to the same form first, by shadowtap parse --redact",
+            "some inputs are redacted and others are not: bring those to the same form first, by \
+             shadowtap parse --redact",
         ));
     }
     Ok(())
@@ -107,25 +108,31 @@ pub(crate) fn warnings(
         let rules = rules.join(" ");
         let Some(ours) = redactor.map(Redactor::mark) else {
             warnings.push(format!(
-                "the recording is redacted and v2's answers are not: secrets that v2 makes or looks up itself are written as they are \
-                 and count as differences; add {rules} --redact-key FILE, with the key of the recording"
+                "the recording is redacted and v2's answers are not: secrets that v2 makes or \
+                 looks up itself are written as they are \
+                 and count as differences; add {rules} --redact-key FILE, with the key of the \
+                 recording"
             ));
             continue;
         };
         match &recorded.key {
             None => warnings.push(
-                "the recording was redacted more than once, so that v2's answers cannot get the tokens that v1's have: secrets that v2 \
+                "the recording was redacted more than once, so that v2's answers cannot get the \
+                 tokens that v1's have: secrets that v2 \
                  makes or looks up itself count as differences; redact the capture anew, once"
                     .to_owned(),
             ),
             key if *key != ours.key => warnings.push(
-                "the recording was redacted under another key: secrets that v2 makes or looks up itself get other tokens than v1's and \
-                 count as differences; name its key by --redact-key FILE (or $SHADOWTAP_REDACT_KEY); where it was drawn for that run \
+                "the recording was redacted under another key: secrets that v2 makes or looks up \
+                 itself get other tokens than v1's and \
+                 count as differences; name its key by --redact-key FILE (or \
+                 $SHADOWTAP_REDACT_KEY); where it was drawn for that run \
                  alone, redact the capture anew with a key that is kept"
                     .to_owned(),
             ),
             _ if recorded.rules != ours.rules => warnings.push(format!(
-                "the recording was redacted by other rules, so that places of v2's answers differ that only one of them covers: give \
+                "the recording was redacted by other rules, so that places of v2's answers differ \
+                 that only one of them covers: give \
                  {rules}"
             )),
             _ => {}
@@ -134,7 +141,8 @@ pub(crate) fn warnings(
     let left_out = known.map_or(0, KnownTokens::left_out);
     if left_out > 0 {
         warnings.push(format!(
-            "the recording holds so many tokens that {left_out} of them are known only in the answer to their own request: where v2 \
+            "the recording holds so many tokens that {left_out} of them are known only in the \
+             answer to their own request: where v2 \
              shows them later, they count as differences; replay a --sample or a --shard"
         ));
     }
@@ -155,8 +163,10 @@ pub(crate) fn unsearched(redactor: Option<&Redactor>) -> Option<String> {
     };
     (bodies > 0).then(|| {
         format!(
-            "{bodies} bodies of {bytes} bytes could not be searched for secrets, as they are of no form \
-             that is known (archives, unknown compression, Protocol Buffers without --proto), and {what}: {way_out}"
+            "{bodies} bodies of {bytes} bytes could not be searched for secrets, as they are of no \
+             form \
+             that is known (archives, unknown compression, Protocol Buffers without --proto), and \
+             {what}: {way_out}"
         )
     })
 }
@@ -176,7 +186,8 @@ fn checked(key: &[u8], place: &str) -> Result<Vec<u8>, Failure> {
     let key = key.trim_ascii();
     if key.len() < SHORTEST_KEY {
         return Err(Failure::usage(format!(
-            "{place}: the key of redaction must have at least {SHORTEST_KEY} bytes: make one by head -c 32 /dev/urandom | base64"
+            "{place}: the key of redaction must have at least {SHORTEST_KEY} bytes: make one by \
+             head -c 32 /dev/urandom | base64"
         )));
     }
     Ok(key.to_vec())

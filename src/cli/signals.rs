@@ -33,8 +33,8 @@ pub(crate) fn word() -> Result<Arc<Stop>, Failure> {
     let signalled = SIGNALLED.get_or_init(Arc::default);
     let register = |signal| {
         let (told, mouth) = word.for_signal()?;
-        // Not by the word itself: a stage that told it, as a capture does at the end of its time, is
-        // given what the first signal gives.
+        // Not by the word itself: a stage that told it, as a capture does at the end of its time,
+        // is given what the first signal gives.
         signal_hook::flag::register_conditional_shutdown(
             signal,
             Exit::Interrupted as i32,

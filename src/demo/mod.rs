@@ -1,9 +1,9 @@
 //! A small shop in two versions, its payment provider, and the clients that drive it: what the demo
 //! and the end-to-end tests replay.
 //!
-//! Version 1 is right. Version 2 has faults that are planted on purpose ([`ShopFaults`]) and harmless
-//! noise (times, request ids, order of header fields), and it issues sessions, tokens, carts and entity
-//! tags of its own, so that a comparison can be held to finding
+//! Version 1 is right. Version 2 has faults that are planted on purpose ([`ShopFaults`]) and
+//! harmless noise (times, request ids, order of header fields), and it issues sessions, tokens,
+//! carts and entity tags of its own, so that a comparison can be held to finding
 //! all of the former and none of the latter. Everything listens on loopback and everything random
 //! is seeded.
 

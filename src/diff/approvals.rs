@@ -318,7 +318,8 @@ mod tests {
         assert!(left.contains("# said"), "{left}");
         let call = |shape: &str| {
             format!(
-                "[[approved_call]]\nprovider = 'p'\nroute = 'POST /c'\ncall = 'drifted'\nplaces = '$.a'\nshape = '{shape}'\nreason = 'r'\n"
+                "[[approved_call]]\nprovider = 'p'\nroute = 'POST /c'\ncall = 'drifted'\n\
+                 places = '$.a'\nshape = '{shape}'\nreason = 'r'\n"
             )
         };
         let mixed = format!("{text}\n{}{}", call("×2"), call("removed"));

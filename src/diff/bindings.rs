@@ -209,8 +209,8 @@ impl Back {
 }
 
 /// Whether a value names one thing and no other. Tokens and cookies are made anew as often as their
-/// maker likes, and those made of a time may be equal where two were made in one second; entity tags
-/// are equal where the contents are; cursors say where a reader is.
+/// maker likes, and those made of a time may be equal where two were made in one second; entity
+/// tags are equal where the contents are; cursors say where a reader is.
 fn names_one_thing(binding: &Binding, v2: &str) -> bool {
     const OTHERS: [&str; 20] = [
         "token",
@@ -323,8 +323,8 @@ impl<'b> Bound<'b> {
         Some(if self.was_issued(b, things) { ANOTHER_THING } else { TWO_IDS })
     }
 
-    /// The same of what names no thing for good, as an entity tag does: only where v2 issued `b` for
-    /// another value of v1's.
+    /// The same of what names no thing for good, as an entity tag does: only where v2 issued `b`
+    /// for another value of v1's.
     pub(super) fn mistaken(&self, a: &str, b: &str, things: &[String]) -> Option<&'static str> {
         let mut all = self.twins(a, things).peekable();
         all.peek()?;

@@ -342,7 +342,8 @@ mod tests {
         let latin = |kind: &str, before: &str, word: &[u8]| {
             answer(kind, "", [before.as_bytes(), word, b"</p>"].concat())
         };
-        let page = "<!doctype html><html><META http-equiv='content-type' content='text/html; charset=ISO-8859-1'><p>";
+        let page = "<!doctype html><html><META http-equiv='content-type' content='text/html; \
+            charset=ISO-8859-1'><p>";
         let utf = |before: &str| before.replace("ISO-8859-1", "utf-8");
         for (kind, before) in [
             ("text/html", page),

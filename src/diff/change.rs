@@ -116,8 +116,8 @@ pub struct Context<'a> {
 /// What a request says, for the many values of an answer that ask whether it named them.
 #[derive(Default)]
 pub struct Asked {
-    /// A bit for the hash of each run of eight bytes in it: where one of a value's is missing, so is
-    /// the value.
+    /// A bit for the hash of each run of eight bytes in it: where one of a value's is missing, so
+    /// is the value.
     runs: OnceCell<Vec<u64>>,
     /// Bytes that were looked through so far.
     looked: Cell<usize>,

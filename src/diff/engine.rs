@@ -1,11 +1,11 @@
 //! The diff of a run: exchanges are joined with outcomes, compared in parallel, counted in order,
 //! judged when all is counted, and gathered in clusters.
 //!
-//! Three walks, none of which holds the records: the survey (routes, equal requests; who planned the
-//! replay may have made it), the comparison (changes go to a spool on disk), and the judgement (the
-//! spool becomes `differences.jsonl` and `mismatches.csv`). What is kept of each exchange is 52
-//! bytes: where it and its outcome stand, and to which route it belongs. The output does not depend
-//! on the number of threads.
+//! Three walks, none of which holds the records: the survey (routes, equal requests; who planned
+//! the replay may have made it), the comparison (changes go to a spool on disk), and the judgement
+//! (the spool becomes `differences.jsonl` and `mismatches.csv`). What is kept of each exchange is
+//! 52 bytes: where it and its outcome stand, and to which route it belongs. The output does not
+//! depend on the number of threads.
 
 mod clusters;
 mod joined;

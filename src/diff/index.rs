@@ -221,7 +221,8 @@ mod tests {
         let Index { entries, starts, target, mapped, damaged, closed, has_doubles, .. } = &index;
         let roots: Vec<_> = entries.iter().map(|entry| index.roots.of(entry.id)).collect();
         format!(
-            "{entries:?} {starts:?} {target} {mapped:?} {damaged} {closed} {has_doubles} {roots:?} {edges:?}"
+            "{entries:?} {starts:?} {target} {mapped:?} {damaged} {closed} {has_doubles} {roots:?} \
+             {edges:?}"
         )
     }
 

@@ -199,7 +199,8 @@ pub(super) fn decide(stat: &Stat, samples: Samples, opposite: (u64, u64)) -> Dec
         let few = if of < FEW { ", few samples" } else { "" };
         if p < SIGNIFICANCE && more {
             said.push(format!(
-                "not noise although {what} in {changed} of {of}: v2 differs in {} of {live} (p = {p:.1e})",
+                "not noise although {what} in {changed} of {of}: v2 differs in {} of {live} (p = \
+                 {p:.1e})",
                 stat.live
             ));
         } else {

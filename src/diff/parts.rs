@@ -1,8 +1,8 @@
 //! The values in which two texts differ, where all else in them is equal: the finest places there
 //! are.
 //!
-//! `~3` behind a place is the third thing in its text, `~3.2` the second run of letters in it. Noise
-//! is judged by these, so that a new id in a text hides no other price beside it.
+//! `~3` behind a place is the third thing in its text, `~3.2` the second run of letters in it.
+//! Noise is judged by these, so that a new id in a text hides no other price beside it.
 
 use std::hash::{Hash as _, Hasher as _};
 

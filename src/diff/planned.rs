@@ -1,6 +1,6 @@
 //! The survey of a recording made while it is read for the replay, so that the diff need not walk
-//! through it for that: what was found of each exchange goes to a file, and how long the lines are to
-//! another one.
+//! through it for that: what was found of each exchange goes to a file, and how long the lines are
+//! to another one.
 
 use std::fs::File;
 use std::io;
@@ -127,8 +127,8 @@ mod tests {
     const HEADER: &str = r#"{"format":"shadowtap/exchanges","version":1,"created":"2026-11-22T10:00:00Z","tool":"t","inputs":[]}"#;
     const END: &str = r#"{"format":"shadowtap/end","exchanges":1,"ledger":{"in":1,"used":1}}"#;
 
-    /// Exchange `n` of a recording in which requests come again, some of them with conditions, after
-    /// writes, in calls, without an answer, and damaged.
+    /// Exchange `n` of a recording in which requests come again, some of them with conditions,
+    /// after writes, in calls, without an answer, and damaged.
     fn exchange(n: u32) -> String {
         let method = if n % 7 == 3 { "POST" } else { "GET" };
         let headers = match n % 11 {

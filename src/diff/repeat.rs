@@ -92,7 +92,8 @@ fn masked(target: &str, request: &Request, masker: &Masker, id: Option<&str>) ->
             let (member, decoded) =
                 if text.is_ok() { ("utf8", "") } else { ("base64", " | base64 -d") };
             format!(
-                "jq -j 'select(.id == \"{id}\").request.body.{member}' exchanges.jsonl{decoded} | {line} --data-binary @-"
+                "jq -j 'select(.id == \"{id}\").request.body.{member}' exchanges.jsonl{decoded} | \
+                 {line} --data-binary @-"
             )
         }
         _ => {
@@ -197,7 +198,8 @@ mod tests {
         };
         assert_eq!(
             call("payments.example", "/v1/charges", &request, &Masker::off()),
-            "curl -sS --globoff -X POST http://127.0.0.1:9099/v1/charges -H 'Host: payments.example' -H 'Accept: */*' --data-raw '{}'"
+            "curl -sS --globoff -X POST http://127.0.0.1:9099/v1/charges -H 'Host: \
+             payments.example' -H 'Accept: */*' --data-raw '{}'"
         );
         let line = call("payments.example", "http://payments.example/", &request, &Masker::off());
         assert!(line.contains(" http://127.0.0.1:9099/http://payments.example/ "), "{line}");

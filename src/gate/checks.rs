@@ -25,7 +25,8 @@ pub(super) fn checks(evidence: &Evidence<'_>, policy: &Policy) -> Vec<Check> {
             holds: held(late, sent) || !evidence.scheduled,
             why: if evidence.scheduled {
                 format!(
-                    "The replayer sent {} of {} more than {} late ({}; 99 % were at most {} late); {} may be.",
+                    "The replayer sent {} of {} more than {} late ({}; 99 % were at most {} late); \
+                     {} may be.",
                     count(late),
                     plural(sent, "request", "requests"),
                     round_duration(limit as f64),
@@ -34,9 +35,13 @@ pub(super) fn checks(evidence: &Evidence<'_>, policy: &Policy) -> Vec<Check> {
                     percent(LATE_SHARE)
                 )
             } else {
-                "There was no schedule to hold: everything was sent as soon as it was allowed.".to_owned()
+                "There was no schedule to hold: everything was sent as soon as it was \
+                 allowed."
+                    .to_owned()
             },
-            advice: "Give the replayer more CPU, cut the work with --shard, lower --speed, use --realtime, or raise max_lateness_p99.".to_owned(),
+            advice: "Give the replayer more CPU, cut the work with --shard, lower --speed, use \
+                --realtime, or raise max_lateness_p99."
+                .to_owned(),
         },
         Check {
             name: "max_damaged_rate".to_owned(),
@@ -48,7 +53,9 @@ pub(super) fn checks(evidence: &Evidence<'_>, policy: &Policy) -> Vec<Check> {
                 percent(share),
                 percent(policy.max_damaged_rate)
             ),
-            advice: "Capture with a larger --buffer and without a --snaplen, closer to v1, or raise max_damaged_rate.".to_owned(),
+            advice: "Capture with a larger --buffer and without a --snaplen, closer to v1, or \
+                raise max_damaged_rate."
+                .to_owned(),
         },
         own_failures(summary),
         seen::UnboundRequests::of(evidence).check(policy),
@@ -78,7 +85,10 @@ pub(super) fn checks(evidence: &Evidence<'_>, policy: &Policy) -> Vec<Check> {
             holds: !cut,
             why: match (cut, summary.unclosed.first()) {
                 (false, _) => "The replay ran to its end.".to_owned(),
-                (true, Some(file)) => format!("The replay was broken off: {file} has no last line."),
+                (true, Some(file)) => format!(
+                    "The replay was broken off: {file} has no last \
+                    line."
+                ),
                 (true, None) => "The replay was interrupted.".to_owned(),
             },
             advice: "Run it again; what was measured until then is shown.".to_owned(),

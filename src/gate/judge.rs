@@ -411,7 +411,8 @@ impl Court {
                     }
                     RuleKind::Error => {
                         format!(
-                            "v2 fails on {} of {total} requests that {other} answered without an error{}",
+                            "v2 fails on {} of {total} requests that {other} answered without an \
+                             error{}",
                             count(hits),
                             refused(case)
                         )

@@ -412,8 +412,10 @@ mod tests {
     #[test]
     fn the_example_of_the_contract_is_read() {
         let file: PolicyFile = toml::from_str(
-            "[gate]\nmax_mismatch_rate = 0.001\nmax_error_rate = 0.001\nmax_p99_ratio = 1.2\nmin_samples = 100\n\
-             confidence = 0.95\nmax_lateness_p99 = \"5ms\"\n[[gate.route]]\nroute = \"GET /search\"\nmax_p99_ratio = 1.5\n",
+            "[gate]\nmax_mismatch_rate = 0.001\nmax_error_rate = 0.001\nmax_p99_ratio = 1.2\n\
+             min_samples = 100\n\
+             confidence = 0.95\nmax_lateness_p99 = \"5ms\"\n[[gate.route]]\n\
+             route = \"GET /search\"\nmax_p99_ratio = 1.5\n",
         )
         .unwrap();
         let route = file.gate.of_route("GET /search");

@@ -1,5 +1,5 @@
-//! What a run could have seen: the smallest change of latency that each rule would have noticed, and
-//! what was not judged at all. A pass says no more than that.
+//! What a run could have seen: the smallest change of latency that each rule would have noticed,
+//! and what was not judged at all. A pass says no more than that.
 
 use super::rule::TYPICAL;
 use super::words::times;

@@ -58,8 +58,8 @@ pub fn set_cookie(field: &[u8]) -> Crumb<'_> {
     crumb(piece, end - field[..end].trim_ascii_start().len())
 }
 
-/// The client that the nearest proxy says a request comes from: the first of `X-Forwarded-For`, else
-/// of `Forwarded` (RFC 7239 §5.2).
+/// The client that the nearest proxy says a request comes from: the first of `X-Forwarded-For`,
+/// else of `Forwarded` (RFC 7239 §5.2).
 pub fn forwarded_for(headers: &Headers) -> Option<String> {
     let text = |name| std::str::from_utf8(headers.get(name)?).ok();
     if let Some(first) = text("x-forwarded-for").and_then(|list| list.split(',').next()) {

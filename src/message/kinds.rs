@@ -199,8 +199,8 @@ pub fn of_text(text: &str) -> Option<ValueKind> {
     if etag(bytes) {
         return Some(ValueKind::ETag);
     }
-    // A signed object begins as a token does, and may come compressed the next time; no claims are as
-    // short as its time.
+    // A signed object begins as a token does, and may come compressed the next time; no claims are
+    // as short as its time.
     if is_signed(bytes) {
         return Some(ValueKind::Signed);
     }

@@ -252,8 +252,8 @@ impl Body {
 pub struct Request {
     /// The method's bytes; empty where a request of HTTP/2 does not tell it.
     pub method: Bytes,
-    /// The request-target exactly as sent, nothing decoded (RFC 9112 §3.2); empty where a request of
-    /// HTTP/2 does not tell it.
+    /// The request-target exactly as sent, nothing decoded (RFC 9112 §3.2); empty where a request
+    /// of HTTP/2 does not tell it.
     pub target: Bytes,
     /// `1.0`, `1.1`, `0.9`, `2`.
     pub version: Version,

@@ -120,7 +120,8 @@ mod tests {
 
     #[test]
     fn every_subtype_is_taken_apart() {
-        let form = "preamble\r\n--x y\r\nContent-Disposition: form-data; name=\"a;b\"\r\n\r\none\r\n--x yz\r\n\
+        let form = "preamble\r\n--x y\r\nContent-Disposition: form-data; name=\"a;b\"\r\n\r\n\
+            one\r\n--x yz\r\n\
                     --x y  \r\ncontent-disposition: form-data; name=c\n\ntwo\n--x y--\r\nepilogue";
         let expected: Vec<(Option<String>, &[u8])> =
             vec![(Some("a;b".to_owned()), b"one\r\n--x yz"), (Some("c".to_owned()), b"two")];

@@ -1,8 +1,8 @@
 //! A text as what its writer put together: values and what stands between them.
 //!
-//! Dates, clocks, UUIDs, signed values and numbers are one value each; so is a run of letters, digits and what
-//! base64 has beside them. Two texts with the same marks between their values say the same but for
-//! these values.
+//! Dates, clocks, UUIDs, signed values and numbers are one value each; so is a run of letters,
+//! digits and what base64 has beside them. Two texts with the same marks between their values say
+//! the same but for these values.
 
 use super::{dates, kinds};
 
@@ -13,8 +13,8 @@ pub enum Token<'t> {
     Mark(&'t str),
     /// A date, a clock, a UUID, a signed value or a number.
     Value(&'t str),
-    /// Letters and digits, with `-`, `_`, `+`, `/` and escapes (`%2F`) among them and `=` at the end:
-    /// one value, or several.
+    /// Letters and digits, with `-`, `_`, `+`, `/` and escapes (`%2F`) among them and `=` at the
+    /// end: one value, or several.
     Chunk(&'t str),
 }
 

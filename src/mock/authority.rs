@@ -44,7 +44,8 @@ pub enum AuthorityError {
     Tls(#[from] rustls::Error),
     /// Only one of the two files is there.
     #[error(
-        "{0} has only one of {CERTIFICATE} and {KEY}: restore the other, or remove it to make a new authority"
+        "{0} has only one of {CERTIFICATE} and {KEY}: restore the other, or remove it to make a \
+         new authority"
     )]
     Half(PathBuf),
 }

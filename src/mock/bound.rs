@@ -1,5 +1,5 @@
-//! Values that v2 made up itself (a receipt's UUID, an order's number), with those that v1 made up in
-//! their place: what is said of the one later is said of the other.
+//! Values that v2 made up itself (a receipt's UUID, an order's number), with those that v1 made up
+//! in their place: what is said of the one later is said of the other.
 
 use rustc_hash::FxHashSet;
 

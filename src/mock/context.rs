@@ -1,5 +1,5 @@
-//! Header fields and cookies by which a call says whose data it wants: `X-Tenant`, `Accept-Language`,
-//! a session's cookie. The calls of a host and route tell which of them do.
+//! Header fields and cookies by which a call says whose data it wants: `X-Tenant`,
+//! `Accept-Language`, a session's cookie. The calls of a host and route tell which of them do.
 //!
 //! What belongs to the connection, the client library, tracing or credentials says nothing of it,
 //! nor does what is new in each call.
@@ -250,8 +250,8 @@ impl Sample {
         }
     }
 
-    /// Whether all calls have one value, and the name is none of a thing's: what tells nothing apart
-    /// is the caller's own, and v2's is another.
+    /// Whether all calls have one value, and the name is none of a thing's: what tells nothing
+    /// apart is the caller's own, and v2's is another.
     fn is_of_the_caller(&self, name: &str) -> bool {
         self.calls >= CALLS && self.values.len() == 1 && !names_a_thing(name)
     }
@@ -304,8 +304,8 @@ fn may_say(name: &str) -> bool {
         && header_secret(name).is_none()
 }
 
-/// Whether a name, in lower case, says that its value is the client's own, of the attempt, or new in
-/// each call. The version of an API is none of the client's.
+/// Whether a name, in lower case, says that its value is the client's own, of the attempt, or new
+/// in each call. The version of an API is none of the client's.
 fn is_of_the_client(name: &str) -> bool {
     if name.ends_with("api-version") {
         return false;

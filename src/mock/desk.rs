@@ -145,7 +145,8 @@ impl SharedMock {
             "provider": call.provider,
             "target": call.target,
             "route": call.route,
-            "nearest": call.recorded.map(|id| json!({ "recorded": id, "score": call.score, "lacks": call.places })),
+            "nearest": call.recorded.map(|id| json!({ "recorded": id, "score": call.score,
+            "lacks": call.places })),
             "recorded_providers": providers,
         })
     }

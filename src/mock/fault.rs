@@ -42,7 +42,8 @@ impl FromStr for Fault {
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = |what: String| {
             format!(
-                "{what}: write for example 'POST ^/charge: 5% 503', '* /: delay 2s' or 'GET /: reset'"
+                "{what}: write for example 'POST ^/charge: 5% 503', '* /: delay 2s' or 'GET /: \
+                 reset'"
             )
         };
         let (calls, what) = text.rsplit_once(": ").ok_or_else(|| {

@@ -217,7 +217,8 @@ impl ClientLine<'_> {
     ) -> Result<Option<String>, ClientEnded> {
         let authority = String::from_utf8_lossy(&request.target).into_owned();
         if self.shared.authority.is_none() && authority.ends_with(":443") {
-            let body = serde_json::json!({ "error": "shadowtap mock: HTTPS needs a certificate authority: start it with --ca-dir" });
+            let body = serde_json::json!({ "error": "shadowtap mock: HTTPS needs a certificate \
+                authority: start it with --ca-dir" });
             self.reply(&Reply::own(501, &body), asker, Monotonic::now()).await?;
             return Ok(None);
         }

@@ -62,8 +62,8 @@ impl CallRecording {
         (route, whole)
     }
 
-    /// Learns which places have values that are drawn at random, and which header fields say what is
-    /// asked for.
+    /// Learns which places have values that are drawn at random, and which header fields say what
+    /// is asked for.
     pub(super) fn learn(&mut self, calls: &[Raw]) -> io::Result<()> {
         self.learn_messages(calls)?;
         let mut samples = DrawnSamples::default();

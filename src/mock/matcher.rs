@@ -374,8 +374,8 @@ impl CallRecording {
         self.is_about_the_same(prepared, call, stock).then_some((pick, Tier::ByKind))
     }
 
-    /// The exactly equal calls for keys, and the keys: first as they are in the call's context, then
-    /// without where it lacks some of that.
+    /// The exactly equal calls for keys, and the keys: first as they are in the call's context,
+    /// then without where it lacks some of that.
     fn in_context(
         &self,
         taken: &features::TakenFeatures,

@@ -85,7 +85,8 @@ impl Namespace {
         if self.back.len() >= MOCK_BINDINGS {
             if self.beyond == 0 {
                 tracing::warn!(
-                    "the mock keeps {MOCK_BINDINGS} bindings: further values of v2's are matched as they are"
+                    "the mock keeps {MOCK_BINDINGS} bindings: further values of v2's are matched \
+                     as they are"
                 );
             }
             self.beyond += 1;

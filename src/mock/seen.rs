@@ -1,4 +1,5 @@
-//! When each value that names something was said first: a call that says it later did not make it up.
+//! When each value that names something was said first: a call that says it later did not make it
+//! up.
 
 use rustc_hash::FxHashMap;
 

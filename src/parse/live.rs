@@ -165,7 +165,8 @@ fn tell(before: Share, share: Share) {
     let percent = share.percent();
     if before == Share::NONE {
         tracing::warn!(
-            "exchanges cannot be made as fast as packets come: {percent:.0} % of the connections are let go of"
+            "exchanges cannot be made as fast as packets come: {percent:.0} % of the connections \
+             are let go of"
         );
     } else {
         tracing::info!("{percent:.0} % of the connections are let go of");

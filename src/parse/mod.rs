@@ -167,8 +167,8 @@ impl<T> RoundOutput<T> {
         })
     }
 
-    /// Pieces of lines for `exchanges.jsonl`, in order, where [`exchanges::write_rest`] wrote the text:
-    /// what is put together gives the lines. For writing many at once.
+    /// Pieces of lines for `exchanges.jsonl`, in order, where [`exchanges::write_rest`] wrote the
+    /// text: what is put together gives the lines. For writing many at once.
     pub fn lines(&mut self) -> impl Iterator<Item = &[u8]> {
         self.names.clear();
         self.name_ends.clear();

@@ -127,7 +127,8 @@ fn conversation(
         for exchange in 0..count {
             let body = "x".repeat(random.below(300));
             let request = format!(
-                "POST /c{connection}/e{exchange} HTTP/1.1\r\nHost: h\r\nX-More: {exchange}\r\nContent-Length: {}\r\n\r\n{body}",
+                "POST /c{connection}/e{exchange} HTTP/1.1\r\nHost: h\r\nX-More: {exchange}\r\n\
+                 Content-Length: {}\r\n\r\n{body}",
                 body.len()
             );
             wire.say(0, request.as_bytes(), random, most);
@@ -136,7 +137,8 @@ fn conversation(
                 format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{answer}", answer.len())
             } else {
                 format!(
-                    "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n{answer}\r\n0\r\n\r\n",
+                    "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n{answer}\r\n\
+                     0\r\n\r\n",
                     answer.len()
                 )
             };
@@ -292,7 +294,8 @@ proptest! {
         let right = facts(&plain);
         for exchange in got.iter().filter(|exchange| exchange.completeness == Completeness::Complete) {
             let fact = facts(std::slice::from_ref(exchange)).remove(0);
-            prop_assert!(right.contains(&fact), "{} is complete and not what was sent; marks {:?}", fact, exchange.marks);
+            prop_assert!(right.contains(&fact), "{} is complete and not what was sent; marks \
+                {:?}", fact, exchange.marks);
         }
     }
 

@@ -2,9 +2,9 @@
 //! ends saw them.
 //!
 //! In: [`Segment`](crate::decode::Segment)s of one shard in capture order. Out: [`StreamEvent`]s to
-//! a [`EventStreams`]. What is missing is told as a gap only where that is proved (the peer acknowledged
-//! it, or the connection is over) or where a named limit was hit; until then it may still come,
-//! since captures are out of order. A byte is handed on once: the first copy wins.
+//! a [`EventStreams`]. What is missing is told as a gap only where that is proved (the peer
+//! acknowledged it, or the connection is over) or where a named limit was hit; until then it may
+//! still come, since captures are out of order. A byte is handed on once: the first copy wins.
 //!
 //! An answer is handed on behind the request that it acknowledges, whatever the order of their
 //! packets in the capture.

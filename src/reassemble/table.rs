@@ -1,7 +1,8 @@
 //! The connections of one shard: found by their ends and virtual network, told apart when ports are
 //! used again, ended when they are over, quiet for too long, or too many, and let go of where a
-//! live capture says so ([`ConnectionTable::shed_share`]). Everything here depends on the segments and on
-//! that share alone, so that the same capture gives the same events however many threads there are.
+//! live capture says so ([`ConnectionTable::shed_share`]). Everything here depends on the segments
+//! and on that share alone, so that the same capture gives the same events however many threads
+//! there are.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hash, Hasher};

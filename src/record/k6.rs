@@ -1,5 +1,5 @@
-//! Exchanges as a script of k6: the recorded requests at their times, each lane by a virtual user of
-//! its own.
+//! Exchanges as a script of k6: the recorded requests at their times, each lane by a virtual user
+//! of its own.
 //!
 //! The script is data with a short program behind it. k6 checks nothing but what the script checks:
 //! that v2 answers with v1's status.
@@ -60,7 +60,8 @@ impl K6Script {
              // -e SPEED=2 is twice as fast, -e USERS=50 has fewer virtual users.\n\
              import http from 'k6/http';\nimport encoding from 'k6/encoding';\n\
              import exec from 'k6/execution';\nimport {{ check, sleep }} from 'k6';\n\n\
-             // id, lane, due in seconds, method, server, target, headers, body, in base64, status\n\
+             // id, lane, due in seconds, method, server, target, headers, body, in base64,
+             // status\n\
              const requests = [\n"
         )
     }

@@ -1,5 +1,5 @@
-//! Where each record stands in its file, noted while the file is written or read: who joins outcomes
-//! with exchanges need not walk through the files for it.
+//! Where each record stands in its file, noted while the file is written or read: who joins
+//! outcomes with exchanges need not walk through the files for it.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Read as _, Seek as _, Write as _};

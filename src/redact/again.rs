@@ -1,6 +1,6 @@
 //! The second pass over an exchange: the secrets that the first one found are looked for everywhere
-//! else, also where nothing says that there is one; percent-encoded, escaped, in base64, and in small
-//! letters, as in names of hosts.
+//! else, also where nothing says that there is one; percent-encoded, escaped, in base64, and in
+//! small letters, as in names of hosts.
 
 use std::rc::Rc;
 
@@ -19,7 +19,8 @@ const WINDOW: usize = 4;
 /// How far windows of a text are apart.
 const STRIDE: usize = SHORTEST - WINDOW + 1;
 
-/// The forms in which a secret may be repeated, each with its token in the same form; in one buffer.
+/// The forms in which a secret may be repeated, each with its token in the same form; in one
+/// buffer.
 #[derive(Debug)]
 pub(super) struct Forms {
     bytes: Vec<u8>,
@@ -79,8 +80,8 @@ impl Forms {
 /// Longest value that is encoded without a buffer of its own, in bytes.
 const SHORT: usize = 252;
 
-/// Adds the part of a base64 text that `value` alone decides, where it stands `offset` bytes (modulo
-/// three) into what was encoded.
+/// Adds the part of a base64 text that `value` alone decides, where it stands `offset` bytes
+/// (modulo three) into what was encoded.
 fn base64_inside(value: &[u8], offset: usize, url: bool, out: &mut Vec<u8>) {
     let engine = if url { URL_SAFE_NO_PAD } else { STANDARD_NO_PAD };
     let length = value.len() + offset;
@@ -99,8 +100,8 @@ fn base64_inside(value: &[u8], offset: usize, url: bool, out: &mut Vec<u8>) {
     }
 }
 
-/// The secrets of an exchange, ready to be looked for all at once: four bytes at every third place of
-/// a text tell whether one may stand there.
+/// The secrets of an exchange, ready to be looked for all at once: four bytes at every third place
+/// of a text tell whether one may stand there.
 pub(super) struct Repeated {
     secrets: Vec<Rc<Forms>>,
     /// Windows of all forms, sorted: the window, which secret, which form, how far into it.
@@ -134,8 +135,8 @@ impl Repeated {
         Self { secrets, windows, filter }
     }
 
-    /// `text` with all secrets replaced, as they are, percent-encoded or escaped; none where there is
-    /// none. Adds to `changes`.
+    /// `text` with all secrets replaced, as they are, percent-encoded or escaped; none where there
+    /// is none. Adds to `changes`.
     pub(super) fn replace(&self, text: &[u8], changes: &mut usize) -> Option<Vec<u8>> {
         if self.secrets.is_empty() || text.len() < SHORTEST {
             return None;

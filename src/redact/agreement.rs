@@ -38,7 +38,8 @@ const PLACES: &[(&str, &str)] = &[
     ("application/xml", "<u><password>S</password><t token=\"S\"/></u>"),
     (
         "application/xml",
-        "<u><c:credentials xmlns:c='urn:c'><a b='S'>S</a><d><![CDATA[S]]></d></c:credentials><e/></u>",
+        "<u><c:credentials xmlns:c='urn:c'><a \
+         b='S'>S</a><d><![CDATA[S]]></d></c:credentials><e/></u>",
     ),
     (
         "application/x-www-form-urlencoded",

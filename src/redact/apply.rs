@@ -651,8 +651,8 @@ impl<'a> Pass<'a> {
         self.each_value(headers, |pass, _, value| repeated.replace(value, &mut pass.changes));
     }
 
-    /// Puts the body back, decoded where it was changed, with headers that fit it. Answers why it had
-    /// to be left out.
+    /// Puts the body back, decoded where it was changed, with headers that fit it. Answers why it
+    /// had to be left out.
     pub(super) fn finish(
         &mut self,
         repeated: &Repeated,

@@ -77,8 +77,8 @@ pub(super) fn whole(
     put(hide, &view, encoding, found)
 }
 
-/// The value with the secrets replaced that are known by their look, also inside of JSON that it may
-/// be; none where there is none.
+/// The value with the secrets replaced that are known by their look, also inside of JSON that it
+/// may be; none where there is none.
 pub(super) fn parts(
     hide: &mut impl Hide,
     source: &[u8],

@@ -1,5 +1,5 @@
-//! Where in a text a closer look is called for: the hits of the sieve in order, asked by a walker that
-//! goes over the text once.
+//! Where in a text a closer look is called for: the hits of the sieve in order, asked by a walker
+//! that goes over the text once.
 
 use std::ops::Range;
 

@@ -68,9 +68,9 @@ fn mark_after(text: &[u8], from: usize) -> Option<usize> {
     matches!(rest.get(at), Some(b'=' | b':')).then_some(from + at)
 }
 
-/// A value behind its name without `=` or `:`: `--token VALUE`, `machine x login joe password VALUE`
-/// (netrc), `set("token", "VALUE")`, `'password' => 'VALUE'`, `password was "VALUE"`. Answers
-/// where it ends.
+/// A value behind its name without `=` or `:`: `--token VALUE`, `machine x login joe password
+/// VALUE` (netrc), `set("token", "VALUE")`, `'password' => 'VALUE'`, `password was "VALUE"`.
+/// Answers where it ends.
 fn loose_pair(
     text: &[u8],
     from: usize,
@@ -165,8 +165,8 @@ fn block(text: &[u8], line: Range<usize>) -> Option<Range<usize>> {
     (end > first + indent).then(|| first + indent..end.min(text.len()))
 }
 
-/// Whether `=` at `at` is the padding of base64 and no sign between a name and its value: letters of
-/// all sorts may spell a secret's name by chance.
+/// Whether `=` at `at` is the padding of base64 and no sign between a name and its value: letters
+/// of all sorts may spell a secret's name by chance.
 fn is_padding(text: &[u8], name: &Range<usize>, at: usize) -> bool {
     const SHORTEST: usize = 15;
     let word = &text[name.clone()];

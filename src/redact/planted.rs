@@ -170,11 +170,13 @@ const PLACES: &[PlantedPlace] = &[
     Sent(JSON, "{\"rawHeaders\":[\"Host\",\"x\",\"Authorization\",\"Bearer §\"]}"),
     Sent(
         JSON,
-        "{\"query\":\"mutation L($p: String!) { login(name: \\\"j\\\", password: $p) { id } }\",\"variables\":{\"p\":\"§\"}}",
+        "{\"query\":\"mutation L($p: String!) { login(name: \\\"j\\\", password: $p) { id } \
+         }\",\"variables\":{\"p\":\"§\"}}",
     ),
     Sent(
         JSON,
-        "{\"variables\":{\"input\":{\"x\":\"§\"}},\"query\":\"mutation ($input: I!) { a(credentials: $input) }\"}",
+        "{\"variables\":{\"input\":{\"x\":\"§\"}},\"query\":\"mutation ($input: I!) { \
+         a(credentials: $input) }\"}",
     ),
     Sent(JSON, "{\"query\":\"mutation { login(password: \\\"§\\\") { id } }\"}"),
     Sent(JSON, "{\"url\":\"https://x.example/cb?access_token=§\"}"),
@@ -208,7 +210,8 @@ const PLACES: &[PlantedPlace] = &[
     ),
     Sent(
         "multipart/form-data; boundary=bb",
-        "--bb\r\nContent-Disposition: form-data; name=\"a\"\r\nContent-Type: application/json\r\n\r\n{\"token\":\"§\"}\r\n--bb--\r\n",
+        "--bb\r\nContent-Disposition: form-data; name=\"a\"\r\nContent-Type: \
+         application/json\r\n\r\n{\"token\":\"§\"}\r\n--bb--\r\n",
     ),
     Sent(
         "multipart/mixed; boundary=bb",
@@ -333,7 +336,8 @@ const FURTHER: &[PlantedPlace] = &[
     Sent(JSON, "{\"hasura\":{\"x-hasura-admin-secret\":\"§\"}}"),
     Sent(
         JSON,
-        "{\"variables\":{\"pw\":\"§\"},\"query\":\"query ($pw: String) { a(input: {password: $pw}) }\"}",
+        "{\"variables\":{\"pw\":\"§\"},\"query\":\"query ($pw: String) { a(input: {password: $pw}) \
+         }\"}",
     ),
     Sent(JSON, "{\"auth\":{\"basic\":[{\"key\":\"password\",\"value\":\"§\"}]}}"),
     Sent(JSON, "{\"jsonrpc\":\"2.0\",\"method\":\"login\",\"params\":{\"passwd\":\"§\"}}"),
@@ -358,7 +362,8 @@ const FURTHER: &[PlantedPlace] = &[
     ),
     Sent(
         "multipart/form-data; boundary=bb",
-        "--bb\r\nContent-Disposition: form-data; name=\"f\"; filename=\".env\"\r\n\r\nSECRET_KEY=§\n\r\n--bb--\r\n",
+        "--bb\r\nContent-Disposition: form-data; name=\"f\"; filename=\".env\"\r\n\r\n\
+         SECRET_KEY=§\n\r\n--bb--\r\n",
     ),
     // Markup.
     Got(HTML, "<form action=\"/reset-password/§\"></form>"),

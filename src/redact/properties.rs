@@ -122,14 +122,16 @@ fn exchange(secrets: &ExchangeSecrets, kind: &str, coding: &str) -> Exchange {
         "multipart" => (
             "multipart/form-data; boundary=\"xYz\"",
             format!(
-                "--xYz\r\nContent-Disposition: form-data; name=\"password\"\r\n\r\n{password}\r\n--xYz\r\nContent-Disposition: form-data; \
+                "--xYz\r\nContent-Disposition: form-data; name=\"password\"\r\n\r\n{password}\r\n\
+                 --xYz\r\nContent-Disposition: form-data; \
                  name=\"data\"\r\nContent-Type: application/json\r\n\r\n{json}\r\n--xYz--\r\n"
             ),
         ),
         "xml" => (
             "text/xml",
             format!(
-                "<?xml version=\"1.0\"?><a token='{key}'><s:sessionToken>{cookie}</s:sessionToken><b>{email} {card}</b></a>"
+                "<?xml version=\"1.0\"?><a \
+                 token='{key}'><s:sessionToken>{cookie}</s:sessionToken><b>{email} {card}</b></a>"
             ),
         ),
         _ => (

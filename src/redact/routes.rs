@@ -1,5 +1,5 @@
-//! Secrets in the path of a URL: the token of a link that resets a password, of an invitation, of an
-//! incoming webhook, of a bot.
+//! Secrets in the path of a URL: the token of a link that resets a password, of an invitation, of
+//! an incoming webhook, of a bot.
 //!
 //! A segment says that a secret follows; what follows is one only where it looks drawn at random.
 //! Ordinary paths, dates, slugs and names of files stay.

@@ -33,12 +33,14 @@ pub enum RedactRule {
 pub enum RedactRuleError {
     /// Not of the form.
     #[error(
-        "{0:?} is no rule of redaction: write default, strict, header:NAME, cookie:NAME, query:NAME, form:NAME, json:PATH or pattern:REGEX"
+        "{0:?} is no rule of redaction: write default, strict, header:NAME, cookie:NAME, \
+         query:NAME, form:NAME, json:PATH or pattern:REGEX"
     )]
     Unknown(String),
     /// Not a path.
     #[error(
-        "{0:?} is not a path that redaction understands: write for example $.user.cards[*].number or $..iban"
+        "{0:?} is not a path that redaction understands: write for example $.user.cards[*].number \
+         or $..iban"
     )]
     Path(String),
     /// Not a regular expression.

@@ -1,8 +1,8 @@
 //! The one pass over a text that says where a secret may stand: at parts of names, prefixes of
 //! tokens, signs of URLs and addresses, words of routes. What has no hit needs no other look.
 //!
-//! One automaton knows all of them, so that the pass costs the same whatever their number. Case does
-//! not count here; who verifies a hit looks closer.
+//! One automaton knows all of them, so that the pass costs the same whatever their number. Case
+//! does not count here; who verifies a hit looks closer.
 
 use std::sync::LazyLock;
 

@@ -1,8 +1,8 @@
-//! What is secret in a value whose name says that it holds a secret: all of it, or credentials behind
-//! their scheme, the values of cookies, a token among protocols.
+//! What is secret in a value whose name says that it holds a secret: all of it, or credentials
+//! behind their scheme, the values of cookies, a token among protocols.
 //!
-//! Headers and whatever repeats them (a service that echoes, a log, an export) go by the same rules,
-//! so that a secret has the same token wherever it stands.
+//! Headers and whatever repeats them (a service that echoes, a log, an export) go by the same
+//! rules, so that a secret has the same token wherever it stands.
 
 use std::ops::Range;
 

@@ -301,7 +301,8 @@ pub(crate) fn run_noting(
     warnings.extend(ran.warnings);
     if shared.budget.stalled.load(Ordering::Relaxed) {
         warnings.push(
-            "so many requests waited for v2 that no more were read ahead: those behind them were sent late for it, on all lanes"
+            "so many requests waited for v2 that no more were read ahead: those behind them were \
+             sent late for it, on all lanes"
                 .to_owned(),
         );
     }
@@ -655,7 +656,8 @@ fn connection_slots(
         let peak = peak_lanes(plan, options)?;
         if peak > slots {
             warnings.push(format!(
-                "the capture has {peak} connections open at the same time, but only {limit} files may be open: idle ones are closed \
+                "the capture has {peak} connections open at the same time, but only {limit} files \
+                 may be open: idle ones are closed \
                  early; ulimit -n {} would hold them all",
                 peak + OTHER_FILES
             ));
@@ -677,8 +679,10 @@ fn sources(plan: &Plan, options: &ReplayOptions) -> Result<Sources, ReplayError>
         let room: u64 = target.addresses.iter().map(|&address| sources.room(address)).sum();
         if lanes > room {
             tracing::warn!(
-                "the capture has {lanes} connections open at the same time, which takes as many local ports; this \
-                 machine has {room} towards {}: widen net.ipv4.ip_local_port_range, use more machines with --shard, or \
+                "the capture has {lanes} connections open at the same time, which takes as many \
+                 local ports; this \
+                 machine has {room} towards {}: widen net.ipv4.ip_local_port_range, use more \
+                 machines with --shard, or \
                  a --sample",
                 target.shown()
             );

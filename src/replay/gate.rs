@@ -22,8 +22,8 @@ const OPEN: u8 = 2;
 /// What a request goes with.
 #[derive(Debug, Default)]
 pub(in crate::replay) struct Ready {
-    /// Its bytes with v2's values in them, and how many of them are its head; none where they are as
-    /// they were prepared.
+    /// Its bytes with v2's values in them, and how many of them are its head; none where they are
+    /// as they were prepared.
     pub(in crate::replay) bytes: Option<(Bytes, u32)>,
     /// When the last answer came that it waited for, on the replay's clock; [`i64::MIN`] for none.
     pub(in crate::replay) free: i64,

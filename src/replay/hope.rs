@@ -1,5 +1,5 @@
-//! Whether anything of a replay gets as far as HTTP. Where no request does, what is wrong is the way
-//! to the target, and to go on would only make the same failure a thousand times.
+//! Whether anything of a replay gets as far as HTTP. Where no request does, what is wrong is the
+//! way to the target, and to go on would only make the same failure a thousand times.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

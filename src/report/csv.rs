@@ -18,7 +18,8 @@ pub const LATENCY: [Column; 13] = [
     column(
         "count",
         "requests",
-        "latencies measured: requests with a whole answer, 5xx among them; from `due` also those that timed out",
+        "latencies measured: requests with a whole answer, 5xx among them; from `due` also those \
+         that timed out",
     ),
     column("errors", "requests", "failures, and answers with a status of 500 or above"),
     column("min_ms", "ms", "the shortest"),
@@ -36,7 +37,8 @@ pub const TIMELINE: [Column; 7] = [
     column(
         "second",
         "s",
-        "the first second of the step, from the start of the replay; a step is 1 s, in runs over 6 hours longer",
+        "the first second of the step, from the start of the replay; a step is 1 s, in runs over 6 \
+         hours longer",
     ),
     column(
         "side",

@@ -1,7 +1,7 @@
-//! `latency.hlog`: HdrHistogram's interval log (V2, compressed): for all routes an interval a second
-//! and side, for each route one interval for the whole run. Values are nanoseconds from sent; the
-//! column `Interval_Max` is in milliseconds, as HdrHistogram's tools expect. And `.hgrm` files, one
-//! a side: percentiles as HdrHistogram's plotter reads them.
+//! `latency.hlog`: HdrHistogram's interval log (V2, compressed): for all routes an interval a
+//! second and side, for each route one interval for the whole run. Values are nanoseconds from
+//! sent; the column `Interval_Max` is in milliseconds, as HdrHistogram's tools expect. And `.hgrm`
+//! files, one a side: percentiles as HdrHistogram's plotter reads them.
 
 use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};

@@ -48,7 +48,8 @@ pub fn write(report: &Report<'_>) -> Vec<u8> {
     let script = format!("/*! uPlot\n{UPLOT_LICENSE}*/\n{UPLOT}\n{CHARTS}\n{DIG}");
     let hash = |text: &str| BASE64.encode(Sha256::digest(text.as_bytes()));
     let csp = format!(
-        "default-src 'none'; style-src 'sha256-{}'; script-src 'sha256-{}'; img-src data:; base-uri 'none'; form-action 'none'",
+        "default-src 'none'; style-src 'sha256-{}'; script-src 'sha256-{}'; img-src data:; \
+         base-uri 'none'; form-action 'none'",
         hash(&style),
         hash(&script)
     );
@@ -71,11 +72,14 @@ fn data(report: &Report<'_>) -> String {
         .take(1 + CHARTED_ROUTES)
         .enumerate()
         .map(|(index, route)| {
-            let wholes: Vec<(Side, Histogram)> = sides.iter().map(|&side| (side, route.side(side).sent.whole())).collect();
+            let wholes: Vec<(Side, Histogram)> =
+                sides.iter().map(|&side| (side, route.side(side).sent.whole())).collect();
             let mut value = serde_json::json!({"name": text::visible(&route.route)});
-            let of = |figure: &dyn Fn(&Histogram) -> serde_json::Value| -> serde_json::Map<String, serde_json::Value> {
+            let of = |figure: &dyn Fn(&Histogram) -> serde_json::Value| -> serde_json::Map<String,
+                serde_json::Value> {
                 let filled = wholes.iter().filter(|(_, histogram)| histogram.count() > 0);
-                filled.map(|(side, histogram)| (side.name().to_owned(), figure(histogram))).collect()
+                filled.map(|(side, histogram)| (side.name().to_owned(),
+                    figure(histogram))).collect()
             };
             value["counts"] = of(&|histogram| histogram.count().into()).into();
             value["quantiles"] = of(&|histogram| quantiles(histogram, &grid).into()).into();
@@ -117,7 +121,8 @@ fn bars(wholes: &[(Side, Histogram)]) -> Option<serde_json::Value> {
     let high = high.max(low * 1.5);
     let step = (high / low).powf(1.0 / BARS as f64);
     let edges: Vec<f64> = (0..=BARS + 1).map(|index| low * step.powi(index as i32)).collect();
-    let mut value = serde_json::json!({"from": edges.iter().map(|&edge| digits(edge / 1e6, 4)).collect::<Vec<_>>()});
+    let mut value = serde_json::json!({"from": edges.iter().map(|&edge| digits(edge / 1e6,
+        4)).collect::<Vec<_>>()});
     for (side, histogram) in wholes.iter().filter(|(_, histogram)| histogram.count() > 0) {
         let mut shares = vec![0.0; edges.len()];
         for (from, _, count) in histogram.buckets() {

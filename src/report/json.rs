@@ -28,27 +28,37 @@ pub const FIELDS: [Column; 18] = [
     column(
         "gate",
         "object",
-        "`reference` (what v2 was compared with), `checks` of the run, `rules` with measured value, bounds, limit, count and confidence, `unmatched_routes`",
+        "`reference` (what v2 was compared with), `checks` of the run, `rules` with measured \
+         value, bounds, limit, count and confidence, `unmatched_routes`",
     ),
     column(
         "replay",
         "object",
-        "exchanges by completeness, replayed, skipped by reason, failed by anything but v2 (`own_failures`), lanes, capture span, length of the replay",
+        "exchanges by completeness, replayed, skipped by reason, failed by anything but v2 \
+         (`own_failures`), lanes, capture span, length of the replay",
     ),
     column(
         "diff",
         "object",
-        "compared, mismatched, noisy, approved, fixed and failed exchanges and consequences, values that v2 did not issue (`not_issued`), answers that follow from them (`unbound`) and those of these that differ (`unbound_differ`), how many causes the regressions have (`causes`), not compared by reason, the same by route",
+        "compared, mismatched, noisy, approved, fixed and failed exchanges and consequences, \
+         values that v2 did not issue (`not_issued`), answers that follow from them (`unbound`) \
+         and those of these that differ (`unbound_differ`), how many causes the regressions have \
+         (`causes`), not compared by reason, the same by route",
     ),
     column(
         "clusters",
         "objects",
-        "the largest clusters of regressions, at most 100: id, route, kind, place, shape, exchanges, compared, on how many other routes the same change was found (`also_on`), the name of its cause (`cause`), which those have in common, how many requests follow from it (`followed_by`) and which values v2 did not issue (`not_issued`)",
+        "the largest clusters of regressions, at most 100: id, route, kind, place, shape, \
+         exchanges, compared, on how many other routes the same change was found (`also_on`), the \
+         name of its cause (`cause`), which those have in common, how many requests follow from it \
+         (`followed_by`) and which values v2 did not issue (`not_issued`)",
     ),
     column(
         "state",
         "object or null",
-        "what was bound: `figures` of the recording (sessions, uses, values, requests that use one, requests with values from before the capture), `bound` and `unbound` uses, the largest `flows`, at most 200; null where flows.jsonl is not there",
+        "what was bound: `figures` of the recording (sessions, uses, values, requests that use \
+         one, requests with values from before the capture), `bound` and `unbound` uses, the \
+         largest `flows`, at most 200; null where flows.jsonl is not there",
     ),
     column("latency", "objects", "the rows of latency.csv in nanoseconds"),
     column("status", "object", "answers by route, side and status code"),
@@ -146,10 +156,14 @@ pub fn write(report: &Report<'_>) -> Vec<u8> {
         .take(CLUSTERS)
         .map(|cluster| {
             json!({
-                "id": cluster.id, "route": cluster.route, "kind": cluster.kind, "place": cluster.place,
-                "shape": cluster.shape, "exchanges": cluster.exchanges, "compared": cluster.compared,
-                "only_where": cluster.only_where, "also_on": cluster.also_on, "cause": cluster.cause,
-                "followed_by": cluster.followed_by, "not_issued": cluster.not_issued, "first_at": cluster.first_at, "last_at": cluster.last_at,
+                "id": cluster.id, "route": cluster.route, "kind": cluster.kind,
+                "place": cluster.place,
+                "shape": cluster.shape, "exchanges": cluster.exchanges,
+                "compared": cluster.compared,
+                "only_where": cluster.only_where, "also_on": cluster.also_on,
+                "cause": cluster.cause,
+                "followed_by": cluster.followed_by, "not_issued": cluster.not_issued,
+                "first_at": cluster.first_at, "last_at": cluster.last_at,
             })
         })
         .collect();
@@ -176,19 +190,28 @@ pub fn write(report: &Report<'_>) -> Vec<u8> {
         "reasons": judgement.reasons,
         "run": report.facts,
         "gate": {
-            "reference": judgement.reference.name(), "checks": judgement.checks, "rules": judgement.rules,
+            "reference": judgement.reference.name(), "checks": judgement.checks,
+            "rules": judgement.rules,
             "unmatched_routes": judgement.unmatched_routes,
         },
         "replay": {
-            "exchanges": summary.exchanges, "replayed": summary.replayed, "skipped": summary.skipped, "own_failures": summary.own_failures, "lanes": summary.lanes,
-            "first_at": summary.first_at, "last_at": summary.last_at, "started": summary.started, "took_ns": summary.took_ns,
-            "requests": summary.all.side(Side::V2).requests, "unbound": summary.unbound, "pairs": summary.all.pairs.count,
-            "new_errors": summary.all.pairs.new_errors, "gone_errors": summary.all.pairs.gone_errors,
+            "exchanges": summary.exchanges, "replayed": summary.replayed,
+            "skipped": summary.skipped, "own_failures": summary.own_failures,
+            "lanes": summary.lanes,
+            "first_at": summary.first_at, "last_at": summary.last_at, "started": summary.started,
+            "took_ns": summary.took_ns,
+            "requests": summary.all.side(Side::V2).requests, "unbound": summary.unbound,
+            "pairs": summary.all.pairs.count,
+            "new_errors": summary.all.pairs.new_errors,
+            "gone_errors": summary.all.pairs.gone_errors,
         },
         "diff": {
-            "compared": totals.compared, "mismatched": totals.mismatched, "noisy": totals.noisy, "approved": totals.approved,
-            "consequences": totals.consequences, "skipped_writes": totals.skipped_writes, "fixed": totals.fixed, "excused": totals.excused,
-            "unbound": totals.unbound, "unbound_differ": totals.unbound_differ, "not_issued": totals.not_issued,
+            "compared": totals.compared, "mismatched": totals.mismatched, "noisy": totals.noisy,
+            "approved": totals.approved,
+            "consequences": totals.consequences, "skipped_writes": totals.skipped_writes,
+            "fixed": totals.fixed, "excused": totals.excused,
+            "unbound": totals.unbound, "unbound_differ": totals.unbound_differ,
+            "not_issued": totals.not_issued,
             "failed": totals.failed, "not_compared": totals.not_compared, "routes": totals.routes,
             "clusters": counts, "causes": totals.causes,
         },
@@ -199,13 +222,16 @@ pub fn write(report: &Report<'_>) -> Vec<u8> {
         "failures": failures,
         "generator": {
             "lateness": figures(&summary.lateness), "v1_handshake": figures(&summary.handshakes),
-            "v2_connect": figures(&summary.connects), "baseline_connect": figures(&summary.baseline_connects),
+            "v2_connect": figures(&summary.connects),
+            "baseline_connect": figures(&summary.baseline_connects),
             "own": summary.generator,
         },
         "egress": report.egress,
         "ledger": {
-            "capture": summary.capture_ledger, "replay": summary.replay_ledger, "records": summary.records_ledger,
-            "unusable": summary.rejected_examples, "unclosed": summary.unclosed, "unmatched_rules": report.unmatched(),
+            "capture": summary.capture_ledger, "replay": summary.replay_ledger,
+            "records": summary.records_ledger,
+            "unusable": summary.rejected_examples, "unclosed": summary.unclosed,
+            "unmatched_rules": report.unmatched(),
         },
     });
     let mut out = serde_json::to_vec_pretty(&document)

@@ -124,7 +124,8 @@ fn properties(report: &Report<'_>, suite: &mut TestSuite) {
     }
 }
 
-/// Routes of which too little was seen are one case together: each by itself would drown the others.
+/// Routes of which too little was seen are one case together: each by itself would drown the
+/// others.
 fn too_few(whys: &[&str]) -> Option<TestCase> {
     /// Routes that are named.
     const NAMED: usize = 50;

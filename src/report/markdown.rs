@@ -175,8 +175,8 @@ fn clusters(report: &Report<'_>, out: &mut String) {
     let _ = writeln!(out, "</details>");
 }
 
-/// Commands in a block that can be copied as it is (CommonMark §4.5). What could end the block or be
-/// taken for more than text by who reads no fences is written in entities instead.
+/// Commands in a block that can be copied as it is (CommonMark §4.5). What could end the block or
+/// be taken for more than text by who reads no fences is written in entities instead.
 fn fenced(commands: &str, out: &mut String) {
     let lines: Vec<String> = commands.lines().map(|line| visible(line).into_owned()).collect();
     let text = lines.join("\n");
@@ -207,7 +207,8 @@ fn latency(report: &Report<'_>, out: &mut String) {
     let name = reference.name();
     let _ = writeln!(
         out,
-        "\n### Latency\n\n| route | requests | p50 {name} | p50 v2 | p99 {name} | p99 v2 | × |\n|---|---:|---:|---:|---:|---:|---:|"
+        "\n### Latency\n\n| route | requests | p50 {name} | p50 v2 | p99 {name} | p99 v2 | × |\n\
+         |---|---:|---:|---:|---:|---:|---:|"
     );
     for route in report.subjects().take(1 + ROUTES) {
         let (old, new) = (route.side(reference).sent.whole(), route.side(Side::V2).sent.whole());
@@ -245,7 +246,8 @@ fn latency(report: &Report<'_>, out: &mut String) {
 fn rules(report: &Report<'_>, out: &mut String) {
     let _ = writeln!(
         out,
-        "\n### Rules\n\n| rule | route | finding | measured | between | allowed | samples |\n|---|---|---|---:|---:|---:|---:|"
+        "\n### Rules\n\n| rule | route | finding | measured | between | allowed | samples |\n\
+         |---|---|---|---:|---:|---:|---:|"
     );
     let shown = report
         .judgement

@@ -193,7 +193,8 @@ fn term(
             _ => match duration_ns(value) {
                 Ok(nanos) => Ok(Term::Slower(nanos)),
                 Err(_) => wrong(format!(
-                    "slower-than:{value} is no duration: write for example slower-than:500ms, or slower-than:2x for twice v1's time"
+                    "slower-than:{value} is no duration: write for example slower-than:500ms, or \
+                     slower-than:2x for twice v1's time"
                 )),
             },
         },

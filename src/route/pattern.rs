@@ -31,7 +31,8 @@ impl FromStr for RoutePattern {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let wrong = |why: &str| {
             format!(
-                "{text:?} is not a route: {why}; write for example \"GET /orders/{{id}}\" or \"* /files/**\""
+                "{text:?} is not a route: {why}; write for example \"GET /orders/{{id}}\" or \"* \
+                 /files/**\""
             )
         };
         let (method, rest) =

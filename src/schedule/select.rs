@@ -18,8 +18,8 @@ use crate::schedule::users::Users;
 use crate::time::Timestamp;
 
 /// `METHOD PATH-REGEX`: the method may be `*` or several with commas, the expression is searched in
-/// the path of the target. Or `header:NAME=REGEX` and `cookie:NAME=REGEX`, searched in the values of
-/// that name; without `=REGEX` any value will do.
+/// the path of the target. Or `header:NAME=REGEX` and `cookie:NAME=REGEX`, searched in the values
+/// of that name; without `=REGEX` any value will do.
 #[derive(Clone, Debug)]
 pub enum SelectRule {
     /// By method and path.
@@ -169,7 +169,8 @@ impl std::str::FromStr for Sample {
         match text.trim().trim_end_matches('%').trim().parse::<f64>() {
             Ok(percent) if percent > 0.0 && percent <= 100.0 => Ok(Self { share: percent / 100.0 }),
             _ => Err(format!(
-                "{text:?} is not a sample: write a percentage above 0 and up to 100, for example 10%"
+                "{text:?} is not a sample: write a percentage above 0 and up to 100, for example \
+                 10%"
             )),
         }
     }

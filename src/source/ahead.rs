@@ -120,7 +120,8 @@ impl RecordingLines {
         self.reader.get_or_insert_with(|| Box::new(io::empty()))
     }
 
-    /// Whether what is read stands in frames: it is read whole, and has no lines that could be kept.
+    /// Whether what is read stands in frames: it is read whole, and has no lines that could be
+    /// kept.
     pub(super) fn are_framed(&mut self) -> bool {
         let reader = &mut self.reader;
         let starts = || reader.as_mut().is_some_and(starts_framed);

@@ -63,7 +63,8 @@ pub enum ForeignError {
     /// Nothing that is known.
     #[error(
         "{name} is no capture and no recording (it starts with {start}): give pcap, pcapng, \
-         exchanges of shadowtap parse, a HAR, a .gor file, an Envoy tap, a Postman collection, curl lines or an \
+         exchanges of shadowtap parse, a HAR, a .gor file, an Envoy tap, a Postman collection, \
+         curl lines or an \
          access log (nginx, Apache, ALB, Envoy)"
     )]
     Unknown {

@@ -174,7 +174,8 @@ impl Recording {
         self
     }
 
-    /// As one of so many that only those are open whose time has come: where it can be opened again.
+    /// As one of so many that only those are open whose time has come: where it can be opened
+    /// again.
     pub fn among_many(mut self) -> Self {
         self.sleeps = self.watch.is_some();
         self.sleep();

@@ -262,8 +262,9 @@ impl Remote {
         Self { key: key.trim_start_matches('/').to_owned(), ..self.clone() }.expand()
     }
 
-    /// The objects that it stands for: itself, all below it where it is a prefix, or what fits where
-    /// it is a pattern; in the order of their names, and so of time where these begin with it.
+    /// The objects that it stands for: itself, all below it where it is a prefix, or what fits
+    /// where it is a pattern; in the order of their names, and so of time where these begin with
+    /// it.
     pub fn expand(&self) -> Result<Vec<Self>, StoreError> {
         let mut found = Vec::new();
         if is_pattern(&self.key) {

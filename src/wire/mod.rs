@@ -1,5 +1,5 @@
-//! Protocols as captures show them and as v2 speaks them: a probe names what a connection carries by
-//! its first bytes, and a protocol's folder reads it.
+//! Protocols as captures show them and as v2 speaks them: a probe names what a connection carries
+//! by its first bytes, and a protocol's folder reads it.
 //!
 //! Nothing here knows of captures, files or sockets.
 

@@ -14,8 +14,8 @@ pub(crate) enum Guess {
     Unknown,
 }
 
-/// Whether more bytes are needed to tell: they may become the preface of HTTP/2, its first frame, or
-/// a record of TLS.
+/// Whether more bytes are needed to tell: they may become the preface of HTTP/2, its first frame,
+/// or a record of TLS.
 pub(crate) fn is_too_short(first: &[u8]) -> bool {
     match first {
         [0x15..=0x17, rest @ ..] => rest.len() < 4 && rest.first().is_none_or(|&major| major == 3),

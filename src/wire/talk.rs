@@ -1,9 +1,9 @@
 //! One connection, whichever protocol it speaks: its first bytes choose the conversation that reads
 //! it.
 //!
-//! HTTP/1 is read in place, without a pointer to follow. Where the first slice of a direction is too
-//! short to tell, it waits. A connection that the capture joined in the middle is read as HTTP/1
-//! while nothing else is found in it.
+//! HTTP/1 is read in place, without a pointer to follow. Where the first slice of a direction is
+//! too short to tell, it waits. A connection that the capture joined in the middle is read as
+//! HTTP/1 while nothing else is found in it.
 
 use crate::flow::{Direction, Endpoint};
 use crate::wire::conversation::{Conversation, Ending, ExchangeOut, Origin, PacketMark};

@@ -1,4 +1,5 @@
-//! A test in a network (and a file system) of its own, where it may have any address, name and limit.
+//! A test in a network (and a file system) of its own, where it may have any address, name and
+//! limit.
 
 use std::process::Command;
 

@@ -227,8 +227,12 @@ proptest! {
         pieces in proptest::collection::vec(
             prop_oneof![
                 6 => proptest::collection::vec(any::<u8>(), 0..50).prop_map(Ok),
-                3 => "(GET|HEAD|CONNECT) /[ -~]{0,9} HTTP/1\\.[01]\r?\n([A-Za-z-]{1,9}: ?[0-9a-z]{0,9}\r?\n){0,3}\r?\n".prop_map(|s| Ok(s.into_bytes())),
-                3 => "HTTP/1\\.[01] [1-5][0-9]{2} ?[A-Z]{0,4}\r?\n((Content-Length: [0-9]{1,3}|Transfer-Encoding: chunked)\r?\n)?\r?\n".prop_map(|s| Ok(s.into_bytes())),
+                3 => "(GET|HEAD|CONNECT) /[ -~]{0,9} HTTP/1\\.[01]\r?\n\
+                    ([A-Za-z-]{1,9}: \
+                    ?[0-9a-z]{0,9}\r?\n){0,3}\r?\n".prop_map(|s| Ok(s.into_bytes())),
+                3 => "HTTP/1\\.[01] [1-5][0-9]{2} ?[A-Z]{0,4}\r?\n\
+                    ((Content-Length: [0-9]{1,3}|Transfer-Encoding: chunked)\r?\n\
+                    )?\r?\n".prop_map(|s| Ok(s.into_bytes())),
                 2 => "[0-9a-f]{1,3}\r\n".prop_map(|s| Ok(s.into_bytes())),
                 1 => (1u64..200).prop_map(Err),
             ],

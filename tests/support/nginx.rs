@@ -23,12 +23,15 @@ impl Nginx {
         let port = kept.address.port();
         let root = folder.display();
         let configuration = format!(
-            "daemon off;\nworker_processes 1;\npid {root}/nginx-{port}.pid;\nerror_log {root}/error.log;\n{user}\
+            "daemon off;\nworker_processes 1;\npid {root}/nginx-{port}.pid;\n\
+             error_log {root}/error.log;\n{user}\
              events {{ worker_connections 512; }}\n\
-             http {{ access_log off; keepalive_requests 1000000; etag on; default_type text/plain;\n\
+             http {{ access_log off; keepalive_requests 1000000; etag on; default_type \
+             text/plain;\n\
                types {{ application/json json; text/html html; application/octet-stream bin; }}\n\
                gzip on; gzip_min_length 100; gzip_types application/json text/html;\n\
-               client_body_temp_path {root}/t1; proxy_temp_path {root}/t2; fastcgi_temp_path {root}/t3; uwsgi_temp_path {root}/t4; scgi_temp_path {root}/t5;\n\
+               client_body_temp_path {root}/t1; proxy_temp_path {root}/t2; fastcgi_temp_path \
+               {root}/t3; uwsgi_temp_path {root}/t4; scgi_temp_path {root}/t5;\n\
                server {{ listen 127.0.0.1:{port}; root {root}/site; }} }}\n",
             user = if is_root() { "user root;\n" } else { "" },
         );

@@ -320,7 +320,8 @@ fn a_stricter_route_and_one_that_is_not_there() {
     let (summary, totals) =
         run(10, &[(Shape::LogNormal(0.2), 1_000)], |random, shape| shape.sample(random));
     let policy: Policy = toml::from_str(
-        "[[route]]\nroute = \"GET /0\"\nmax_p99 = \"15ms\"\n[[route]]\nroute = \"GET /nowhere\"\nmax_p99 = \"1ms\"\n",
+        "[[route]]\nroute = \"GET /0\"\nmax_p99 = \"15ms\"\n[[route]]\nroute = \"GET /nowhere\"\n\
+         max_p99 = \"1ms\"\n",
     )
     .unwrap();
     let judgement = judge(

@@ -1,7 +1,7 @@
 //! The cookies of a session that v2 sets and v1 did not, and those that v2 takes back (RFC 6265).
 //!
-//! A cookie that both versions set goes by its value, as a flow. Here is only what v1's client never
-//! had from v1, and would have had from v2.
+//! A cookie that both versions set goes by its value, as a flow. Here is only what v1's client
+//! never had from v1, and would have had from v2.
 
 use crate::message::edit::Changes;
 use crate::message::fields::{self, Crumb};
@@ -206,8 +206,8 @@ impl Cookie {
     }
 }
 
-/// An instant as `Expires` gives it: in the form of mail, with blanks or, as older servers write it,
-/// hyphens (RFC 6265 §5.1.1). One too far away to be told is none.
+/// An instant as `Expires` gives it: in the form of mail, with blanks or, as older servers write
+/// it, hyphens (RFC 6265 §5.1.1). One too far away to be told is none.
 fn expiry(text: &str) -> Option<Timestamp> {
     let zoned = jiff::fmt::rfc2822::parse(&text.trim().replace('-', " ")).ok()?;
     let nanos = zoned.timestamp().as_nanosecond();

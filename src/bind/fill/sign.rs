@@ -68,8 +68,8 @@ impl SigningKey {
             .map_err(|_| "the key is none of RSA, P-256 and Ed25519".to_owned())
     }
 
-    /// A token with the claims of `token`, its times moved by so many seconds, signed with this key;
-    /// none where `token` is not one.
+    /// A token with the claims of `token`, its times moved by so many seconds, signed with this
+    /// key; none where `token` is not one.
     pub fn jwt(&self, token: &str, seconds: i64) -> Option<String> {
         let mut parts = token.split('.');
         let (head, claims, _) = (parts.next()?, parts.next()?, parts.next()?);

@@ -4,8 +4,8 @@
 //! its place; the same value at its place, as in a listing of data that both versions have; of the
 //! values of its place that neither side shares, the one at the same turn, where there are equally
 //! many; the one at exactly its place; the one that is called the same, where the answer is built
-//! in another way: the input of that name, the link that goes to the same place, the only value of its
-//! name. Else there is none, with the reason: a wrong guess would bind two things that are
+//! in another way: the input of that name, the link that goes to the same place, the only value of
+//! its name. Else there is none, with the reason: a wrong guess would bind two things that are
 //! not the same.
 
 use std::ops::Range;
@@ -244,8 +244,8 @@ fn by_words<'t>(old: &str, range: &Range<usize>, text: &'t str) -> Option<&'t st
     (words(text).count() == words(old).count()).then(|| words(text).nth(turn))?.map(|w| &text[w])
 }
 
-/// What stands in `text` behind the same beginning, or before the same end, as a range of `old` does,
-/// up to the character that ends it there: the rest may be made anew each time.
+/// What stands in `text` behind the same beginning, or before the same end, as a range of `old`
+/// does, up to the character that ends it there: the rest may be made anew each time.
 fn by_border<'t>(old: &str, range: &Range<usize>, text: &'t str) -> Option<&'t str> {
     let (before, behind) = (old.get(..range.start)?, old.get(range.end..)?);
     let is_border = |c: &char| !c.is_alphanumeric();
@@ -363,8 +363,8 @@ impl Found {
         self.by_general.get(&general).map_or(&[], Vec::as_slice)
     }
 
-    /// By what a value is bound to, else by the value itself: at its place, else at one that differs
-    /// in numbers.
+    /// By what a value is bound to, else by the value itself: at its place, else at one that
+    /// differs in numbers.
     fn by_value(&mut self, whole: &Whole<'_>, known: &dyn Known) -> Option<Box<str>> {
         let bound = whole.bound(known);
         let wanted = bound.as_deref().unwrap_or(whole.text);

@@ -1,5 +1,5 @@
-//! The record that the join sorts: a value that an answer shows or a request says, by its hash, then
-//! by time.
+//! The record that the join sorts: a value that an answer shows or a request says, by its hash,
+//! then by time.
 
 use crate::exchange::ExchangeId;
 

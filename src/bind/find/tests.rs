@@ -265,7 +265,8 @@ fn one_weak_value_is_likely_only() {
 fn every_place_of_an_answer_and_a_request_is_looked_at() {
     let id = |n: u32| format!("{n:08x}-7dec-41d0-a765-00a0c91e6bf6");
     let page = format!(
-        "<html><head><meta name=csrf content={0}></head><form action=/x/{1}><input name=t value={2}>\
+        "<html><head><meta name=csrf content={0}></head><form action=/x/{1}><input name=t \
+         value={2}>\
          </form><script>var a = \"{3}\";</script><p data-id={4}>",
         id(10),
         id(11),

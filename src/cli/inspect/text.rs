@@ -129,7 +129,8 @@ fn latency(page: &mut String, summary: &InspectSummary) {
     }
     title(
         page,
-        "latency           count       min       p50       p90       p95       p99     p99.9       max",
+        "latency           count       min       p50       p90       p95       p99     p99.9       \
+         max",
     );
     for (name, q) in [("first byte", &summary.first_byte), ("last byte", &summary.last_byte)] {
         let cells =

@@ -148,7 +148,8 @@ pub struct ReplayFlags {
     #[arg(help_heading = "Which requests", long, value_name = "H")]
     host: Vec<String>,
     /// Only connections to this port of the captured server; repeat for several
-    #[arg(help_heading = "Which requests", long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(help_heading = "Which requests", long, value_name = "N",
+        value_parser = clap::value_parser!(u16).range(1..))]
     port: Vec<u16>,
     /// Only this share of the connections, the same ones in every run
     #[arg(help_heading = "Which requests", long, value_name = "P%")]
@@ -186,10 +187,12 @@ pub struct ReplayFlags {
     #[arg(help_heading = "Timing", long, value_name = "D", value_parser = duration_ns)]
     ramp: Option<i64>,
     /// Play the schedule so many times
-    #[arg(help_heading = "Timing", long = "loop", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(help_heading = "Timing", long = "loop", value_name = "N",
+        value_parser = clap::value_parser!(u32).range(1..))]
     loops: Option<u32>,
     /// Copies of each lane, with connections of their own
-    #[arg(help_heading = "Timing", long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(help_heading = "Timing", long, value_name = "N",
+        value_parser = clap::value_parser!(u32).range(1..))]
     multiply: Option<u32>,
     /// Copies start later by up to this, each by its own time [default: 1s]
     #[arg(help_heading = "Timing", long, value_name = "D", value_parser = duration_ns)]
@@ -209,13 +212,15 @@ pub struct ReplayFlags {
     #[arg(help_heading = "Timing", long, value_name = "TIME|+D")]
     start_at: Option<StartAt>,
     /// Threads that send [default: half of the cores]
-    #[arg(help_heading = "Timing", long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    #[arg(help_heading = "Timing", long, value_name = "N",
+        value_parser = clap::value_parser!(u16).range(1..=256))]
     workers: Option<u16>,
     /// Ask for real-time priority, locked memory and processors that stay awake
     #[arg(help_heading = "Timing", long)]
     realtime: bool,
-    /// What a lane is, whose requests wait for its own answers: connection, cookie:NAME, header:NAME
-    /// or forwarded-for, where a proxy sends many users over its connections [default: connection]
+    /// What a lane is, whose requests wait for its own answers: connection, cookie:NAME,
+    /// header:NAME or forwarded-for, where a proxy sends many users over its connections [default:
+    /// connection]
     #[arg(help_heading = "Connections", long, value_name = "BY")]
     lanes: Option<Users>,
     /// How requests reach v2
@@ -238,7 +243,8 @@ pub struct ReplayFlags {
     #[arg(help_heading = "Connections", long, value_name = "D", value_parser = duration_ns)]
     timeout: Option<i64>,
     /// Most connections at the same time [default: as many as the system allows]
-    #[arg(help_heading = "Connections", long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(help_heading = "Connections", long, value_name = "N",
+        value_parser = clap::value_parser!(u32).range(1..))]
     max_connections: Option<u32>,
     /// Do not check v2's certificate
     #[arg(help_heading = "Connections", long)]
@@ -262,8 +268,8 @@ pub struct ReplayFlags {
     /// Send those of them whose answers give values that other requests use: logins, carts
     #[arg(help_heading = "Which requests", long)]
     include_producers: bool,
-    /// Which values that v1's answers issued are replaced in requests by what v2 issues: ids, tokens,
-    /// cookies, entity tags [default: sure]
+    /// Which values that v1's answers issued are replaced in requests by what v2 issues: ids,
+    /// tokens, cookies, entity tags [default: sure]
     #[arg(help_heading = "Which requests", long, value_enum)]
     bind: Option<BindFlag>,
     /// Replay even at the server that served the capture
@@ -281,7 +287,8 @@ pub struct ReplayFlags {
     #[arg(help_heading = "Output", long, value_name = "ADDR")]
     metrics: Option<String>,
     /// Keep serving them behind the end until they were asked for once more, for so long at most
-    #[arg(help_heading = "Output", long, value_name = "D", value_parser = duration_ns, requires = "metrics")]
+    #[arg(help_heading = "Output", long, value_name = "D", value_parser = duration_ns,
+        requires = "metrics")]
     metrics_linger: Option<i64>,
 }
 
@@ -508,7 +515,8 @@ impl ReplayShape {
         };
         if speed == Speed::Max && arrivals == Arrivals::Open {
             return Err(Failure::usage(
-                "--speed max has no schedule that --arrivals open could keep: leave one of them out",
+                "--speed max has no schedule that --arrivals open could keep: leave one of them \
+                 out",
             ));
         }
         let pacing = Pacing {
@@ -662,7 +670,8 @@ impl ReplayShape {
             "unsafe_methods": self.selection.unsafe_methods,
             "header": self.header.iter().map(Field::name).collect::<Vec<_>>(),
             "remove_header": self.remove_header,
-            "map_host": self.map_host.iter().map(|map| format!("{}={}", map.host, without_secrets(&map.url))).collect::<Vec<_>>(),
+            "map_host": self.map_host.iter().map(|map| format!("{}={}", map.host,
+            without_secrets(&map.url))).collect::<Vec<_>>(),
             "max_lateness_p99_ns": self.max_lateness_ns,
             "protocol": self.protocol.map_or("captured", |spoken| match spoken {
                 Spoken::One => "h1",
@@ -670,8 +679,10 @@ impl ReplayShape {
             }),
             "transport": if self.negotiates { "client" } else { "wire" },
             "proxy": self.proxy.as_ref().map(folder::without_secrets),
-            "arrivals": match self.arrivals { Arrivals::Causal => "causal", Arrivals::Open => "open" },
-            "pacing": match self.think { Think::Schedule => "schedule", Think::ThinkTime => "think-time" },
+            "arrivals": match self.arrivals { Arrivals::Causal => "causal",
+            Arrivals::Open => "open" },
+            "pacing": match self.think { Think::Schedule => "schedule",
+            Think::ThinkTime => "think-time" },
             "bind": self.flow.bind,
             "order": self.flow.order,
             "include_producers": self.flow.producers,

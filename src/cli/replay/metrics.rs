@@ -10,7 +10,8 @@
 //! | `shadowtap_differences` | `class` | what `run` found: differences by class |
 //! | `shadowtap_verdict` | `verdict` | 1 for the one that `run` came to |
 //!
-//! `version` is `v1`, `v2` or `baseline`; `code` is the answer's status, `none` where there is none.
+//! `version` is `v1`, `v2` or `baseline`; `code` is the answer's status, `none` where there is
+//! none.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -48,7 +48,8 @@ use crate::time::Timestamp;
 /// the capture is refused as a target.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  shadowtap replay v1.pcap --target http://v2.staging:8080\n  \
-    shadowtap replay v1.pcap --target http://v2.staging:8080 --speed 5 --include 'GET ^/search' -o reports/fast\n  \
+    shadowtap replay v1.pcap --target http://v2.staging:8080 --speed 5 --include 'GET ^/search' -o \
+    reports/fast\n  \
     shadowtap replay v1.pcap --dry-run")]
 pub struct ReplayArgs {
     #[command(flatten)]
@@ -214,7 +215,8 @@ pub(crate) fn execute(settings: &ReplaySettings, global: &Global) -> Result<RanR
     }
     if let Some(n) = read.plan.ledger.rejected.get(REPLAYED_BEFORE) {
         tracing::warn!(
-            "{n} recorded requests carry {MARKER}: a replay sent them, and no user; they are left out \
+            "{n} recorded requests carry {MARKER}: a replay sent them, and no user; they are left \
+             out \
              (--remove-header {MARKER} replays them too)"
         );
     }

@@ -62,8 +62,8 @@ impl StartAt {
         }
     }
 
-    /// The time, once everything is ready. Shards (`is_shard`) agree by a file beside the run, which
-    /// the first one writes.
+    /// The time, once everything is ready. Shards (`is_shard`) agree by a file beside the run,
+    /// which the first one writes.
     pub(super) fn settle(
         self,
         is_shard: bool,
@@ -101,8 +101,8 @@ pub(super) enum RunLocation<'a> {
 
 impl RunLocation<'_> {
     /// The time in the marker beside the run, which is `now` where there is none yet, and the
-    /// marker's name. Of several that write it at the same time one wins, and no reader sees half of
-    /// it.
+    /// marker's name. Of several that write it at the same time one wins, and no reader sees half
+    /// of it.
     fn agree(&self, now: Timestamp) -> Result<(Timestamp, String), Failure> {
         let ours = Marker { format: FORMAT.to_owned(), version: 1, at: now };
         let mut text = Vec::new();
@@ -116,7 +116,8 @@ impl RunLocation<'_> {
                 let beside = remote.split().map(|(above, _)| above.join(MARKER));
                 let marker = beside.ok_or_else(|| {
                     Failure::usage(format!(
-                        "{}: shards need a prefix above them to agree on a start: s3://bucket/run/1",
+                        "{}: shards need a prefix above them to agree on a start: \
+                         s3://bucket/run/1",
                         remote.url()
                     ))
                 })?;

@@ -77,12 +77,14 @@ fn lines(ran: &RanReplay) -> Vec<String> {
                 > Some(finished.sent / 100) =>
         {
             format!(
-                "INVALID, the schedule was not held: {lateness}{late}; requests waited for a connection: allow more with --max-connections or \
+                "INVALID, the schedule was not held: {lateness}{late}; requests waited for a \
+                 connection: allow more with --max-connections or \
              ulimit -n, or use a --sample or more machines with --shard"
             )
         }
         (true, false) => format!(
-            "INVALID, the schedule was not held: {lateness}{late}; use a slower --speed, a --sample, more machines with --shard, or \
+            "INVALID, the schedule was not held: {lateness}{late}; use a slower --speed, a \
+             --sample, more machines with --shard, or \
              --realtime"
         ),
     }];
@@ -177,7 +179,8 @@ fn calibration_line(measured: Calibration, figures: &PlanFigures) -> String {
         _ => ": ample",
     };
     format!(
-        "this machine replays about {per_second:.0} small requests/s on loopback, at {:.2} CPU seconds per 100,000{verdict}",
+        "this machine replays about {per_second:.0} small requests/s on loopback, at {:.2} CPU \
+         seconds per 100,000{verdict}",
         measured.cpu_per_100k_s
     )
 }
@@ -204,7 +207,8 @@ fn plan_lines(plan: &Plan, figures: &PlanFigures, shape: &ReplayShape) -> Vec<St
         Some(duration) => {
             let seconds = (duration as f64 / 1e9).max(1e-9);
             lines.push(format!(
-                "in {:?} at speed {}: {:.1} requests/s on average, {} in the busiest second, {} lanes open at most",
+                "in {:?} at speed {}: {:.1} requests/s on average, {} in the busiest second, {} \
+                 lanes open at most",
                 Duration::from_millis((duration / 1_000_000).max(0).unsigned_abs()),
                 shape.pacing.speed,
                 plan.sends() as f64 / seconds.max(1.0),

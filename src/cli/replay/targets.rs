@@ -1,5 +1,5 @@
-//! Where requests may go: resolved once, held against the servers of the capture, and reached before
-//! the first request.
+//! Where requests may go: resolved once, held against the servers of the capture, and reached
+//! before the first request.
 
 use url::Url;
 
@@ -204,7 +204,8 @@ fn unusable(target: &Target, why: Unusable) -> Failure {
              check nobody with --insecure, or use http://"
         ),
         Unusable::Refused(end) => format!(
-            "refused: {shown} is forwarded to {end}, which served the capture; point it at staging, \
+            "refused: {shown} is forwarded to {end}, which served the capture; point it at \
+             staging, \
              or add --allow-captured-server if it is meant"
         ),
     })

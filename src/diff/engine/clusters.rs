@@ -91,8 +91,8 @@ impl Engine<'_> {
         })
     }
 
-    /// What the requests of `members` have in common and those of `outside`, of the same route, have
-    /// not.
+    /// What the requests of `members` have in common and those of `outside`, of the same route,
+    /// have not.
     fn predicate(
         &self,
         members: &MemberSet,

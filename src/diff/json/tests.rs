@@ -86,7 +86,8 @@ fn one_thing_changed_is_one_change() {
 #[test]
 fn rules_for_arrays() {
     let config: DiffConfig = toml::from_str(
-        "[[match]]\npath = \"$.tags\"\nunordered = true\n[[match]]\npath = \"$.rows\"\nby_key = \"nr\"\n[[ignore]]\npath = \"$.at\"",
+        "[[match]]\npath = \"$.tags\"\nunordered = true\n[[match]]\npath = \"$.rows\"\n\
+         by_key = \"nr\"\n[[ignore]]\npath = \"$.at\"",
     )
     .unwrap();
     let rules = Rules::new(&config).unwrap().of_route("GET /");

@@ -20,8 +20,8 @@ pub(super) fn is_value(attribute: &str) -> bool {
     matches!(attribute, "value" | "content")
 }
 
-/// What stands at `node` in short: `<a href="/x">see there`, with the texts of all that is under it,
-/// secrets masked.
+/// What stands at `node` in short: `<a href="/x">see there`, with the texts of all that is under
+/// it, secrets masked.
 pub(super) fn outline(node: TreeNode<'_>, masker: &Masker) -> String {
     let Some(element) = node.element() else { return masker.text(node.text()).into_owned() };
     let mut out = opening(element, masker);

@@ -158,9 +158,11 @@ fn xml_is_compared_as_data() {
 
 #[test]
 fn a_rule_may_name_a_place() {
-    let config: DiffConfig =
-        toml::from_str("[[ignore]]\nplace = '/html/head/meta/@content'\n[[match]]\nplace = '/html/body/*'\nmatches = 'integer'")
-            .unwrap();
+    let config: DiffConfig = toml::from_str(
+        "[[ignore]]\nplace = '/html/head/meta/@content'\n[[match]]\n\
+            place = '/html/body/*'\nmatches = 'integer'",
+    )
+    .unwrap();
     let rules = Rules::new(&config).unwrap().of_route("GET /");
     let of = |a: &str, b: &str| changes(Language::Html, a, b, &rules).unwrap();
     assert_eq!(

@@ -68,7 +68,8 @@ fn every_format_is_told_by_its_places() {
         ),
         (
             "text/xml",
-            "<?xml version='1.0'?><s:a xmlns:s='u' x='1 000' s:y='2'><b> 1<!-- c --><![CDATA[<0>]]> </b><b/>t&amp;</s:a>",
+            "<?xml version='1.0'?><s:a xmlns:s='u' x='1 000' s:y='2'><b> 1<!-- c \
+             --><![CDATA[<0>]]> </b><b/>t&amp;</s:a>",
             &[
                 "/a/namespace()=u",
                 "/a/@y/namespace()=u",
@@ -85,7 +86,8 @@ fn every_format_is_told_by_its_places() {
         ("text/xml", "<a x='1' x='2'/>", &["body=<a x='1' x='2'/>"]),
         (
             "text/html",
-            "<!doctype html><form action='/pay?c=1'><input name=csrf value=t><script type=application/json>{\"k\":1}</script>",
+            "<!doctype html><form action='/pay?c=1'><input name=csrf value=t><script \
+             type=application/json>{\"k\":1}</script>",
             &[
                 "doctype()=html",
                 "/html/body/form/@action path[1]=pay",
@@ -100,7 +102,8 @@ fn every_format_is_told_by_its_places() {
         ("text/plain", token, &["body $.sub=u1", "body $.n=5"]),
         (
             "multipart/related; boundary=b",
-            "--b\r\nContent-Type: text/xml; charset=utf-8\r\nContent-ID: <r>\r\n\r\n<a>1</a>\r\n--b\r\n\
+            "--b\r\nContent-Type: text/xml; charset=utf-8\r\nContent-ID: <r>\r\n\r\n<a>1</a>\r\n\
+             --b\r\n\
              Content-Type: application/json\r\n\r\n{\"n\":2}\r\n--b--",
             &[
                 "part[0] header:content-type=text/xml; charset=utf-8",

@@ -1,8 +1,8 @@
 //! Messages of which nothing is known but how they are encoded, with other strings in them.
 //!
 //! A field with a length is a message where it parses as one, else a string where it is text, else
-//! octets. Text that happens to parse as a message is looked at as text too, so that nothing that is
-//! written in it is passed over.
+//! octets. Text that happens to parse as a message is looked at as text too, so that nothing that
+//! is written in it is passed over.
 
 use super::fields::{Encoded, MAX_DEPTH, field};
 

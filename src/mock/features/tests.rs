@@ -81,7 +81,8 @@ fn every_kind_of_body_is_taken_apart() {
         places("/v1/q/x", "multipart/form-data; boundary=XX", multipart, &rules),
         ["part:a=one", "part:a header:content-disposition=form-data; name=\"a\"", "path[2]=q"]
     );
-    let soap = "<?xml version=\"1.0\"?><s:Envelope xmlns:s=\"u\"><s:Body><Pay cur=\"EUR\"><Amount>12</Amount><Now/></Pay></s:Body></s:Envelope>";
+    let soap = "<?xml version=\"1.0\"?><s:Envelope xmlns:s=\"u\"><s:Body><Pay \
+        cur=\"EUR\"><Amount>12</Amount><Now/></Pay></s:Body></s:Envelope>";
     assert_eq!(
         places("/v1/q/x", "text/xml", soap, &rules),
         [
@@ -273,7 +274,8 @@ fn another_amount_is_never_equal_whatever_the_format() {
             "",
             text("--b\r\nContent-Type: text/plain\r\n\r\n100\r\n--b--"),
             text(
-                "--b\r\ncontent-type: text/plain\r\nContent-Transfer-Encoding: base64\r\n\r\nMTAw\r\n--b--",
+                "--b\r\ncontent-type: text/plain\r\nContent-Transfer-Encoding: base64\r\n\r\n\
+                 MTAw\r\n--b--",
             ),
             vec![
                 text("--b\r\nContent-Type: text/plain\r\n\r\n999\r\n--b--"),

@@ -221,7 +221,8 @@ fn read_at(place: &str, id: &str) -> Said {
             "/soap".to_owned(),
             &[("Content-Type", "text/xml"), ("SOAPAction", "\"urn:o#GetOrder\"")],
             format!(
-                "<e:Envelope xmlns:e='u'><e:Body><GetOrder><Id>{id}</Id></GetOrder></e:Body></e:Envelope>"
+                "<e:Envelope \
+                 xmlns:e='u'><e:Body><GetOrder><Id>{id}</Id></GetOrder></e:Body></e:Envelope>"
             ),
         ),
         "gRPC" => Said {
@@ -515,8 +516,8 @@ fn operations_of_one_path_are_calls_of_their_own() {
     assert_eq!(desk.ask(&aws("ListRules")), "Route");
 }
 
-/// Messages that no schema names are compared by their fields: their order tells nothing apart, what
-/// is asked for does.
+/// Messages that no schema names are compared by their fields: their order tells nothing apart,
+/// what is asked for does.
 #[test]
 fn messages_without_a_schema_are_compared_by_their_fields() {
     let frame = |parts: &[&[u8]]| {

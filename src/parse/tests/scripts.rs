@@ -88,11 +88,13 @@ fn one(name: &str, random: &mut SeededRandom) -> Script {
 /// The turn from HTTP/1 to another protocol.
 fn upgrade(name: &str, to: &str, more: &str) -> Script {
     let request = format!(
-        "GET /{name}/upgrade HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: {to}\r\n{more}\r\n"
+        "GET /{name}/upgrade HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: {to}\r\n\
+         {more}\r\n"
     );
     let more = if to == "h2c" { "" } else { more };
     let answer = format!(
-        "HTTP/1.1 101 Switching Protocols\r\nX-Of: /{name}/upgrade\r\nConnection: Upgrade\r\nUpgrade: {to}\r\n{more}\r\n"
+        "HTTP/1.1 101 Switching Protocols\r\nX-Of: /{name}/upgrade\r\nConnection: Upgrade\r\n\
+         Upgrade: {to}\r\n{more}\r\n"
     );
     vec![(CLIENT, request.into_bytes()), (SERVER, answer.into_bytes())]
 }
@@ -103,7 +105,8 @@ fn socket(name: &str, deflated: bool, random: &mut SeededRandom) -> Script {
         (false, _) => "",
         (true, false) => "Sec-WebSocket-Extensions: permessage-deflate\r\n",
         (true, true) => {
-            "Sec-WebSocket-Extensions: permessage-deflate; client_no_context_takeover; server_no_context_takeover\r\n"
+            "Sec-WebSocket-Extensions: permessage-deflate; client_no_context_takeover; \
+             server_no_context_takeover\r\n"
         }
     };
     let mut script = upgrade(name, "websocket", agreed);

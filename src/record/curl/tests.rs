@@ -23,7 +23,8 @@ fn field<'a>(request: &'a Request, name: &str) -> &'a str {
 
 #[test]
 fn what_a_browser_copies_is_a_request() {
-    let copied = "curl 'https://shop.example:8443/cart?x=1' \\\n  -H 'accept: application/json' \\\n  \
+    let copied = "curl 'https://shop.example:8443/cart?x=1' \\\n  -H 'accept: application/json' \
+        \\\n  \
                   -b 'session=abc; theme=dark' \\\n  -H 'content-type: application/json' \\\n  \
                   --data-raw $'{\"note\":\"it\\'s \\u0021\"}' \\\n  --compressed";
     assert!(is_one(copied.as_bytes()));

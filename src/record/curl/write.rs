@@ -16,7 +16,8 @@ const WORD_BYTES: usize = 100 << 10;
 pub fn beginning(tool: &str) -> String {
     format!(
         "#!/bin/bash\n# Recorded requests, in the order of their times, as {tool} knows them.\n\
-         # They go to where they were recorded: TARGET=http://v2.staging:8080 sends them elsewhere.\n"
+         # They go to where they were recorded: TARGET=http://v2.staging:8080 sends them \
+         elsewhere.\n"
     )
 }
 

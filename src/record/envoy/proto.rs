@@ -15,8 +15,8 @@ const TRACE_BYTES: usize = 2 * (limits::BODY_BYTES + limits::HEAD_BYTES);
 /// Bytes of a number of variable length, at most.
 const VARINT_BYTES: usize = 10;
 
-/// Whether a file that begins so is one: a trace of HTTP in a wrapper, behind a length or not, whose
-/// first field is a message that holds messages.
+/// Whether a file that begins so is one: a trace of HTTP in a wrapper, behind a length or not,
+/// whose first field is a message that holds messages.
 pub fn is_one(beginning: &[u8]) -> bool {
     let is_wrapper = |bytes: &[u8]| {
         let mut fields = ProtoFields(bytes);

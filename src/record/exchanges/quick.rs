@@ -238,7 +238,8 @@ mod tests {
             reason: Bytes::from_static(b"Go \xff on"),
             ..Response::default()
         };
-        Exchange { carriage: None,
+        Exchange {
+            carriage: None,
             id: ExchangeId { connection: 12, ordinal: 3 },
             client: "10.0.0.9:40112".parse().unwrap(),
             server: "[2001:db8::1]:8080".parse().unwrap(),
@@ -250,9 +251,14 @@ mod tests {
                 message: Request {
                     method: Bytes::from_static(b"POST"),
                     target: Bytes::from_static(b"/cart?x=\"y\""),
-                    headers: headers(&[(b"Host", b"shop"), (b"x\xffy", b"\xfe"), (b"Esc\"aped", b"a\\b")]),
+                    headers: headers(&[
+                        (b"Host", b"shop"),
+                        (b"x\xffy", b"\xfe"),
+                        (b"Esc\"aped", b"a\\b"),
+                    ]),
                     body: Body::whole(
-                        &b"{\"item\": \"\\u00e9 \xc3\xa9 \x01\x7f\\\\ tab\\t\", \"long\": \"0123456789abcdef\"}"[..],
+                        &b"{\"item\": \"\\u00e9 \xc3\xa9 \x01\x7f\\\\ tab\\t\", \"long\": \
+                            \"0123456789abcdef\"}"[..],
                     ),
                     framing: Framing::ContentLength,
                     ..Request::default()
@@ -271,7 +277,12 @@ mod tests {
                     ..Response::default()
                 },
             }),
-            interim: vec![TimedResponse { at: at.plus(1), first_byte_ns: Some(1), last_byte_ns: None, message: interim }],
+            interim: vec![TimedResponse {
+                at: at.plus(1),
+                first_byte_ns: Some(1),
+                last_byte_ns: None,
+                message: interim,
+            }],
             opened_at: Some(at.plus(-9)),
             handshake_ns: Some(42),
             marks: vec!["odd \"mark\"".to_owned(), "more".to_owned()],

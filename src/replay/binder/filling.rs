@@ -93,8 +93,8 @@ impl Binder<'_> {
         Ok(ready)
     }
 
-    /// The root of a use whose value no answer of v2's was asked for: its exchange was not replayed,
-    /// or has no answer yet.
+    /// The root of a use whose value no answer of v2's was asked for: its exchange was not
+    /// replayed, or has no answer yet.
     fn never_issued(&self, copy: u32, used: &Use) -> io::Result<Unbound> {
         let birth = self.parts.part(used.from)?.and_then(|part| {
             part.births.into_iter().find(|birth| birth.slot == used.slot).map(|birth| birth.place)

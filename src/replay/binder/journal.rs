@@ -1,5 +1,5 @@
-//! `bindings.jsonl`: what v2 issued in the place of each of v1's values, a line for each, written as
-//! it is known; and the counts of each flow.
+//! `bindings.jsonl`: what v2 issued in the place of each of v1's values, a line for each, written
+//! as it is known; and the counts of each flow.
 
 use std::fs::File;
 use std::io::{self, Write as _};

@@ -1,9 +1,9 @@
-//! Who waits for whom between lanes: requests that were read ahead and have no answer yet, and those
-//! that must not go before.
+//! Who waits for whom between lanes: requests that were read ahead and have no answer yet, and
+//! those that must not go before.
 //!
-//! Requests are read in the order of their time, and one waits only for such as were answered before
-//! it was sent in the recording. So what it waits for was read before it or is not replayed at all,
-//! and no circle can come about.
+//! Requests are read in the order of their time, and one waits only for such as were answered
+//! before it was sent in the recording. So what it waits for was read before it or is not replayed
+//! at all, and no circle can come about.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;

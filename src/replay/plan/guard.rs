@@ -28,7 +28,8 @@ use crate::schedule::select::{SelectRule, Selection};
 const USUAL_PORTS: [u16; 2] = [80, 443];
 /// Paths that are kept, to name those that come near a rule.
 const PATHS: usize = 1_000;
-const WAY_OUT: &str = "; point --target (or --baseline, --map-host, --proxy, --wait-ready) at staging, or add \
+const WAY_OUT: &str = "; point --target (or --baseline, --map-host, --proxy, --wait-ready) at \
+    staging, or add \
                        --allow-captured-server if it is meant";
 
 /// Who served the capture, and under which names.

@@ -126,7 +126,8 @@ impl Rewriter {
             Some(_) => {
                 let host = String::from_utf8_lossy(host(request).unwrap_or_default()).into_owned();
                 return Err(format!(
-                    "the target is in absolute form, so host {host:?} cannot be mapped without changing it"
+                    "the target is in absolute form, so host {host:?} cannot be mapped without \
+                     changing it"
                 ));
             }
             None => None,

@@ -112,8 +112,8 @@ pub(in crate::replay) fn write(out: &mut Vec<u8>, request: &Request, story: Stor
     head
 }
 
-/// Appends a prepared request with other values in it; gives how much of it is the head. `prepared`:
-/// its bytes; of a long one the first part will do where the body stays.
+/// Appends a prepared request with other values in it; gives how much of it is the head.
+/// `prepared`: its bytes; of a long one the first part will do where the body stays.
 pub(in crate::replay) fn patched(
     out: &mut Vec<u8>,
     prepared: &[u8],

@@ -219,8 +219,8 @@ impl CpuMark {
     }
 }
 
-/// Part and whole of the first line of `/proc/stat`: user nice system idle iowait irq softirq steal (guest times are
-/// in user already).
+/// Part and whole of the first line of `/proc/stat`: user nice system idle iowait irq softirq steal
+/// (guest times are in user already).
 fn machine_ticks(part: impl Fn(&[u64]) -> Option<u64>) -> Option<(u64, u64)> {
     let text = std::fs::read_to_string("/proc/stat").ok()?;
     let ticks: Vec<u64> = text

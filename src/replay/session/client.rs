@@ -1,8 +1,8 @@
 //! The client transport: requests through a negotiating HTTP client (hyper), for HTTP/2 targets and
 //! for proxies.
 //!
-//! What differs from `wire`, since the client decides it, is listed in docs/replay.md. The captured host
-//! stays in HTTP (`Host`, `:authority`), whatever name TLS asks for; connections lead to the
+//! What differs from `wire`, since the client decides it, is listed in docs/replay.md. The captured
+//! host stays in HTTP (`Host`, `:authority`), whatever name TLS asks for; connections lead to the
 //! target's address whatever it is. A lane has connections of its own.
 
 mod body;

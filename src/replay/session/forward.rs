@@ -112,7 +112,8 @@ mod tests {
         let service = end("10.96.0.10:80");
         let line = |answers: &str| {
             format!(
-                "ipv4     2 tcp      6 431999 ESTABLISHED src=10.0.0.9 dst=10.96.0.10 sport=40112 dport=80 \
+                "ipv4     2 tcp      6 431999 ESTABLISHED src=10.0.0.9 dst=10.96.0.10 sport=40112 \
+                 dport=80 \
                  src={answers} dst=10.0.0.9 sport=8080 dport=40112 [ASSURED] mark=0 zone=0 use=2"
             )
         };
@@ -131,7 +132,8 @@ mod tests {
         ] {
             assert_eq!(leads(&other, own, service), None, "{other}");
         }
-        let six = "ipv6     10 tcp      6 60 SYN_SENT src=fd00::9 dst=fd00::1 sport=1 dport=2 [UNREPLIED] \
+        let six = "ipv6     10 tcp      6 60 SYN_SENT src=fd00::9 dst=fd00::1 sport=1 dport=2 \
+            [UNREPLIED] \
                    src=fd00::7 dst=fd00::9 sport=3 dport=1 zone=0 use=2";
         let leads = leads(six, end("[fd00::9]:1"), end("[fd00::1]:2"));
         assert_eq!(leads, Some(Forward::To(end("[fd00::7]:3"))));

@@ -145,8 +145,8 @@ fn is_pause(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }
 
-/// Asks what `check` says until it is ready, for at most `wait_ns`; its server is resolved anew each
-/// time. No byte is sent to a server that is `refused`, whenever
+/// Asks what `check` says until it is ready, for at most `wait_ns`; its server is resolved anew
+/// each time. No byte is sent to a server that is `refused`, whenever
 /// the name or a forwarder begins to lead to it.
 pub fn wait_ready(
     check: &ReadyCheck,

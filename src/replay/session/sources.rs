@@ -1,5 +1,5 @@
-//! Local ports and the addresses that they belong to: a connection takes one, and a machine has some
-//! 28,000 towards each server.
+//! Local ports and the addresses that they belong to: a connection takes one, and a machine has
+//! some 28,000 towards each server.
 
 use std::net::{Ipv4Addr, SocketAddr};
 

@@ -42,7 +42,8 @@ pub enum TrustError {
     Own(PathBuf, #[source] Box<dyn std::error::Error + Send + Sync>),
     /// The system has none.
     #[error(
-        "the system has no certificates to check the target with: name some with --ca, or do not check with --insecure"
+        "the system has no certificates to check the target with: name some with --ca, or do not \
+         check with --insecure"
     )]
     NoSystem,
     /// The library.

@@ -164,8 +164,8 @@ impl Worker<'_> {
         }
     }
 
-    /// A connection of the lane that has nothing to do, or carries several requests at a time; asks for enough of them where there is
-    /// none.
+    /// A connection of the lane that has nothing to do, or carries several requests at a time; asks
+    /// for enough of them where there is none.
     fn a_free_connection(&mut self, at: usize, wanted: usize, now: i64) -> RequestWay {
         let lane = self.lanes.get(at);
         let Some(front) = lane.queue.front() else { return RequestWay::Wait };

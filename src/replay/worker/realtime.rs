@@ -2,7 +2,8 @@
 //! needed, and with `--realtime` priority, locked memory and processors that stay awake.
 #![expect(
     unsafe_code,
-    reason = "sched_setattr, sched_setscheduler and madvise have no safe wrapper among the libraries in use"
+    reason = "sched_setattr, sched_setscheduler and madvise have no safe wrapper among the \
+        libraries in use"
 )]
 
 use std::num::NonZeroU64;

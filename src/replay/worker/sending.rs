@@ -37,8 +37,8 @@ impl Worker<'_> {
         } else if task.again {
             now - task.due
         } else {
-            // What v2 caused: the wait for its answer, then the wait for a connection or for room on
-            // it.
+            // What v2 caused: the wait for its answer, then the wait for a connection or for room
+            // on it.
             let for_answer = free.saturating_sub(task.due).max(0);
             let since = opening.1.max(task.due).max(free);
             let for_connection = opening.0.max(room_since).saturating_sub(since).max(0);

@@ -25,7 +25,8 @@ pub const FIELDS: [Column; 16] = [
     column(
         "times",
         "object",
-        "v1's first and last byte from the request, v2's due, sent, first byte and end from the start of the replay",
+        "v1's first and last byte from the request, v2's due, sent, first byte and end from the \
+         start of the replay",
     ),
     column("before", "objects", "the times of earlier requests of its lane"),
     column("waited_for", "text or null", "why it was sent later than due"),

@@ -2,7 +2,8 @@
 //! its times, and what it waited for.
 //!
 //! In: an exchange, its outcome, its differences. Out: texts that may be shown as they are, after
-//! the escape of the format that shows them: secrets are masked, and what cannot be seen is visible.
+//! the escape of the format that shows them: secrets are masked, and what cannot be seen is
+//! visible.
 
 mod body;
 pub mod json;

@@ -25,7 +25,8 @@ use tables::{
 };
 
 /// Where the two latencies are taken.
-pub(super) const WHERE_MEASURED: &str = "v1's latency is taken at the tap, v2's at the replayer; each counts from the request's first byte to the answer's last.";
+pub(super) const WHERE_MEASURED: &str = "v1's latency is taken at the tap, v2's at the replayer; \
+    each counts from the request's first byte to the answer's last.";
 
 /// What the page is made of beside its words.
 pub(super) struct Assets {
@@ -128,7 +129,8 @@ impl Page {
             routes_left_out,
             trips: trips(report),
             time_lead: format!(
-                "By the second in which requests were sent, from the start of the replay. v1's stand where their replay \
+                "By the second in which requests were sent, from the start of the replay. v1's \
+                 stand where their replay \
                  was sent, so that the same requests stand above each other{}.",
                 if step > 1 {
                     format!("; the run is long, so a step is {step} s")
@@ -160,8 +162,10 @@ impl Page {
             egress: report.egress.map(EgressWords::new),
             state: StateWords::new(report),
             rules_lead: format!(
-                "A rule fails only where the whole interval is beyond what is allowed. Each bound holds with the confidence in the \
-                 last column; where a rule is judged for many routes at once, it is raised (Holm) so that the chance of even \
+                "A rule fails only where the whole interval is beyond what is allowed. Each bound \
+                 holds with the confidence in the \
+                 last column; where a rule is judged for many routes at once, it is raised (Holm) \
+                 so that the chance of even \
                  one false alarm among them stays below {}.",
                 percent(
                     1.0 - judgement.rules.iter().map(|rule| rule.confidence).fold(1.0, f64::min)
@@ -252,7 +256,8 @@ fn notes(report: &Report<'_>) -> Vec<String> {
         && speed.is_some_and(|speed| factor(speed) != Some(1.0))
     {
         notes.push(
-            "v2 was driven at another speed than v1, so their latencies are not of the same load: --baseline drives both alike."
+            "v2 was driven at another speed than v1, so their latencies are not of the same load: \
+             --baseline drives both alike."
                 .to_owned(),
         );
     }

@@ -91,11 +91,13 @@ fn from_due(report: &Report<'_>) -> String {
 
 pub(super) fn measured_where(report: &Report<'_>) -> String {
     match report.judgement.reference {
-        Side::Baseline => "v2 is compared with the baseline: v1 in staging, replayed by the same schedule from the same place. \
+        Side::Baseline => "v2 is compared with the baseline: v1 in staging, replayed by the same \
+            schedule from the same place. \
                            v1's own latency was taken at the tap."
             .to_owned(),
         _ => format!(
-            "{WHERE_MEASURED} A round trip to v2 is in v2's figures and may not be in v1's; --baseline measures both from one place."
+            "{WHERE_MEASURED} A round trip to v2 is in v2's figures and may not be in v1's; \
+             --baseline measures both from one place."
         ),
     }
 }

@@ -180,11 +180,14 @@ mod tests {
         for wire in [
             &b"GET /a?b=%20 HTTP/1.1\r\nhOST: x\r\nA: 1\r\nA: 2\r\nEmpty:\r\n\r\n"[..],
             b"POST http://x/ HTTP/1.0\r\nContent-Length: 3\r\n\r\na\0b",
-            b"PUT * HTTP/1.1\r\nTransfer-Encoding: chunked\r\nTrailer: T\r\n\r\n5\r\nhello\r\n0\r\nT: v\r\n\r\n",
+            b"PUT * HTTP/1.1\r\nTransfer-Encoding: chunked\r\nTrailer: T\r\n\r\n5\r\nhello\r\n\
+                0\r\nT: v\r\n\r\n",
             b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
             b"GET /old\r\n",
-            b"PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n10\r\n0123456789abcdef\r\n0\r\n\r\n",
-            b"PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n03;x=\"y\"\r\nabc\r\nA\n0123456789\r\n000\r\nT:v\r\n\r\n",
+            b"PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n10\r\n\
+                0123456789abcdef\r\n0\r\n\r\n",
+            b"PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n03;x=\"y\"\r\nabc\r\nA\n\
+                0123456789\r\n000\r\nT:v\r\n\r\n",
             // Heads in other forms than ours: blanks, folds, line ends.
             b"GET / HTTP/1.1\r\nHost:x\r\nA:  1 \r\nB: \r\nC:\t2\r\n\r\n",
             b"GET / HTTP/1.1\r\nHost: x\r\nFold: a\r\n  b\r\n\r\n",
@@ -196,8 +199,12 @@ mod tests {
             // Whole, and byte by byte: the fast and the lenient way must agree.
             for step in [usize::MAX, 1] {
                 let mut parser = Parser::<u8>::new(MessageSide::Requests, Default::default());
-                let parsed = wire.chunks(step.min(wire.len())).find_map(|mut part| parser.step(&mut part, 0));
-                let Some(Message::Request(read)) = parsed.map(|parsed| parsed.message) else { panic!("a whole request") };
+                let parsed = wire
+                    .chunks(step.min(wire.len()))
+                    .find_map(|mut part| parser.step(&mut part, 0));
+                let Some(Message::Request(read)) = parsed.map(|parsed| parsed.message) else {
+                    panic!("a whole request")
+                };
                 let mut out = Vec::new();
                 request(&mut out, &read).unwrap();
                 assert_eq!(out, wire, "{}", String::from_utf8_lossy(&out));

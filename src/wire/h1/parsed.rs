@@ -72,8 +72,8 @@ pub enum Keep {
     #[default]
     Everything,
     /// Start lines and, of plain heads, the fields that decide something: framing, the connection's
-    /// end and switch (with what a WebSocket agrees upon), and `Host`. Nothing of how it stood on the
-    /// wire.
+    /// end and switch (with what a WebSocket agrees upon), and `Host`. Nothing of how it stood on
+    /// the wire.
     Outline,
 }
 
@@ -139,7 +139,8 @@ pub enum Damage {
     BadChunk,
     /// Its head or trailer section is longer than the limit.
     HeadLimit,
-    /// Its head tells no length, two lengths, or one that no message has ([`ParserLimits::strict`]).
+    /// Its head tells no length, two lengths, or one that no message has
+    /// ([`ParserLimits::strict`]).
     BadLength,
     /// A NUL stands in its head, which no client takes (RFC 9110 §5.5; [`ParserLimits::strict`]).
     NulInHead,

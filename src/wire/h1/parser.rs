@@ -11,8 +11,8 @@
 //! parser.expect(Expect::Other);
 //! let mut input = &b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"[..];
 //! let parsed = parser.step(&mut input, 7).unwrap();
-//! assert!(matches!(parsed.message, Message::Response(response) if &response.body.bytes[..] == b"hi"));
-//! assert!(parser.step(&mut input, 7).is_none() && input.is_empty());
+//! assert!(matches!(parsed.message, Message::Response(response) if &response.body.bytes[..] ==
+//! b"hi")); assert!(parser.step(&mut input, 7).is_none() && input.is_empty());
 //! ```
 
 use std::collections::VecDeque;

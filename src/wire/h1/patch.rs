@@ -131,8 +131,8 @@ fn patch_body(out: &mut Vec<u8>, request: &Request, new: &[u8]) {
     encode::body(out, &changed);
 }
 
-/// The sizes of the chunks of `new`, cut where `old` was: before and behind what changed at the same
-/// places, inside as near to them as it goes.
+/// The sizes of the chunks of `new`, cut where `old` was: before and behind what changed at the
+/// same places, inside as near to them as it goes.
 fn moved(sizes: &[u64], old: &[u8], new: &[u8]) -> Vec<u64> {
     let same = old.iter().zip(new).take_while(|(a, b)| a == b).count();
     let room = old.len().min(new.len()) - same;

@@ -1,9 +1,9 @@
 //! Frames (RFC 9113 §4): a reader that takes them in any cut and with bytes missing, and a writer.
 //!
-//! The reader owns no input and reads no clock, as the parser of HTTP/1. Contents of DATA are handed
-//! on as they come, without padding; other frames when they are whole. Bytes that are missing inside
-//! a frame are skipped exactly; where a frame's head is missing, [`super::search::Search`] looks for
-//! the next one.
+//! The reader owns no input and reads no clock, as the parser of HTTP/1. Contents of DATA are
+//! handed on as they come, without padding; other frames when they are whole. Bytes that are
+//! missing inside a frame are skipped exactly; where a frame's head is missing,
+//! [`super::search::Search`] looks for the next one.
 
 /// What a client sends first (RFC 9113 §3.4).
 pub const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";

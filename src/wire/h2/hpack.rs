@@ -1,5 +1,5 @@
-//! HPACK (RFC 7541) for who may have come late: a decoder in which an entry that was never seen is a
-//! value with an identity, and not an error.
+//! HPACK (RFC 7541) for who may have come late: a decoder in which an entry that was never seen is
+//! a value with an identity, and not an error.
 //!
 //! An index of the dynamic table counts back from the newest entry. So what was inserted since the
 //! decoder began is known exactly, whatever stood in the table before, and an index beyond that
@@ -62,8 +62,8 @@ pub struct Decoder {
     /// Octets that they take (RFC 7541 §4.1); of unknown ones what is known.
     size: usize,
     capacity: usize,
-    /// Entries that were inserted, modulo 2^64; jumps where a block was lost, so that no two unknown
-    /// entries have the same identity.
+    /// Entries that were inserted, modulo 2^64; jumps where a block was lost, so that no two
+    /// unknown entries have the same identity.
     inserted: u64,
     /// Older entries than the known ones may be there.
     older: bool,

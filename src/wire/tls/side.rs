@@ -215,8 +215,8 @@ impl TlsSide {
         self.cut = Cut::Lost(Lost { bytes, ..Lost::default() });
     }
 
-    /// No record stands where one should: the next one is searched for, from the `had` bytes on that
-    /// came before.
+    /// No record stands where one should: the next one is searched for, from the `had` bytes on
+    /// that came before.
     pub(super) fn search_from(&mut self, had: usize) {
         self.buffer.truncate(had);
         let kept = std::mem::take(&mut self.buffer);

@@ -3,7 +3,8 @@
 //! that nothing can predict.
 #![expect(
     unsafe_code,
-    reason = "a function for a processor's extension is called, after asking that the processor has it"
+    reason = "a function for a processor's extension is called, after asking that the processor \
+        has it"
 )]
 
 use std::arch::x86_64::__m128i;

@@ -27,7 +27,8 @@ pub(in crate::replay) fn parse(bytes: &[u8]) -> Result<Request, String> {
     }
 }
 
-/// The request for a connection that speaks `spoken` with `target`, or with a `forwarder` before it.
+/// The request for a connection that speaks `spoken` with `target`, or with a `forwarder` before
+/// it.
 pub(super) fn translate(
     request: &Request,
     target: &Target,
@@ -143,7 +144,8 @@ mod tests {
     #[test]
     fn nothing_is_added_and_what_is_of_the_connection_is_left_out() {
         let wire = b"GET /a/../b?c=%20 HTTP/1.1\r\nHost: shop.invalid\r\nX-A: 1\r\nx-a: 2\r\n\
-            Connection: keep-alive, Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: x\r\n\
+            Connection: keep-alive, Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n\
+            HTTP2-Settings: x\r\n\
             TE: trailers\r\nExpect: 100-continue\r\n\r\n";
         assert_eq!(
             sent(wire, Spoken::One).unwrap(),
@@ -164,7 +166,8 @@ mod tests {
     #[test]
     fn trailers_and_what_is_taken_of_them_are_said_as_the_protocol_has_it() {
         let wire = b"POST /c HTTP/1.1\r\nHost: a\r\nTE: gzip, trailers\r\nTrailer: X-Sum\r\n\
-            Transfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\nX-Sum: 7\r\nContent-Length: 9\r\n\r\n";
+            Transfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\nX-Sum: 7\r\nContent-Length: \
+            9\r\n\r\n";
         assert_eq!(
             sent(wire, Spoken::One).unwrap(),
             "POST /c host=a te=gzip, trailers connection=te trailer=x-sum transfer-encoding=chunked"

@@ -1,5 +1,5 @@
-//! The client transport's connections: a lane's own towards one target, straight or through a proxy,
-//! in HTTP/2 where TLS agrees on it.
+//! The client transport's connections: a lane's own towards one target, straight or through a
+//! proxy, in HTTP/2 where TLS agrees on it.
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;

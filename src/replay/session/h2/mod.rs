@@ -1,9 +1,9 @@
 //! HTTP/2 on a connection (RFC 9113): streams under way, frames out and in, flow control both ways.
 //!
 //! Fields go out exactly as they were recorded, in their order, with the marks of those that must
-//! never be indexed; none goes into the dynamic table, so that a block depends on nothing before it.
-//! Whatever v2 sends is bounded: a connection that breaks the protocol, or says much and nothing, is
-//! given up with the reason.
+//! never be indexed; none goes into the dynamic table, so that a block depends on nothing before
+//! it. Whatever v2 sends is bounded: a connection that breaks the protocol, or says much and
+//! nothing, is given up with the reason.
 
 mod heard;
 mod out;

@@ -1,5 +1,5 @@
-//! The session against scripted frames: what it sends, what it makes of what comes, and every way in
-//! which a server may break the protocol.
+//! The session against scripted frames: what it sends, what it makes of what comes, and every way
+//! in which a server may break the protocol.
 
 use bytes::Bytes;
 use proptest::prelude::*;

@@ -61,10 +61,26 @@ fn check(side: MessageSide, expect: &[Expect], input: &[u8], ending: Ending, wan
 #[test]
 fn requests_plain_and_odd() {
     let cases: &[(&[u8], &[&str])] = &[
-        (b"GET / HTTP/1.1\r\nHost: a\r\n\r\nGET /b HTTP/1.0\r\n\r\n", &["GET / 1.1 None \"\"", "GET /b 1.0 None \"\""]),
-        (b"\r\n\r\nPOST /x HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc\r\n", &["POST /x 1.1 ContentLength \"abc\""]),
-        (b"GET / HTTP/1.1\nHost: a\n\nGET /2 HTTP/1.1\n\n", &["GET / 1.1 None \"\"", "GET /2 1.1 None \"\""]),
-        (b"query /a b HTTP/1.1\r\nX : y\r\n\r\n", &["query /a b 1.1 None \"\" ~blank-in-target ~blank-around-field-name"]),
+        (
+            b"GET / HTTP/1.1\r\nHost: a\r\n\r\nGET /b \
+            HTTP/1.0\r\n\r\n",
+            &["GET / 1.1 None \"\"", "GET /b 1.0 None \"\""],
+        ),
+        (
+            b"\r\n\r\nPOST /x HTTP/1.1\r\nContent-Length: 3\r\n\r\n\
+            abc\r\n",
+            &["POST /x 1.1 ContentLength \"abc\""],
+        ),
+        (
+            b"GET / HTTP/1.1\nHost: a\n\nGET /2 \
+            HTTP/1.1\n\n",
+            &["GET / 1.1 None \"\"", "GET /2 1.1 None \"\""],
+        ),
+        (
+            b"query /a b HTTP/1.1\r\nX : y\r\n\r\n",
+            &["query /a b 1.1 None \"\" ~blank-in-target \
+            ~blank-around-field-name"],
+        ),
         (b"GET HTTP/1.1\r\n\r\n", &["GET  1.1 None \"\" ~no-target"]),
         (b"GET /old\r\n", &["GET /old 0.9 None \"\" ~no-version"]),
         (b"OPTIONS * HTTP/1.1\r\n\r\n", &["OPTIONS * 1.1 None \"\""]),
@@ -77,17 +93,24 @@ fn requests_plain_and_odd() {
             b"POST / HTTP/1.1\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabc",
             &["POST / 1.1 ContentLength \"abc\" ~differing-content-length"],
         ),
-        (b"POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n", &["POST / 1.1 None \"\" ~bad-content-length"]),
+        (
+            b"POST / HTTP/1.1\r\nContent-Length: \
+            -1\r\n\r\n",
+            &["POST / 1.1 None \"\" ~bad-content-length"],
+        ),
         (
             b"POST / HTTP/1.1\r\nContent-Length: 18446744073709551615\r\n\r\nabc",
             &["POST / 1.1 ContentLength \"abc\" !ended-inside"],
         ),
         (
-            b"POST / HTTP/1.1\r\nTransfer-Encoding: x\r\nTransfer-Encoding: ,chunked\r\nContent-Length: 1\r\n\r\n2\r\nab\r\n0\r\n\r\n",
-            &["POST / 1.1 Chunked \"ab\" ~other-transfer-coding ~transfer-encoding-and-content-length"],
+            b"POST / HTTP/1.1\r\nTransfer-Encoding: x\r\nTransfer-Encoding: ,chunked\r\n\
+                Content-Length: 1\r\n\r\n2\r\nab\r\n0\r\n\r\n",
+            &["POST / 1.1 Chunked \"ab\" ~other-transfer-coding \
+                ~transfer-encoding-and-content-length"],
         ),
         (
-            b"PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n01 ;x=y\na\n2\r\nbc\r\n0\r\nT: 1\r\n\r\nGET / HTTP/1.1\r\n\r\n",
+            b"PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n01 ;x=y\na\n2\r\nbc\r\n0\r\n\
+                T: 1\r\n\r\nGET / HTTP/1.1\r\n\r\n",
             &["PUT / 1.1 Chunked \"abc\"", "GET / 1.1 None \"\""],
         ),
         (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\n", &[]),
@@ -112,12 +135,14 @@ fn responses_plain_and_odd() {
     let cases: &[(&[Expect], &[u8], &[&str])] = &[
         (
             &[Head, Other],
-            b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nHTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\nno",
+            b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nHTTP/1.1 404 Not Found\r\n\
+                Content-Length: 2\r\n\r\nno",
             &["1.1 200 OK None \"\"", "1.1 404 Not Found ContentLength \"no\""],
         ),
         (
             &[Other],
-            b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103\r\nLink: a\r\n\r\nHTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n",
+            b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103\r\nLink: a\r\n\r\n\
+                HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n",
             &["1.1 100 Continue None \"\"", "1.1 103  None \"\"", "1.1 204 No Content None \"\""],
         ),
         (&[], b"HTTP/1.1 304 \r\nContent-Length: 10\r\n\r\n", &["1.1 304  None \"\""]),
@@ -125,26 +150,54 @@ fn responses_plain_and_odd() {
         (&[], b"HTTP/1.0 200\n\nx\n", &["1.0 200  Close \"x\\n\""]),
         (
             &[],
-            b"HTTP/1.1 200 OK\r\nA: b\r\n folded\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n",
+            b"HTTP/1.1 200 OK\r\nA: b\r\n folded\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n\
+                abc\r\n0\r\n",
             &["1.1 200 OK Chunked \"abc\" ~obs-fold ~no-end-of-chunks"],
         ),
         (
             &[],
-            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nHTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\
+                HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n",
             &["1.1 200 OK Chunked \"\" ~no-end-of-chunks", "1.1 404 Not Found ContentLength \"\""],
         ),
         (
             &[],
-            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nHTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n\
+                HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n",
             &["1.1 200 OK Chunked \"\" !bad-chunk", "1.1 404 Not Found ContentLength \"\""],
         ),
-        (&[Connect], b"HTTP/1.1 200 Connected\r\nContent-Length: 3\r\n\r\nHTTP/1.1 500 x\r\n", &["1.1 200 Connected None \"\""]),
-        (&[Connect], b"HTTP/1.1 407 No\r\nContent-Length: 3\r\n\r\nabc", &["1.1 407 No ContentLength \"abc\""]),
-        (&[Other], b"HTTP/1.1 101 Switching\r\nUpgrade: h2c\r\n\r\n\x00\x00HTTP/1.1 200 OK\r\n\r\n", &["1.1 101 Switching None \"\""]),
+        (
+            &[Connect],
+            b"HTTP/1.1 200 Connected\r\nContent-Length: 3\r\n\r\n\
+            HTTP/1.1 500 x\r\n",
+            &["1.1 200 Connected None \"\""],
+        ),
+        (
+            &[Connect],
+            b"HTTP/1.1 407 No\r\nContent-Length: 3\r\n\r\n\
+            abc",
+            &["1.1 407 No ContentLength \"abc\""],
+        ),
+        (
+            &[Other],
+            b"HTTP/1.1 101 Switching\r\nUpgrade: h2c\r\n\r\n\x00\x00HTTP/1.1 200 \
+            OK\r\n\r\n",
+            &["1.1 101 Switching None \"\""],
+        ),
         (&[Simple], b"<html>hi\n</html>", &["0.9 200  Close \"<html>hi\\n</html>\" ~no-head"]),
-        (&[Simple], b"HTTP/1.0 200 OK\r\nContent-Length: 1\r\n\r\nx", &["1.0 200 OK ContentLength \"x\""]),
+        (
+            &[Simple],
+            b"HTTP/1.0 200 OK\r\nContent-Length: 1\r\n\r\n\
+            x",
+            &["1.0 200 OK ContentLength \"x\""],
+        ),
         (&[], b"HTTP/1.1 2x0 OK\r\n\r\n", &[]),
-        (&[], b"HTTP/1.1 200 caf\xe9\r\nContent-Length: 0\r\n\r\n", &["1.1 200 caf\u{fffd} ContentLength \"\""]),
+        (
+            &[],
+            b"HTTP/1.1 200 caf\xe9\r\nContent-Length: \
+            0\r\n\r\n",
+            &["1.1 200 caf\u{fffd} ContentLength \"\""],
+        ),
         (
             &[],
             b"HTTP/1.1 200 OK\r\nnonsense\r\nContent-Length: 1\r\n\r\nx",
@@ -266,7 +319,9 @@ fn limits_are_outcomes() {
 
 #[test]
 fn an_outline_keeps_what_decides_and_says_the_same_of_the_rest() {
-    let mut chunked = b"POST /x HTTP/1.1\r\nhost:  h\r\nX-Long: 1\r\nCookie: c\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
+    let mut chunked = b"POST /x HTTP/1.1\r\nhost:  h\r\nX-Long: 1\r\nCookie: c\r\n\
+        Transfer-Encoding: chunked\r\n\r\n"
+        .to_vec();
     for _ in 0..=limits::CHUNK_FRAMING_BYTES / 7 {
         chunked.extend_from_slice(b"1;x\r\na\r\n");
     }
