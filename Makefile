@@ -5,13 +5,13 @@ CARGO ?= cargo
 .PHONY: demo test bench build release package deps test-deps fmt lint fuzz deny
 
 # The main job on loopback: ends with the verdict, the planted faults and the report's path.
-demo: export CARGO_INCREMENTAL = 0
+demo test: export CARGO_INCREMENTAL = 0
+demo test: export CARGO_PROFILE_DEV_DEBUG = 0
 demo: deps
 	$(CARGO) build --locked --bin shadowtap
 	target/debug/shadowtap demo
 
-# Everything that CI checks. Nothing is kept for the next change, which would fill the disk.
-test: export CARGO_INCREMENTAL = 0
+# Everything that CI checks. Both keep nothing for a debugger or the next change, which would fill the disk.
 test: deps test-deps fmt lint
 	@CARGO="$(CARGO)" deploy/run-tests
 
