@@ -276,8 +276,12 @@ pub const KEYLOG_BYTES: u64 = 256 << 20;
 pub const TLS_HELD_BYTES: usize = 256 << 10;
 
 /// Guesses at keys and record numbers for one TLS connection that was joined in the middle or lost
-/// records: a quarter of a microsecond each.
+/// records: a quarter of a microsecond each, and as much for each [`TLS_GUESS_BYTES`] that must be
+/// decrypted for it.
 pub const TLS_GUESSES: u64 = 1 << 22;
+
+/// Bytes of a record that count as one guess more: a long one takes a hundred times as long to open.
+pub const TLS_GUESS_BYTES: usize = 512;
 
 /// Such guesses for all connections of a shard.
 pub const TLS_GUESSES_SHARED: u64 = 1 << 24;

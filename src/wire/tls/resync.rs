@@ -372,8 +372,10 @@ impl TlsConnection {
         } else {
             numbers
         };
+        // What does not tell its number is decrypted for each, a long record as many times as dear.
+        let price = 1 + (record.len() / limits::TLS_GUESS_BYTES) as u64;
         for number in numbers {
-            if !self.may_guess(1) {
+            if !self.may_guess(price) {
                 return None;
             }
             self.scratch.clear();
