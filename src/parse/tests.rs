@@ -17,25 +17,33 @@ mod rewritten;
 mod scripts;
 mod seen;
 
-/// Packets from memory, some in each batch.
+/// Packets from memory with their times in nanoseconds, some in each batch.
 struct Memory {
-    packets: VecDeque<Vec<u8>>,
+    packets: VecDeque<(i64, Vec<u8>)>,
     given: u64,
     together: usize,
+}
+
+impl Memory {
+    fn new(packets: Vec<(i64, Vec<u8>)>, together: usize) -> Self {
+        Self { packets: packets.into(), given: 0, together }
+    }
+
+    /// A packet each millisecond.
+    fn steady(packets: Vec<Vec<u8>>, together: usize) -> Self {
+        let times = (1..).map(|number| number * 1_000_000);
+        Self::new(times.zip(packets).collect(), together)
+    }
 }
 
 impl PacketSource for Memory {
     fn fill(&mut self, batch: &mut Batch) -> Result<bool, CaptureError> {
         batch.clear();
         batch.first = self.given + 1;
-        for packet in self.packets.drain(..self.together.min(self.packets.len())) {
+        for (at, packet) in self.packets.drain(..self.together.min(self.packets.len())) {
             self.given += 1;
-            batch.push(
-                Timestamp::from_nanos(self.given as i64 * 1_000_000),
-                LinkType::RAW,
-                packet.len() as u32,
-                &packet,
-            );
+            let (at, length) = (Timestamp::from_nanos(at), packet.len() as u32);
+            batch.push(at, LinkType::RAW, length, &packet);
         }
         Ok(!batch.frames.is_empty())
     }
@@ -169,7 +177,7 @@ fn run_with(
     together: usize,
     options: &ParseOptions,
 ) -> (Vec<Exchange>, Ledger) {
-    let source = Memory { packets: packets.into(), given: 0, together };
+    let source = Memory::steady(packets, together);
     let mut parse =
         Parse::start(Box::new(source), options, |exchange: Exchange, _: &mut Vec<u8>| exchange);
     let mut exchanges = Vec::new();
@@ -265,7 +273,7 @@ proptest! {
             let port = u16::from_be_bytes([packet[20], packet[21]]).max(u16::from_be_bytes([packet[22], packet[23]]));
             expected.insert(port, Timestamp::from_nanos((place as i64 + 1) * 1_000_000));
         }
-        let source = Memory { packets: packets.into(), given: 0, together };
+        let source = Memory::steady(packets, together);
         let options = ParseOptions { threads, ..ParseOptions::default() };
         let mut parse = Parse::start(Box::new(source), &options, |exchange: Exchange, _: &mut Vec<u8>| exchange);
         let (mut ports, mut told) = (std::collections::BTreeMap::new(), Vec::new());
@@ -480,7 +488,7 @@ fn what_is_let_go_of_is_whole_connections_counted_and_the_rest_is_complete() {
     let (all, batches) = (packets.len() as u64, packets.len() / together);
     let crowded = batches / 6..batches * 2 / 3;
     let run = |threads: usize, crowded: &Range<usize>| {
-        let memory = Memory { packets: packets.clone().into(), given: 0, together };
+        let memory = Memory::steady(packets.clone(), together);
         let source = Crowded { memory, batches: 0, crowded: crowded.clone() };
         let mut parse = Parse::start(
             Box::new(source),

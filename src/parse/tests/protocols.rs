@@ -19,37 +19,6 @@ struct Heard {
     inside: &'static str,
 }
 
-struct Played {
-    packets: VecDeque<(i64, Vec<u8>)>,
-    given: u64,
-    together: usize,
-}
-
-impl PacketSource for Played {
-    fn fill(&mut self, batch: &mut Batch) -> Result<bool, CaptureError> {
-        batch.clear();
-        batch.first = self.given + 1;
-        for (at, packet) in self.packets.drain(..self.together.min(self.packets.len())) {
-            self.given += 1;
-            let length = packet.len() as u32;
-            batch.push(Timestamp::from_nanos(at), LinkType::RAW, length, &packet);
-        }
-        Ok(!batch.frames.is_empty())
-    }
-
-    fn progress(&self) -> (u64, Option<u64>) {
-        (self.given, None)
-    }
-
-    fn ledger(&self) -> Ledger {
-        Ledger::default()
-    }
-
-    fn warnings(&self) -> Vec<String> {
-        Vec::new()
-    }
-}
-
 /// What is around a script: nothing, or TLS of one of the suites, with records of any size or of at
 /// most so many octets.
 #[derive(Clone, Copy, Debug)]
@@ -106,7 +75,7 @@ impl Heard {
             keylogs: vec![keylog.path().to_owned()],
             ..ParseOptions::default()
         };
-        let source = Played { packets: self.packets.clone().into(), given: 0, together };
+        let source = Memory::new(self.packets.clone(), together);
         let render = |exchange: Exchange, _: &mut Vec<u8>| exchange;
         let mut parse = Parse::start(Box::new(source), &options, render);
         let mut exchanges = Vec::new();

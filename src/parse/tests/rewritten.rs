@@ -4,38 +4,6 @@
 use super::*;
 use crate::flow::Endpoint;
 
-/// Packets with their times, some in each batch.
-struct Timed {
-    packets: VecDeque<(i64, Vec<u8>)>,
-    given: u64,
-    together: usize,
-}
-
-impl PacketSource for Timed {
-    fn fill(&mut self, batch: &mut Batch) -> Result<bool, CaptureError> {
-        batch.clear();
-        batch.first = self.given + 1;
-        for (at, packet) in self.packets.drain(..self.together.min(self.packets.len())) {
-            self.given += 1;
-            let (at, length) = (Timestamp::from_nanos(at), packet.len() as u32);
-            batch.push(at, LinkType::RAW, length, &packet);
-        }
-        Ok(!batch.frames.is_empty())
-    }
-
-    fn progress(&self) -> (u64, Option<u64>) {
-        (self.given, None)
-    }
-
-    fn ledger(&self) -> Ledger {
-        Ledger::default()
-    }
-
-    fn warnings(&self) -> Vec<String> {
-        Vec::new()
-    }
-}
-
 fn end(text: &str) -> Endpoint {
     text.parse().expect("an endpoint")
 }
@@ -128,7 +96,7 @@ fn captured(said: &[SaidSegment], seen: &[SeenPackets<'_>]) -> Vec<(i64, Vec<u8>
 fn read(mut packets: Vec<(i64, Vec<u8>)>, ports: &[u16]) -> (Vec<Exchange>, Ledger) {
     packets.sort_by_key(|(at, _)| *at);
     let read = |threads, together| {
-        let source = Timed { packets: packets.clone().into(), given: 0, together };
+        let source = Memory::new(packets.clone(), together);
         let options = ParseOptions { threads, ports: ports.to_vec(), ..ParseOptions::default() };
         let render = |exchange: Exchange, _: &mut Vec<u8>| exchange;
         let mut parse = Parse::start(Box::new(source), &options, render);
