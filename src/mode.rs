@@ -29,9 +29,8 @@ pub fn parse(text: &str) -> Result<u32, String> {
 pub fn keep(mode: u32) {
     // Modes have 16 bits on some systems, and 32 on others.
     let masked = (0o777 & !folder_of(mode)) as RawMode;
-    let users = rustix::process::umask(Mode::from_raw_mode(masked)).as_raw_mode();
-    let mask = [0o400, 0o200, 0o100, 0o40, 0o20, 0o10, 4, 2, 1].into_iter();
-    USERS.store(mask.filter(|&bit| users & bit as RawMode != 0).sum(), Ordering::Relaxed);
+    let users: RawMode = rustix::process::umask(Mode::from_raw_mode(masked)).as_raw_mode();
+    USERS.store(users as u32, Ordering::Relaxed);
     KEPT.store(mode, Ordering::Relaxed);
 }
 

@@ -5,6 +5,7 @@
 //! is written in it is passed over.
 
 use super::fields::{Encoded, MAX_DEPTH, field};
+use crate::varint;
 
 /// A message with its strings edited; `edit` gives what takes a string's place. None where nothing
 /// changes, or where it is no message.
@@ -31,16 +32,16 @@ fn walk(
         let new = match value {
             Encoded::Bytes(content) => edited(content, depth, edit).map(|new| {
                 let mut octets = Vec::with_capacity(new.len() + 8);
-                push_varint(&mut octets, u64::from(number) << 3 | 2);
-                push_varint(&mut octets, new.len() as u64);
+                varint::put(&mut octets, u64::from(number) << 3 | 2);
+                varint::put(&mut octets, new.len() as u64);
                 octets.extend_from_slice(&new);
                 octets
             }),
             Encoded::Group(content) if depth < MAX_DEPTH => {
                 let mut new = Vec::new();
-                push_varint(&mut new, u64::from(number) << 3 | 3);
+                varint::put(&mut new, u64::from(number) << 3 | 3);
                 let is_changed = walk(content, depth + 1, &mut new, edit)?;
-                push_varint(&mut new, u64::from(number) << 3 | 4);
+                varint::put(&mut new, u64::from(number) << 3 | 4);
                 is_changed.then_some(new)
             }
             _ => None,
@@ -71,14 +72,6 @@ fn edited(
 fn is_text(octets: &[u8]) -> bool {
     let is_control = |octet: &u8| octet.is_ascii_control() && !octet.is_ascii_whitespace();
     !octets.is_empty() && !octets.iter().any(is_control) && std::str::from_utf8(octets).is_ok()
-}
-
-fn push_varint(out: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x80 {
-        out.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
 }
 
 #[cfg(test)]
