@@ -249,10 +249,8 @@ fn json_lines(text: &[u8]) -> Vec<u8> {
 mod tests {
     use std::io::Write as _;
 
-    use super::super::rules::RouteRules;
     use super::*;
     use crate::message::Request;
-    use crate::redact::Masker;
 
     fn answer(kind: &str, coding: &str, body: Vec<u8>) -> Response {
         let fields = [("Content-Type", kind), ("Content-Encoding", coding)];
@@ -269,17 +267,8 @@ mod tests {
     }
 
     fn changes(a: &Response, b: &Response) -> Vec<String> {
-        let context = Context {
-            request: &Request::default(),
-            expected_at: "2026-11-22T10:00:00Z".parse().unwrap(),
-            actual_at: None,
-            hosts: &Default::default,
-            rules: &RouteRules::default(),
-            readings: &Default::default(),
-            masker: &Masker::off(),
-            bound: None,
-            asked: Default::default(),
-        };
+        let request = Request::default();
+        let context = Context::plain(&request);
         let mut sink = Sink::default();
         compare(&context, a, b, &mut sink);
         sink.changes.iter().map(|change| format!("{} {}", change.place, change.label)).collect()

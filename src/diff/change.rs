@@ -6,6 +6,8 @@
 use std::borrow::Cow;
 use std::cell::{Cell, OnceCell};
 use std::hash::Hasher as _;
+#[cfg(test)]
+use std::sync::LazyLock;
 
 use rustc_hash::{FxHashSet, FxHasher};
 
@@ -483,6 +485,27 @@ pub(super) fn cut_at(text: &str, characters: usize) -> String {
 }
 
 #[cfg(test)]
+impl<'a> Context<'a> {
+    /// What tests compare with: no rules, nothing bound, nothing hidden.
+    pub(super) fn plain(request: &'a Request) -> Self {
+        static RULES: LazyLock<RouteRules> = LazyLock::new(RouteRules::default);
+        static READINGS: LazyLock<Readings> = LazyLock::new(Readings::default);
+        static MASKER: Masker = Masker::off();
+        Self {
+            request,
+            expected_at: "2026-11-22T10:00:00Z".parse().unwrap(),
+            actual_at: None,
+            hosts: &Default::default,
+            rules: &RULES,
+            readings: &READINGS,
+            masker: &MASKER,
+            bound: None,
+            asked: Asked::default(),
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -493,15 +516,8 @@ mod tests {
             ..Request::default()
         };
         let context = Context {
-            request: &request,
-            expected_at: "2026-11-22T10:00:00Z".parse().unwrap(),
             actual_at: Some("2026-11-23T12:00:00Z".parse().unwrap()),
-            hosts: &Default::default,
-            rules: &RouteRules::default(),
-            readings: &Default::default(),
-            masker: &Masker::off(),
-            bound: None,
-            asked: Default::default(),
+            ..Context::plain(&request)
         };
         let look = |a, b| context.look(a, b, false);
         assert_eq!(

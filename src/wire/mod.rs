@@ -17,3 +17,5 @@ mod websocket;
 pub use conversation::{Conversation, Ending, ExchangeOut, Origin, PacketMark};
 pub use setup::{Inner, Setup};
 pub use talk::Talk;
+#[cfg(test)]
+pub(crate) use websocket::frame as websocket_frame;

@@ -403,31 +403,33 @@ impl Inflate {
     }
 }
 
+/// A frame (RFC 6455 §5.2), masked by a client.
+#[cfg(test)]
+pub(crate) fn frame(first: u8, payload: &[u8], mask: Option<[u8; 4]>) -> Vec<u8> {
+    let bit = if mask.is_some() { 0x80 } else { 0 };
+    let mut out = vec![first];
+    match payload.len() {
+        length @ ..126 => out.push(length as u8 | bit),
+        length @ ..65_536 => {
+            out.push(126 | bit);
+            out.extend_from_slice(&(length as u16).to_be_bytes());
+        }
+        length => {
+            out.push(127 | bit);
+            out.extend_from_slice(&(length as u64).to_be_bytes());
+        }
+    }
+    out.extend_from_slice(&mask.unwrap_or_default()[..mask.map_or(0, |_| 4)]);
+    let key = mask.unwrap_or_default();
+    out.extend(payload.iter().enumerate().map(|(place, octet)| octet ^ key[place % 4]));
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use flate2::{Compress, Compression, FlushCompress};
 
     use super::*;
-
-    fn frame(first: u8, payload: &[u8], mask: Option<[u8; 4]>) -> Vec<u8> {
-        let bit = if mask.is_some() { 0x80 } else { 0 };
-        let mut out = vec![first];
-        match payload.len() {
-            length @ ..126 => out.push(length as u8 | bit),
-            length @ ..65_536 => {
-                out.push(126 | bit);
-                out.extend_from_slice(&(length as u16).to_be_bytes());
-            }
-            length => {
-                out.push(127 | bit);
-                out.extend_from_slice(&(length as u64).to_be_bytes());
-            }
-        }
-        out.extend_from_slice(&mask.unwrap_or_default()[..mask.map_or(0, |_| 4)]);
-        let key = mask.unwrap_or_default();
-        out.extend(payload.iter().enumerate().map(|(place, octet)| octet ^ key[place % 4]));
-        out
-    }
 
     fn said(socket: WebSocket) -> Vec<(Direction, &'static str, String)> {
         let said = socket.finish(Timestamp::default());

@@ -1,24 +1,13 @@
 //! What comparing many fields costs, and where a location differs.
 
 use super::super::bindings::{Bindings, Bound};
-use super::super::rules::RouteRules;
 use super::*;
 use crate::message::Request;
-use crate::redact::Masker;
 
 #[test]
 fn no_head_costs_more_than_n_log_n() {
-    let context = Context {
-        request: &Request::default(),
-        expected_at: "2026-11-22T10:00:00Z".parse().unwrap(),
-        actual_at: None,
-        hosts: &Default::default,
-        rules: &RouteRules::default(),
-        readings: &Default::default(),
-        masker: &Masker::off(),
-        bound: None,
-        asked: Default::default(),
-    };
+    let request = Request::default();
+    let context = Context::plain(&request);
     let names: [fn(usize, usize, usize) -> String; 4] = [
         |_, _, _| "x-same".to_owned(),
         |n, at, side| format!("x-{}", if side == 0 { at } else { n - at }),
@@ -41,17 +30,8 @@ fn no_head_costs_more_than_n_log_n() {
 fn a_location_is_compared_by_its_path_and_by_each_parameter() {
     let hosts = || [vec!["shop.example".to_owned()], vec!["v2.staging:8080".to_owned()]];
     let changes = |a: &str, b: &str| {
-        let context = Context {
-            request: &Request::default(),
-            expected_at: "2026-11-22T10:00:00Z".parse().unwrap(),
-            actual_at: None,
-            hosts: &hosts,
-            rules: &RouteRules::default(),
-            readings: &Default::default(),
-            masker: &Masker::off(),
-            bound: None,
-            asked: Default::default(),
-        };
+        let request = Request::default();
+        let context = Context { hosts: &hosts, ..Context::plain(&request) };
         let head = |value: &str| [(&b"Location"[..], value.as_bytes())].into_iter().collect();
         let (mut sink, [a, b]): (_, [Headers; 2]) = (Sink::default(), [head(a), head(b)]);
         compare(&context, &a, &b, true, &mut sink);
@@ -81,17 +61,8 @@ fn the_fragment_of_a_location_may_be_another_id() {
     writeln!(file, "{line}").expect("room");
     let bindings = Bindings::read(&file).expect("read");
     let changes = |b: &str| {
-        let context = Context {
-            request: &Request::default(),
-            expected_at: "2026-11-22T10:00:00Z".parse().unwrap(),
-            actual_at: None,
-            hosts: &Default::default,
-            rules: &RouteRules::default(),
-            readings: &Default::default(),
-            masker: &Masker::off(),
-            bound: Some(Bound::new(&bindings, 1)),
-            asked: Default::default(),
-        };
+        let request = Request::default();
+        let context = Context { bound: Some(Bound::new(&bindings, 1)), ..Context::plain(&request) };
         let head = |value: &str| [(&b"Location"[..], value.as_bytes())].into_iter().collect();
         let (mut sink, a, b): (_, Headers, Headers) =
             (Sink::default(), head("/posts/4#note-7"), head(b));

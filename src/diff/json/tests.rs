@@ -3,21 +3,10 @@
 use super::*;
 use crate::diff::rules::{DiffConfig, RouteRules, Rules};
 use crate::message::Request;
-use crate::redact::Masker;
 
 fn changes_by(rules: &RouteRules, a: &str, b: &str) -> Vec<String> {
     let request = Request::default();
-    let context = Context {
-        request: &request,
-        expected_at: Default::default(),
-        actual_at: None,
-        hosts: &Default::default,
-        rules,
-        masker: &Masker::off(),
-        bound: None,
-        readings: &Default::default(),
-        asked: Default::default(),
-    };
+    let context = Context { rules, ..Context::plain(&request) };
     let mut sink = Sink::default();
     assert!(compare(&context, a.as_bytes(), b.as_bytes(), &mut sink), "{a} {b}");
     sink.changes.iter().map(|change| format!("{} {}", change.place, change.label)).collect()
@@ -108,17 +97,7 @@ fn rules_for_arrays() {
 #[test]
 fn hostile_texts_are_left_to_others_without_a_panic() {
     let request = Request::default();
-    let context = Context {
-        request: &request,
-        expected_at: Default::default(),
-        actual_at: None,
-        hosts: &Default::default,
-        rules: &RouteRules::default(),
-        readings: &Default::default(),
-        masker: &Masker::off(),
-        bound: None,
-        asked: Default::default(),
-    };
+    let context = Context::plain(&request);
     let deep = "[".repeat(1_000_000);
     for text in [deep.as_str(), "", "{\"a\":NaN}", "\u{0}"] {
         assert!(!compare(&context, text.as_bytes(), b"{}", &mut Sink::default()));

@@ -8,15 +8,10 @@ use crate::redact::Masker;
 fn changes(language: Language, a: &str, b: &str, rules: &RouteRules) -> Option<Vec<String>> {
     let request = Request::default();
     let context = Context {
-        request: &request,
-        expected_at: "2026-11-22T10:00:00Z".parse().unwrap(),
         actual_at: Some("2026-11-23T12:00:00Z".parse().unwrap()),
-        hosts: &Default::default,
         rules,
         masker: &Masker::new(b"k"),
-        bound: None,
-        readings: &Default::default(),
-        asked: Default::default(),
+        ..Context::plain(&request)
     };
     let mut sink = Sink::default();
     let value = |value: &Option<String>| value.clone().unwrap_or_else(|| "-".to_owned());

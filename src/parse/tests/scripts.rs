@@ -1,7 +1,7 @@
 //! What both ends of a connection say in turns, drawn at random: HTTP/2 with all its frames, h2c,
 //! gRPC, WebSockets, HTTP/1; and any of it inside TLS, sealed by another implementation.
 
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection};
@@ -9,6 +9,8 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, Server
 use super::SeededRandom;
 use crate::wire::h2::frame::{PAYLOAD, PREFACE, flag, kind, write, write_block, write_settings};
 use crate::wire::h2::hpack::{Encoder, Indexing};
+use crate::wire::tls::tests::Log;
+use crate::wire::websocket_frame;
 
 /// The client's side; the server's is 1.
 pub(super) const CLIENT: usize = 0;
@@ -166,24 +168,8 @@ impl SocketEnds {
 }
 
 fn socket_frame(first: u8, content: &[u8], side: usize, random: &mut SeededRandom) -> Vec<u8> {
-    let masked = side == CLIENT;
-    let bit = if masked { 0x80 } else { 0 };
-    let mut out = vec![first];
-    match content.len() {
-        length @ ..126 => out.push(length as u8 | bit),
-        length @ ..65_536 => {
-            out.push(126 | bit);
-            out.extend_from_slice(&(length as u16).to_be_bytes());
-        }
-        length => {
-            out.push(127 | bit);
-            out.extend_from_slice(&(length as u64).to_be_bytes());
-        }
-    }
-    let key = if masked { [0; 4].map(|_| random.below(256) as u8) } else { [0; 4] };
-    out.extend_from_slice(&key[..if masked { 4 } else { 0 }]);
-    out.extend(content.iter().enumerate().map(|(place, octet)| octet ^ key[place % 4]));
-    out
+    let mask = (side == CLIENT).then(|| [0; 4].map(|_| random.below(256) as u8));
+    websocket_frame(first, content, mask)
 }
 
 /// Letters and digits, no two parts of which are alike.
@@ -446,17 +432,6 @@ fn answer(stream: u32, grpc: bool, random: &mut SeededRandom) -> Vec<FrameStep> 
         steps.push(FrameStep::Head(SERVER, fields, true));
     }
     steps
-}
-
-#[derive(Debug, Default)]
-struct Log(Mutex<String>);
-
-impl rustls::KeyLog for Log {
-    fn log(&self, label: &str, client_random: &[u8], secret: &[u8]) {
-        let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-        let line = format!("{label} {} {}\n", hex(client_random), hex(secret));
-        self.0.lock().expect("nobody panics in it").push_str(&line);
-    }
 }
 
 /// The certificate of the server, and its key.

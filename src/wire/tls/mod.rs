@@ -25,7 +25,7 @@ pub(in crate::wire) mod shared;
 mod side;
 mod suite;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod transcript;
 
 pub use account::{Shown, TlsAccount, TlsStanding};

@@ -12,8 +12,9 @@ use crate::limits;
 use crate::time::Timestamp;
 use crate::wire::{Ending, PacketMark};
 
+/// The secrets of a connection of rustls, as a key log has them.
 #[derive(Debug, Default)]
-struct Log(Mutex<String>);
+pub(crate) struct Log(pub(crate) Mutex<String>);
 
 impl rustls::KeyLog for Log {
     fn log(&self, label: &str, client_random: &[u8], secret: &[u8]) {
