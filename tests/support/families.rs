@@ -1,5 +1,5 @@
 //! Runs of one route whose truth is known, in five families of latency: what the gate promises is
-//! shown on them (`tests/report.rs`), and tabled by `benches/gate.rs`. Seeded, so that they repeat
+//! shown on them (`tests/report/`), and tabled by `benches/gate.rs`. Seeded, so that they repeat
 //! exactly.
 
 use std::sync::Arc;
