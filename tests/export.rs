@@ -203,3 +203,86 @@ fn lists_of_requests_are_replayed_and_nothing_is_said_of_answers() {
     let mismatches = fs::read_to_string(folder.path().join("out/mismatches.csv")).expect("a table");
     assert_eq!(mismatches.lines().count(), 1, "v1 may have said 404 too: {mismatches}");
 }
+
+/// Each request of a recording in `tests/recordings`: method, target, completeness, bytes of its
+/// body; then what was left out.
+const OF_OTHERS: &[(&str, &[&str], &[&str])] = &[
+    (
+        "chromium-left-pages.har",
+        &[
+            "GET /v/macbook-air/i/images/overview/ar_icon__hvtmrzi5rcia_large_2x.png \
+             response-damaged 0",
+            "GET /shop/buy-mac/macbook-air?product=MGN63LL/A&step=config complete 0",
+            "GET /4982/store.apple.com/shop/rs-external/rel/us/ac-globalnav-dist/images/be15095f-\
+             5a20-57d0-ad14-cf4c638e223a/globalnav_links_tv_image__dtzdy60o3imq_large.svg complete 0",
+        ],
+        &["har-entry-never-sent"],
+    ),
+    (
+        "chromium-posts.har",
+        &["POST /api/register complete 50", "PATCH /api/users/2 complete 41"],
+        &[],
+    ),
+    ("null-type.har", &["PATCH /api/users/2 complete 145"], &[]),
+    ("form-without-text.har", &["POST /api/users complete 23"], &[]),
+    ("insomnia.har", &["POST /foo/bar?foo=bar complete 12"], &["har-entry-without-url"]),
+    (
+        "postman-folders.json",
+        &[
+            "POST /api/users request-damaged 0",
+            "POST /api/users no-response 7",
+            "POST /api/users no-response 12",
+            "POST /api/users request-damaged 0",
+            "POST /api/users no-response 0",
+        ],
+        &["postman-variable-unknown"],
+    ),
+    (
+        "curl-many.sh",
+        &[
+            "GET /1/2/3 no-response 0",
+            "GET /foo/bar no-response 0",
+            "GET / no-response 0",
+            "GET / no-response 0",
+        ],
+        &["curl-line-of-another-command"],
+    ),
+    ("curl-options.sh", &["POST /api/v1/send no-response 23"], &[]),
+    ("curl-ansi-quotes.sh", &["POST / no-response 82"], &[]),
+    ("curl-form.sh", &["POST /signup request-damaged 0"], &[]),
+];
+
+#[test]
+fn recordings_that_other_tools_published_are_read_whole() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for (name, requests, left_out) in OF_OTHERS {
+        let input = format!("{}/tests/recordings/{name}", env!("CARGO_MANIFEST_DIR"));
+        let ran = shadowtap(folder.path(), &["parse", &input, "-o", "-"]).expect(0);
+        let lines: Vec<serde_json::Value> =
+            ran.stdout.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+        let told = |line: &serde_json::Value| {
+            let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+            let (request, whole) = (&line["request"], text(&line["completeness"]));
+            let (method, target) = (text(&request["method"]), text(&request["target"]));
+            // What is said of a request that lacks a part is not the matter here.
+            let bytes = if whole == "request-damaged" { 0 } else { length(&request["body"]) };
+            format!("{method} {target} {whole} {bytes}")
+        };
+        let read: Vec<String> =
+            lines.iter().filter(|line| line.get("id").is_some()).map(told).collect();
+        let mut expected: Vec<String> = requests.iter().map(ToString::to_string).collect();
+        let mut read_sorted = read.clone();
+        read_sorted.sort();
+        expected.sort();
+        assert_eq!(read_sorted, expected, "{name}");
+        let rejected = lines.last().expect("an end")["ledger"]["rejected"].clone();
+        let names: Vec<&String> =
+            rejected.as_object().into_iter().flat_map(serde_json::Map::keys).collect();
+        assert_eq!(names, *left_out, "{name}");
+    }
+}
+
+/// Bytes of a body as a record holds it.
+fn length(body: &serde_json::Value) -> usize {
+    body["utf8"].as_str().map_or(0, str::len)
+}

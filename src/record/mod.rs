@@ -14,6 +14,7 @@ pub mod har;
 pub mod json;
 pub mod k6;
 pub(crate) mod lines;
+pub(crate) mod loose;
 pub(crate) mod noted;
 pub mod outcomes;
 pub mod places;

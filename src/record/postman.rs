@@ -13,18 +13,24 @@ use bytes::Bytes;
 use serde::{Deserialize, Deserializer};
 use url::Url;
 
-use crate::exchange::{Completeness, Exchange, TimedRequest, TimedResponse, UNANSWERED};
+use crate::exchange::{
+    Completeness, Exchange, HOST_UNKNOWN, TimedRequest, TimedResponse, UNANSWERED,
+};
 use crate::flow::Endpoint;
 use crate::limits;
 use crate::message::target::origin_form;
 use crate::message::{Body, Framing, Headers, Request, Response};
+use crate::record::curl::form::{FORM_TYPE, Form};
 use crate::record::har::read::{ReadEntry, Reason, UNKNOWN};
+use crate::record::loose;
 use crate::time::{NANOS_PER_SEC, Timestamp};
 
 /// Said of every exchange of a collection.
 pub const MARK: &str =
     "from a Postman collection: no time is recorded, requests are a second apart";
 
+/// Stands for a host that is not known, while a URL is read (RFC 2606).
+const NO_HOST: &str = "host.invalid";
 /// How often variables may stand in the values of others.
 const NESTED_VARIABLES: u32 = 8;
 /// Longest text that variables may make of one.
@@ -34,7 +40,9 @@ const FILLED_BYTES: usize = 1 << 20;
 #[serde(default)]
 struct Collection {
     item: Vec<PostmanItem>,
+    #[serde(deserialize_with = "loose::nullable")]
     variable: Vec<PostmanPair>,
+    auth: Option<Auth>,
 }
 
 /// A request, or a folder of items.
@@ -42,8 +50,10 @@ struct Collection {
 #[serde(default)]
 struct PostmanItem {
     item: Vec<PostmanItem>,
+    /// Of a folder: that of its requests which say nothing else.
+    auth: Option<Auth>,
     request: Option<PostmanRequest>,
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "loose::nullable")]
     response: Vec<Saved>,
 }
 
@@ -58,6 +68,7 @@ enum PostmanRequest {
 #[derive(Clone, Default, Deserialize)]
 #[serde(default)]
 struct WholeCollection {
+    #[serde(deserialize_with = "loose::text")]
     method: String,
     url: Option<Address>,
     #[serde(deserialize_with = "fields")]
@@ -70,15 +81,101 @@ struct WholeCollection {
 #[serde(untagged)]
 enum Address {
     Text(String),
-    Parts { raw: String },
+    Parts(Box<AddressParts>),
+}
+
+/// A URL in parts. `raw` is all of it; tools that write collections leave it out.
+#[derive(Clone, Default, Deserialize)]
+#[serde(default)]
+struct AddressParts {
+    #[serde(deserialize_with = "loose::nullable")]
+    raw: String,
+    #[serde(deserialize_with = "loose::nullable")]
+    protocol: String,
+    #[serde(deserialize_with = "joined_by_dots")]
+    host: String,
+    #[serde(deserialize_with = "loose::text")]
+    port: String,
+    #[serde(deserialize_with = "joined_by_slashes")]
+    path: String,
+    #[serde(deserialize_with = "loose::nullable")]
+    query: Vec<PostmanPair>,
+    /// What stands for `:name` in the path.
+    #[serde(deserialize_with = "loose::nullable")]
+    variable: Vec<PostmanPair>,
+}
+
+impl Address {
+    /// The URL as it is written, variables and all; none where it names no host.
+    fn text(&self) -> Option<String> {
+        let parts = match self {
+            Self::Text(text) => return Some(text.clone()).filter(|text| !text.is_empty()),
+            Self::Parts(parts) if !parts.raw.is_empty() => return Some(parts.raw.clone()),
+            Self::Parts(parts) if parts.host.is_empty() => return None,
+            Self::Parts(parts) => parts,
+        };
+        let protocol = if parts.protocol.is_empty() { "http" } else { &parts.protocol };
+        let scheme = if parts.host.starts_with("{{") { "" } else { &format!("{protocol}://") };
+        let port = if parts.port.is_empty() { "" } else { &format!(":{}", parts.port) };
+        let pairs = parts.query.iter().filter(|pair| !pair.disabled);
+        let query: Vec<String> = pairs.map(|pair| format!("{}={}", pair.key, pair.value)).collect();
+        let query = if query.is_empty() { "" } else { &format!("?{}", query.join("&")) };
+        Some(format!("{scheme}{}{port}/{}{query}", parts.host, parts.path))
+    }
+
+    /// A path with the values of its own variables in the places of their names.
+    fn fill_path(&self, path: &str) -> String {
+        let Self::Parts(parts) = self else { return path.to_owned() };
+        let (path, query) = match path.split_once('?') {
+            Some((path, query)) => (path, Some(query)),
+            None => (path, None),
+        };
+        let value = |segment: &str| {
+            let name = segment.strip_prefix(':')?;
+            let pair = parts.variable.iter().find(|pair| pair.key == name)?;
+            Some(pair.value.clone()).filter(|value| !value.is_empty())
+        };
+        let segments: Vec<String> =
+            path.split('/').map(|part| value(part).unwrap_or_else(|| part.to_owned())).collect();
+        let query = query.map_or_else(String::new, |query| format!("?{query}"));
+        format!("{}{query}", segments.join("/"))
+    }
+}
+
+fn joined_by_dots<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    joined(deserializer, ".")
+}
+
+fn joined_by_slashes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    joined(deserializer, "/")
+}
+
+/// A text, or the list of its parts: texts, or objects with a value.
+fn joined<'de, D: Deserializer<'de>>(deserializer: D, by: &str) -> Result<String, D::Error> {
+    let part = |part: &serde_json::Value| match part {
+        serde_json::Value::Object(object) => {
+            object.get("value").and_then(|value| value.as_str()).unwrap_or_default().to_owned()
+        }
+        part => part.as_str().unwrap_or_default().to_owned(),
+    };
+    Ok(match serde_json::Value::deserialize(deserializer)? {
+        serde_json::Value::String(text) => text.trim_start_matches('/').to_owned(),
+        serde_json::Value::Array(parts) => parts.iter().map(part).collect::<Vec<_>>().join(by),
+        _ => String::new(),
+    })
 }
 
 #[derive(Clone, Default, Deserialize)]
 #[serde(default)]
 struct PostmanContent {
+    #[serde(deserialize_with = "loose::text")]
     mode: String,
+    #[serde(deserialize_with = "loose::text")]
     raw: String,
+    #[serde(deserialize_with = "loose::nullable")]
     urlencoded: Vec<PostmanPair>,
+    #[serde(deserialize_with = "loose::nullable")]
+    formdata: Vec<PostmanPair>,
     graphql: Option<GraphQl>,
     options: serde_json::Value,
 }
@@ -86,6 +183,7 @@ struct PostmanContent {
 #[derive(Clone, Default, Deserialize)]
 #[serde(default)]
 struct GraphQl {
+    #[serde(deserialize_with = "loose::text")]
     query: String,
     variables: serde_json::Value,
 }
@@ -97,45 +195,37 @@ struct Auth {
     kind: String,
     bearer: serde_json::Value,
     basic: serde_json::Value,
+    apikey: serde_json::Value,
 }
 
 #[derive(Clone, Default, Deserialize)]
 #[serde(default)]
 struct PostmanPair {
-    #[serde(alias = "id")]
+    #[serde(alias = "id", deserialize_with = "loose::text")]
     key: String,
-    #[serde(deserialize_with = "loose")]
+    #[serde(deserialize_with = "loose::text")]
     value: String,
+    #[serde(deserialize_with = "loose::flag")]
     disabled: bool,
+    /// Of a form's part: `file` for one whose content is in a file.
+    #[serde(rename = "type", deserialize_with = "loose::text")]
+    kind: String,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct Saved {
     original_request: Option<PostmanRequest>,
+    #[serde(deserialize_with = "loose::text")]
     status: String,
-    code: u16,
+    #[serde(deserialize_with = "loose::whole")]
+    code: i64,
     #[serde(deserialize_with = "fields")]
     header: Vec<PostmanPair>,
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "loose::nullable")]
     body: String,
-    #[serde(deserialize_with = "loose")]
+    #[serde(deserialize_with = "loose::text")]
     response_time: String,
-}
-
-fn nullable<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
-    deserializer: D,
-) -> Result<T, D::Error> {
-    Option::<T>::deserialize(deserializer).map(Option::unwrap_or_default)
-}
-
-/// Values that people write as numbers, too.
-fn loose<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    Ok(match serde_json::Value::deserialize(deserializer)? {
-        serde_json::Value::String(text) => text,
-        serde_json::Value::Null => String::new(),
-        other => other.to_string(),
-    })
 }
 
 /// A list of fields, or a text with a field a line.
@@ -149,7 +239,7 @@ fn fields<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<PostmanPair>
     let pair = |line: &str| {
         let (key, value) = line.split_once(':')?;
         let (key, value) = (key.trim().to_owned(), value.trim().to_owned());
-        Some(PostmanPair { key, value, disabled: false })
+        Some(PostmanPair { key, value, ..PostmanPair::default() })
     };
     Ok(match Option::<WrittenRequest>::deserialize(deserializer)? {
         None => Vec::new(),
@@ -168,7 +258,7 @@ pub fn read<E>(
         serde_json::from_reader(std::io::BufReader::new(input.take(limits::DOCUMENT_BYTES)))?;
     let variables = collection.variable.into_iter().map(|pair| (pair.key, pair.value)).collect();
     let mut reading = PostmanReading { variables, at: Timestamp::from_nanos(0) };
-    Ok(reading.items(collection.item, &mut each))
+    Ok(reading.items(collection.item, collection.auth.as_ref(), &mut each))
 }
 
 struct PostmanReading {
@@ -181,18 +271,20 @@ impl PostmanReading {
     fn items<E>(
         &mut self,
         items: Vec<PostmanItem>,
+        auth: Option<&Auth>,
         each: &mut impl FnMut(Result<ReadEntry, Reason>) -> Result<(), E>,
     ) -> Result<(), E> {
         for item in items {
-            self.items(item.item, each)?;
+            let auth = item.auth.as_ref().or(auth);
+            self.items(item.item, auth, each)?;
             let Some(asked) = item.request else { continue };
             if item.response.is_empty() {
-                each(self.exchange(asked, None))?;
+                each(self.exchange(asked, auth, None))?;
                 continue;
             }
             for saved in item.response {
                 let original = saved.original_request.clone().unwrap_or_else(|| asked.clone());
-                each(self.exchange(original, Some(saved)))?;
+                each(self.exchange(original, auth, Some(saved)))?;
             }
         }
         Ok(())
@@ -201,6 +293,7 @@ impl PostmanReading {
     fn exchange(
         &mut self,
         asked: PostmanRequest,
+        inherited: Option<&Auth>,
         saved: Option<Saved>,
     ) -> Result<ReadEntry, Reason> {
         let whole = match asked {
@@ -209,25 +302,35 @@ impl PostmanReading {
             }
             PostmanRequest::Whole(whole) => *whole,
         };
-        let (Some(Address::Text(url)) | Some(Address::Parts { raw: url })) = &whole.url else {
-            return Err("postman-request-without-url");
+        let address = whole.url.as_ref().ok_or("postman-request-without-url")?;
+        let url = address.text().ok_or("postman-request-without-url")?;
+        let mut marks = vec![MARK.to_owned()];
+        let url = match self.behind_unknown_host(&url) {
+            Some(path) => {
+                marks.push(HOST_UNKNOWN.to_owned());
+                format!("http://{NO_HOST}{}", self.fill(path)?)
+            }
+            None => self.fill(&url)?,
         };
-        let url = self.fill(url)?;
         let url = if url.contains("://") { url } else { format!("http://{url}") };
         let parsed = Url::parse(&url).map_err(|_| "postman-request-without-url")?;
         if !matches!(parsed.scheme(), "http" | "https") {
             return Err("postman-request-without-url");
         }
-        let mut marks = vec![MARK.to_owned()];
-        let host = parsed.host_str().unwrap_or_default();
-        let authority =
-            parsed.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
-        let (message, is_whole) = self.request(&whole, &url, &authority)?;
+        let authority = match parsed.host_str().unwrap_or_default() {
+            NO_HOST => String::new(),
+            host => parsed.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")),
+        };
+        let target = self.fill(&address.fill_path(&origin_form(url.as_bytes())))?;
+        let auth = whole.auth.as_ref().or(inherited);
+        let (message, is_whole) = self.request(&whole, auth, target, &authority)?;
         if !is_whole {
             marks.push("the collection does not hold the request's body".to_owned());
         }
         let at = self.at;
         self.at = at.plus(NANOS_PER_SEC);
+        // An example that was never sent has no status.
+        let saved = saved.filter(|saved| (100..1_000).contains(&saved.code));
         let response = saved.map(|saved| answer(&saved, at));
         if response.is_none() {
             marks.push(UNANSWERED.to_owned());
@@ -247,6 +350,20 @@ impl PostmanReading {
             )
         };
         Ok(ReadEntry { exchange, key: authority })
+    }
+
+    /// What stands behind a variable for the host that the collection does not set. Such variables
+    /// are in environments, which are files of their own, and the replay has a target anyway.
+    fn behind_unknown_host<'t>(&self, url: &'t str) -> Option<&'t str> {
+        let url = url.trim_start().strip_prefix("http://").unwrap_or(url);
+        let url = url.strip_prefix("https://").unwrap_or(url);
+        let (name, rest) = url.strip_prefix("{{")?.split_once("}}")?;
+        if self.variables.get(name.trim()).is_some_and(|value| !value.is_empty()) {
+            return None;
+        }
+        // `{{host}}:{{port}}/path`
+        let path = rest.find(['/', '?']).unwrap_or(rest.len());
+        Some(&rest[path..])
     }
 
     /// `{{name}}` filled in; a name that the collection does not know ends it.
@@ -278,12 +395,15 @@ impl PostmanReading {
     fn request(
         &self,
         whole: &WholeCollection,
-        url: &str,
+        auth: Option<&Auth>,
+        target: String,
         authority: &str,
     ) -> Result<(Request, bool), Reason> {
         let mut headers = Headers::new();
         let mut has = |name: &str, value: &str| headers.push(name.as_bytes(), value.as_bytes());
-        has("Host", authority);
+        if !authority.is_empty() {
+            has("Host", authority);
+        }
         let mut kind_is_given = false;
         for pair in whole.header.iter().filter(|pair| !pair.disabled && !pair.key.is_empty()) {
             if pair.key.eq_ignore_ascii_case("host")
@@ -294,8 +414,8 @@ impl PostmanReading {
             kind_is_given |= pair.key.eq_ignore_ascii_case("content-type");
             has(&self.fill(&pair.key)?, &self.fill(&pair.value)?);
         }
-        if let Some(credentials) = self.credentials(whole.auth.as_ref())? {
-            has("Authorization", &credentials);
+        if let Some((name, value)) = self.credentials(auth)? {
+            has(&name, &value);
         }
         let (body, kind) = self.body(whole.body.as_ref())?;
         let is_whole = body.is_some();
@@ -309,7 +429,7 @@ impl PostmanReading {
         let method = if whole.method.is_empty() { "GET" } else { &whole.method };
         let request = Request {
             method: Bytes::from(method.to_owned()),
-            target: Bytes::from(origin_form(url.as_bytes())),
+            target: Bytes::from(target),
             framing: if body.is_empty() { Framing::None } else { Framing::ContentLength },
             headers,
             body: Body::whole(body),
@@ -342,6 +462,14 @@ impl PostmanReading {
                 }
                 Ok((Some(form.finish()), Some("application/x-www-form-urlencoded")))
             }
+            "formdata" if content.formdata.iter().all(|part| part.kind != "file") => {
+                let mut form = Form::default();
+                for part in content.formdata.iter().filter(|part| !part.disabled) {
+                    form.add(self.fill(&part.key)?.as_bytes(), self.fill(&part.value)?.as_bytes());
+                }
+                let body = String::from_utf8(form.end()).unwrap_or_default();
+                Ok((Some(body), Some(FORM_TYPE)))
+            }
             "graphql" => {
                 let graphql = content.graphql.clone().unwrap_or_default();
                 let variables = match &graphql.variables {
@@ -361,17 +489,24 @@ impl PostmanReading {
         }
     }
 
-    fn credentials(&self, auth: Option<&Auth>) -> Result<Option<String>, Reason> {
+    /// The header field that lets a request in; of other kinds of authorisation there is none.
+    fn credentials(&self, auth: Option<&Auth>) -> Result<Option<(String, String)>, Reason> {
         let Some(auth) = auth else { return Ok(None) };
+        let authorization = |value: String| Ok(Some(("Authorization".to_owned(), value)));
         match &*auth.kind {
             "bearer" => {
                 let token = self.fill(&named(&auth.bearer, "token"))?;
-                Ok(Some(format!("Bearer {token}")))
+                authorization(format!("Bearer {token}"))
             }
             "basic" => {
                 let user = self.fill(&named(&auth.basic, "username"))?;
                 let password = self.fill(&named(&auth.basic, "password"))?;
-                Ok(Some(format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))))
+                authorization(format!("Basic {}", STANDARD.encode(format!("{user}:{password}"))))
+            }
+            "apikey" if named(&auth.apikey, "in") != "query" => {
+                let name = self.fill(&named(&auth.apikey, "key"))?;
+                let value = self.fill(&named(&auth.apikey, "value"))?;
+                Ok(Some((name, value)).filter(|(name, _)| !name.is_empty()))
             }
             _ => Ok(None),
         }
@@ -411,7 +546,7 @@ fn answer(saved: &Saved, at: Timestamp) -> TimedResponse {
         first_byte_ns: Some(took),
         last_byte_ns: Some(took),
         message: Response {
-            status: saved.code,
+            status: u16::try_from(saved.code).unwrap_or_default(),
             reason: Bytes::from(saved.status.clone()),
             headers,
             body: Body::whole(body),
@@ -452,7 +587,7 @@ mod tests {
         {"name": "form", "request": {"method": "PUT", "url": "http://shop/f",
           "body": {"mode": "urlencoded", "urlencoded": [{"key": "a", "value": "b c"}]}}},
         {"name": "file", "request": {"method": "PUT", "url": "http://shop/f", "body": {"mode": "file"}}},
-        {"name": "unknown", "request": "{{other}}/x"}]}"#;
+        {"name": "unknown", "request": "http://shop/{{other}}"}]}"#;
 
     #[test]
     fn saved_responses_are_exchanges_and_other_requests_stand_alone() {
@@ -480,6 +615,44 @@ mod tests {
         let form = &form.request.as_ref().expect("a request").message;
         assert_eq!(&form.body.bytes[..], b"a=b+c");
         assert_eq!(file.completeness, Completeness::RequestDamaged);
+    }
+
+    #[test]
+    fn what_an_environment_or_a_folder_says_is_known_as_far_as_it_can_be() {
+        let all = read_all(
+            r#"{"info":{"schema":"x"},
+            "auth": {"type": "apikey", "apikey": [{"key": "key", "value": "X-Key"},
+                {"key": "value", "value": "k"}]},
+            "item": [
+            {"auth": {"type": "basic", "basic": [{"key": "username", "value": "u"}]}, "item": [
+                {"request": {"method": "GET", "url": {"raw": "{{base}}/users/:id?x=:id",
+                    "variable": [{"key": "id", "value": 7}]}}},
+                {"request": {"auth": {"type": "noauth"}, "url": {"protocol": "https", "port": "81",
+                    "host": ["shop", "example"], "path": ["a", {"value": "b"}],
+                    "query": [{"key": "q", "value": "1"}]}}}]},
+            {"request": {"method": "POST", "url": "{{host}}:{{port}}/f", "body": {"mode": "formdata",
+                "raw": null, "formdata": [{"key": "a", "value": "1", "type": "text"},
+                {"key": "b", "value": "2", "disabled": true}]}},
+             "response": [{"name": "never sent", "code": null}]}]}"#,
+        );
+        let [Ok(user), Ok(parts), Ok(form)] = &all[..] else { panic!("{all:?}") };
+        let of =
+            |exchange: &Exchange| exchange.request.as_ref().expect("a request").message.clone();
+        let (request, has) = (of(user), |exchange: &Exchange| exchange.is_marked(HOST_UNKNOWN));
+        assert_eq!(&request.target[..], b"/users/7?x=:id");
+        assert_eq!(request.headers.get("authorization"), Some(&b"Basic dTo="[..]));
+        assert!(has(user) && request.headers.get("host").is_none(), "the target's is sent");
+        let request = of(parts);
+        assert_eq!(&request.target[..], b"/a/b?q=1");
+        assert_eq!(request.headers.get("host"), Some(&b"shop.example:81"[..]));
+        assert!(request.headers.get("authorization").is_none() && !has(parts));
+        let request = of(form);
+        assert_eq!((&request.target[..], has(form)), (&b"/f"[..], true));
+        assert_eq!(request.headers.get("x-key"), Some(&b"k"[..]));
+        assert_eq!(form.completeness, Completeness::NoResponse, "an example without a status");
+        let body = String::from_utf8_lossy(&request.body.bytes);
+        assert!(body.contains("name=\"a\"\r\n\r\n1\r\n--"), "{body}");
+        assert!(!body.contains("name=\"b\""), "{body}");
     }
 
     #[test]

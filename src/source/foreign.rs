@@ -113,7 +113,8 @@ fn recognise(name: &str, text: &[u8]) -> Result<Option<Foreign>, ForeignError> {
     if let Some(object) = text.strip_prefix(b"{") {
         let has = |word: &[u8]| memchr::memmem::find(text, word).is_some();
         return match object.trim_ascii_start() {
-            rest if rest.starts_with(b"\"log\"") => Ok(Some(Foreign::Har)),
+            rest if is_har(rest) => Ok(Some(Foreign::Har)),
+            _ if has(b"\"entries\"") && har_log(text).is_some() => Ok(Some(Foreign::Har)),
             _ if has(b"_postman_id") || has(b"schema.getpostman.com") => Ok(Some(Foreign::Postman)),
             _ if envoy::is_one(text) => Ok(Some(Foreign::Envoy)),
             _ if access::is_one(text) => Ok(Some(Foreign::AccessLog)),
@@ -129,6 +130,20 @@ fn recognise(name: &str, text: &[u8]) -> Result<Option<Foreign>, ForeignError> {
             Err(ForeignError::Unknown { name: name.to_owned(), start })
         }
     }
+}
+
+/// Whether an object begins with the log of a HAR. A `log` that is a text is Docker's.
+fn is_har(members: &[u8]) -> bool {
+    har_log(members) == Some(0)
+}
+
+/// Where a `log` stands that is an object.
+fn har_log(text: &[u8]) -> Option<usize> {
+    memchr::memmem::find_iter(text, b"\"log\"").find(|at| {
+        let behind = text[at + 5..].trim_ascii_start();
+        let value = behind.strip_prefix(b":").map(<[u8]>::trim_ascii_start);
+        value.is_some_and(|value| value.starts_with(b"{"))
+    })
 }
 
 /// Exchanges on disk with what puts them in order: time, end, place, length, key.

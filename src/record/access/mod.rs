@@ -1,6 +1,6 @@
 //! Access logs as requests: nginx and Apache (common, combined, with the virtual host before),
 //! load balancers of AWS (ALB), Envoy's default text, and JSON objects a line (nginx, Envoy, Istio,
-//! Caddy, Traefik), whose members are known by name.
+//! Caddy, Traefik), whose members are known by name. Also as the runtimes of containers keep them.
 //!
 //! A log tells of a request what its format names: method and target, the status, perhaps the host,
 //! how long it took and a few fields. Bodies and other fields are in none of them. So an answer has
@@ -10,6 +10,7 @@
 mod json;
 mod text;
 
+use std::borrow::Cow;
 use std::io::{self, BufRead, Read as _};
 use std::net::IpAddr;
 
@@ -99,7 +100,29 @@ pub fn read<E: From<io::Error>>(
 
 fn logged(line: &[u8]) -> Option<Logged> {
     let line = std::str::from_utf8(line.trim_ascii()).ok()?;
+    let unwrapped = out_of_container(line);
+    let line = unwrapped.as_deref().unwrap_or(line).trim();
     if line.starts_with('{') { json::read(line) } else { text::read(line) }
+}
+
+/// What a container wrote, out of the line that its runtime made of it: JSON with the member `log`
+/// (Docker), or `TIME STREAM TAG LINE` (CRI).
+fn out_of_container(line: &str) -> Option<Cow<'_, str>> {
+    #[derive(serde::Deserialize)]
+    struct DockerLine<'l> {
+        #[serde(borrow)]
+        log: Cow<'l, str>,
+    }
+    if line.starts_with('{') {
+        if !line.contains("\"log\"") {
+            return None;
+        }
+        return serde_json::from_str::<DockerLine<'_>>(line).ok().map(|line| line.log);
+    }
+    let (time, rest) = line.split_once(' ')?;
+    let rest = rest.strip_prefix("stdout ").or_else(|| rest.strip_prefix("stderr "))?;
+    let rest = rest.strip_prefix("F ").or_else(|| rest.strip_prefix("P "))?;
+    time.parse::<Timestamp>().ok().map(|_| Cow::Borrowed(rest))
 }
 
 /// Methods whose requests have a body: without it they are not what was sent.

@@ -3,6 +3,7 @@
 //!
 //! They tell no times: requests are a second apart, in the order of the lines.
 
+pub(crate) mod form;
 mod shell;
 pub mod write;
 
@@ -13,6 +14,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use url::Url;
 
+use form::{FORM_TYPE, Form};
 pub use shell::quoted;
 use shell::{BrokenLine, Pipelines, ShellCommand};
 
@@ -26,9 +28,6 @@ use crate::time::{NANOS_PER_SEC, Timestamp};
 
 /// Said of every exchange of such a list.
 pub const MARK: &str = "from a curl line: no time is recorded, requests are a second apart";
-
-/// What separates the parts of a form; written where `-F` says them.
-const BOUNDARY: &str = "------------------------shadowtap";
 
 /// Whether a text begins with a command line of curl, perhaps behind remarks and a prompt.
 pub fn is_one(beginning: &[u8]) -> bool {
@@ -72,7 +71,7 @@ struct CurlRequest {
     /// Names of fields that curl shall not add.
     without: Vec<Vec<u8>>,
     data: Option<Vec<u8>>,
-    form: Vec<u8>,
+    form: Form,
     is_json: bool,
     is_head: bool,
     in_query: bool,
@@ -311,13 +310,7 @@ impl CurlRequest {
         let at = memchr::memchr(b'=', value).unwrap_or(value.len());
         let (name, content) = (&value[..at], value.get(at + 1..).unwrap_or_default());
         self.is_cut |= content.first().is_some_and(|first| matches!(first, b'@' | b'<'));
-        let head = format!(
-            "--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"{}\"\r\n\r\n",
-            String::from_utf8_lossy(name).replace('"', "%22")
-        );
-        self.form.extend_from_slice(head.as_bytes());
-        self.form.extend_from_slice(content);
-        self.form.extend_from_slice(b"\r\n");
+        self.form.add(name, content);
     }
 
     fn exchange(mut self, at: Timestamp) -> Result<ReadEntry, Reason> {
@@ -360,9 +353,8 @@ impl CurlRequest {
             target.push_str(&String::from_utf8_lossy(data));
         }
         let has_form = !self.form.is_empty();
-        let data = self.data.filter(|_| !self.in_query).or_else(|| {
-            has_form.then(|| [&self.form[..], format!("--{BOUNDARY}--\r\n").as_bytes()].concat())
-        });
+        let data = self.data.filter(|_| !self.in_query);
+        let data = data.or_else(|| has_form.then(|| self.form.end()));
         let method = self.method.unwrap_or_else(|| {
             let method: &[u8] = match () {
                 () if self.is_head => b"HEAD",
@@ -390,7 +382,7 @@ impl CurlRequest {
         }
         let kind = match () {
             () if self.is_json => "application/json".to_owned(),
-            () if has_form => format!("multipart/form-data; boundary={BOUNDARY}"),
+            () if has_form => FORM_TYPE.to_owned(),
             () => "application/x-www-form-urlencoded".to_owned(),
         };
         let body = data.unwrap_or_default();

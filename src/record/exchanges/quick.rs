@@ -366,32 +366,72 @@ mod tests {
     prop_compose! {
         fn exchanges()(
             connection in 0u64..1 << 41, ordinal: u32, parts in prop::collection::vec(octets(), 6),
-            fields in prop::collection::vec((octets(), octets()), 0..6), trailers in prop::collection::vec((octets(), octets()), 0..2),
-            times in prop::collection::vec(prop::option::of(0i64..1 << 40), 5), ends in (any::<[u8; 4]>(), any::<u16>(), any::<[u8; 16]>()),
+            fields in prop::collection::vec((octets(), octets()), 0..6),
+            trailers in prop::collection::vec((octets(), octets()), 0..2),
+            times in prop::collection::vec(prop::option::of(0i64..1 << 40), 5),
+            ends in (any::<[u8; 4]>(), any::<u16>(), any::<[u8; 16]>()),
             kinds in (0usize..5, 0usize..4, 0usize..4), status: u16, cut: bool,
         ) -> Exchange {
             let bytes = |place: usize| Bytes::from(parts[place].clone());
-            let list = |fields: &[(Vec<u8>, Vec<u8>)]| fields.iter().map(|(name, value)| (&name[..], &value[..])).collect::<Headers>();
+            let list = |fields: &[(Vec<u8>, Vec<u8>)]| {
+                fields.iter().map(|(name, value)| (&name[..], &value[..])).collect::<Headers>()
+            };
             let completeness = completeness_of(kinds.0);
-            let framing = [Framing::None, Framing::ContentLength, Framing::Chunked, Framing::Close][kinds.1];
-            let version = [Version::Http11, Version::Http10, Version::Http2, Version::Other(3, 7)][kinds.2];
+            let framing =
+                [Framing::None, Framing::ContentLength, Framing::Chunked, Framing::Close][kinds.1];
+            let version =
+                [Version::Http11, Version::Http10, Version::Http2, Version::Other(3, 7)][kinds.2];
             let at = Timestamp::from_nanos(1_795_341_600_000_000_000);
             let answer = |first: Option<i64>, body: Body| TimedResponse {
-                at: first.map_or(at, |nanos| at.plus(nanos)), first_byte_ns: first, last_byte_ns: times[1],
-                message: Response { extras: None, status, reason: bytes(0), version, headers: list(&fields), body, framing, trailers: list(&trailers) },
+                at: first.map_or(at, |nanos| at.plus(nanos)),
+                first_byte_ns: first,
+                last_byte_ns: times[1],
+                message: Response {
+                    extras: None,
+                    status,
+                    reason: bytes(0),
+                    version,
+                    headers: list(&fields),
+                    body,
+                    framing,
+                    trailers: list(&trailers),
+                },
             };
-            Exchange { carriage: None,
+            Exchange {
+                carriage: None,
                 id: ExchangeId { connection, ordinal },
-                client: Endpoint::new(IpAddr::from(ends.0), ends.1), server: Endpoint::new(IpAddr::from(ends.2), ends.1),
-                protocol: "http/1".to_owned(), completeness,
-                request: Some(TimedRequest { at, duration_ns: times[2].unwrap_or(-3), message: Request { extras: None,
-                    method: bytes(1), target: bytes(2), version, headers: list(&fields), body: Body::whole(bytes(3)), framing,
-                    trailers: list(&trailers), verbatim: None,
-                } }),
-                response: Some(answer(times[0], Body { bytes: bytes(4), length: 1 << 30, sha256: cut.then_some([0xab; 32]) })),
+                client: Endpoint::new(IpAddr::from(ends.0), ends.1),
+                server: Endpoint::new(IpAddr::from(ends.2), ends.1),
+                protocol: "http/1".to_owned(),
+                completeness,
+                request: Some(TimedRequest {
+                    at,
+                    duration_ns: times[2].unwrap_or(-3),
+                    message: Request {
+                        extras: None,
+                        method: bytes(1),
+                        target: bytes(2),
+                        version,
+                        headers: list(&fields),
+                        body: Body::whole(bytes(3)),
+                        framing,
+                        trailers: list(&trailers),
+                        verbatim: None,
+                    },
+                }),
+                response: Some(answer(
+                    times[0],
+                    Body { bytes: bytes(4), length: 1 << 30, sha256: cut.then_some([0xab; 32]) },
+                )),
                 interim: if cut { vec![answer(Some(5), Body::default())] } else { vec![] },
-                opened_at: times[3].map(|nanos| at.plus(-nanos)), handshake_ns: times[4], marks: vec![],
-                closed: times.iter().flatten().map(|&nanos| Closed(connection, at.plus(nanos))).collect(),
+                opened_at: times[3].map(|nanos| at.plus(-nanos)),
+                handshake_ns: times[4],
+                marks: vec![],
+                closed: times
+                    .iter()
+                    .flatten()
+                    .map(|&nanos| Closed(connection, at.plus(nanos)))
+                    .collect(),
             }
         }
     }
@@ -422,7 +462,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn an_outline_is_what_serde_makes_of_the_line(exchange in exchanges(), at: prop::sample::Index, byte: u8, cut: prop::sample::Index) {
+        fn an_outline_is_what_serde_makes_of_the_line(
+            exchange in exchanges(),
+            at: prop::sample::Index,
+            byte: u8,
+            cut: prop::sample::Index
+        ) {
             let mut line = Vec::new();
             write(&mut line, &exchange);
             line.pop();
@@ -436,7 +481,12 @@ mod tests {
             shorter.remove(at.index(line.len()));
             for damaged in [&other[..], &shorter, &line[..cut.index(line.len())]] {
                 if let Some(read) = outline(damaged) {
-                    prop_assert_eq!(Some(read), by_serde(damaged), "{}", String::from_utf8_lossy(damaged));
+                    prop_assert_eq!(
+                        Some(read),
+                        by_serde(damaged),
+                        "{}",
+                        String::from_utf8_lossy(damaged)
+                    );
                 }
             }
         }

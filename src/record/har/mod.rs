@@ -9,82 +9,137 @@ pub mod write;
 
 use serde::{Deserialize, Serialize};
 
+use crate::record::loose;
+
 /// One request with its answer.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct HarEntry {
+    #[serde(deserialize_with = "loose::text")]
     started_date_time: String,
     /// Milliseconds.
+    #[serde(deserialize_with = "loose::number")]
     time: f64,
+    #[serde(deserialize_with = "loose::nullable")]
     request: HarRequest,
+    #[serde(deserialize_with = "loose::nullable")]
     response: HarResponse,
     cache: Nothing,
+    #[serde(deserialize_with = "loose::nullable")]
     timings: Timings,
-    #[serde(rename = "serverIPAddress", skip_serializing_if = "String::is_empty")]
+    #[serde(
+        rename = "serverIPAddress",
+        skip_serializing_if = "String::is_empty",
+        deserialize_with = "loose::text"
+    )]
     server_ip_address: String,
-    #[serde(skip_serializing_if = "String::is_empty", deserialize_with = "text_or_number")]
+    #[serde(skip_serializing_if = "String::is_empty", deserialize_with = "loose::text")]
     connection: String,
-    #[serde(rename = "_exchange", skip_serializing_if = "String::is_empty")]
+    #[serde(
+        rename = "_exchange",
+        skip_serializing_if = "String::is_empty",
+        deserialize_with = "loose::text"
+    )]
     exchange: String,
+    /// `memory` or `disk`, as Chromium writes where its answer came from.
+    #[serde(rename = "_fromCache", skip_serializing, deserialize_with = "loose::text")]
+    from_cache: String,
+    /// The same of WebKit: `Network Load`, `Disk Cache`, `Service Worker`.
+    #[serde(rename = "_fetchType", skip_serializing, deserialize_with = "loose::text")]
+    fetch_type: String,
 }
 
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default)]
 struct HarRequest {
+    #[serde(deserialize_with = "loose::text")]
     method: String,
+    #[serde(deserialize_with = "loose::text")]
     url: String,
+    #[serde(deserialize_with = "loose::text")]
     http_version: String,
-    cookies: Vec<Nothing>,
+    #[serde(deserialize_with = "loose::nullable")]
+    cookies: Vec<HarPair>,
+    #[serde(deserialize_with = "loose::nullable")]
     headers: Vec<HarPair>,
+    #[serde(deserialize_with = "loose::nullable")]
     query_string: Vec<HarPair>,
     #[serde(skip_serializing_if = "Option::is_none")]
     post_data: Option<PostData>,
+    #[serde(deserialize_with = "loose::whole")]
     headers_size: i64,
+    #[serde(deserialize_with = "loose::whole")]
     body_size: i64,
 }
 
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default)]
 struct HarResponse {
+    #[serde(deserialize_with = "loose::whole")]
     status: i64,
+    #[serde(deserialize_with = "loose::text")]
     status_text: String,
+    #[serde(deserialize_with = "loose::text")]
     http_version: String,
+    #[serde(deserialize_with = "loose::nullable")]
     cookies: Vec<Nothing>,
+    #[serde(deserialize_with = "loose::nullable")]
     headers: Vec<HarPair>,
+    #[serde(deserialize_with = "loose::nullable")]
     content: HarContent,
-    #[serde(rename = "redirectURL")]
+    #[serde(rename = "redirectURL", deserialize_with = "loose::text")]
     redirect_url: String,
+    #[serde(deserialize_with = "loose::whole")]
     headers_size: i64,
+    #[serde(deserialize_with = "loose::whole")]
     body_size: i64,
+    /// Why Chromium read no more of it: `net::ERR_ABORTED`.
+    #[serde(rename = "_error", skip_serializing, deserialize_with = "loose::text")]
+    error: String,
+    #[serde(
+        rename = "_fetchedViaServiceWorker",
+        skip_serializing,
+        deserialize_with = "loose::flag"
+    )]
+    of_service_worker: bool,
 }
 
 /// A header field, or a parameter.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default)]
 struct HarPair {
+    #[serde(deserialize_with = "loose::text")]
     name: String,
+    #[serde(deserialize_with = "loose::text")]
     value: String,
 }
 
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default)]
 struct PostData {
+    #[serde(deserialize_with = "loose::text")]
     mime_type: String,
     text: Option<String>,
-    #[serde(skip_serializing_if = "String::is_empty", alias = "_encoding")]
+    #[serde(
+        skip_serializing_if = "String::is_empty",
+        alias = "_encoding",
+        deserialize_with = "loose::text"
+    )]
     encoding: String,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "loose::nullable")]
     params: Vec<HarPair>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default)]
 struct HarContent {
+    #[serde(deserialize_with = "loose::whole")]
     size: i64,
+    #[serde(deserialize_with = "loose::text")]
     mime_type: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     text: Option<String>,
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(skip_serializing_if = "String::is_empty", deserialize_with = "loose::text")]
     encoding: String,
 }
 
@@ -111,13 +166,4 @@ impl<'de> Deserialize<'de> for Nothing {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         serde::de::IgnoredAny::deserialize(deserializer).map(|_| Self {})
     }
-}
-
-/// Tools write a connection's name as a text or as a number.
-fn text_or_number<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    Ok(match serde_json::Value::deserialize(deserializer)? {
-        serde_json::Value::String(text) => text,
-        serde_json::Value::Number(number) => number.to_string(),
-        _ => String::new(),
-    })
 }

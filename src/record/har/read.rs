@@ -1,8 +1,11 @@
 //! Entries of a HAR as exchanges.
 //!
 //! A request of HTTP/2 or 3 becomes one of HTTP/1.1 (its pseudo-header fields are in the URL), and
-//! says so in a mark. A content coding that the HAR has undone is done again, so that the body is
-//! what its header says; where that cannot be, the header is left out.
+//! says so in a mark. A content coding or a charset that the HAR has undone is done again, so that
+//! the body is what its header says; where that cannot be, the header is left out.
+//!
+//! Browsers list more than went to the server, and less than came from it: answers out of caches,
+//! requests that were blocked, bodies that nobody read (of redirects, of pages that were left).
 
 use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr};
@@ -10,12 +13,15 @@ use std::net::{IpAddr, Ipv4Addr};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE};
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
 use url::Url;
 
-use super::{HarContent, HarEntry, HarPair, HarRequest, HarResponse, PostData};
-use crate::exchange::{Completeness, Exchange, TimedRequest, TimedResponse};
+use super::{HarEntry, HarPair, HarRequest, HarResponse, PostData};
+use crate::exchange::{Completeness, Exchange, TimedRequest, TimedResponse, UNANSWERED};
 use crate::flow::Endpoint;
+use crate::message::media::MediaType;
 use crate::message::{Body, Framing, Headers, Request, Response, Version};
 use crate::time::Timestamp;
 
@@ -40,7 +46,7 @@ pub fn read<E>(
     mut each: impl FnMut(Result<ReadEntry, Reason>) -> Result<(), E>,
 ) -> Result<Result<(), E>, serde_json::Error> {
     let mut stopped = Ok(());
-    let mut take = |entry: HarEntry| match each(exchange(&entry)) {
+    let mut take = |entry: &RawValue| match each(understood(entry)) {
         Ok(()) => true,
         Err(error) => {
             stopped = Err(error);
@@ -61,7 +67,7 @@ struct ListItems<'p, F> {
     take: &'p mut F,
 }
 
-impl<'de, F: FnMut(HarEntry) -> bool> DeserializeSeed<'de> for ListItems<'_, F> {
+impl<'de, F: FnMut(&RawValue) -> bool> DeserializeSeed<'de> for ListItems<'_, F> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -72,7 +78,7 @@ impl<'de, F: FnMut(HarEntry) -> bool> DeserializeSeed<'de> for ListItems<'_, F> 
     }
 }
 
-impl<'de, F: FnMut(HarEntry) -> bool> Visitor<'de> for ListItems<'_, F> {
+impl<'de, F: FnMut(&RawValue) -> bool> Visitor<'de> for ListItems<'_, F> {
     type Value = ();
 
     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -94,12 +100,45 @@ impl<'de, F: FnMut(HarEntry) -> bool> Visitor<'de> for ListItems<'_, F> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
-        while let Some(entry) = items.next_element::<HarEntry>()? {
-            if !(self.take)(entry) {
+        while let Some(entry) = items.next_element::<Box<RawValue>>()? {
+            if !(self.take)(&entry) {
                 return Err(serde::de::Error::custom("stopped"));
             }
         }
         Ok(())
+    }
+}
+
+/// An entry that is JSON and no entry costs itself, not the file.
+fn understood(entry: &RawValue) -> Result<ReadEntry, Reason> {
+    let entry = serde_json::from_str(entry.get()).map_err(|_| "har-entry-not-understood")?;
+    exchange(&entry)
+}
+
+/// Why Chromium sent no request: nothing of it reached a server.
+const NEVER_SENT: [&str; 5] = [
+    "net::ERR_BLOCKED_BY_CLIENT",
+    "net::ERR_BLOCKED_BY_CSP",
+    "net::ERR_INTERNET_DISCONNECTED",
+    "net::ERR_NAME_NOT_RESOLVED",
+    "net::ERR_ADDRESS_UNREACHABLE",
+];
+
+/// Why an entry tells nothing of the server: its answer came from elsewhere, or nothing was sent.
+fn of_the_browser_alone(entry: &HarEntry) -> Option<Reason> {
+    let network = ["", "Network Load"];
+    let answer = &entry.response;
+    match () {
+        () if answer.of_service_worker || entry.fetch_type == "Service Worker" => {
+            Some("har-entry-of-a-service-worker")
+        }
+        () if !entry.from_cache.is_empty() || !network.contains(&&*entry.fetch_type) => {
+            Some("har-entry-from-a-cache")
+        }
+        () if answer.status == 0 && NEVER_SENT.contains(&&*answer.error) => {
+            Some("har-entry-never-sent")
+        }
+        () => None,
     }
 }
 
@@ -108,14 +147,22 @@ fn exchange(entry: &HarEntry) -> Result<ReadEntry, Reason> {
     if !matches!(url.scheme(), "http" | "https") {
         return Err("har-entry-of-another-scheme");
     }
+    if let Some(reason) = of_the_browser_alone(entry) {
+        return Err(reason);
+    }
     let started: Timestamp =
-        entry.started_date_time.parse().map_err(|_| "har-entry-without-time")?;
+        entry.started_date_time.trim().parse().map_err(|_| "har-entry-without-time")?;
     let mut marks = Vec::new();
     let authority = authority(&entry.request, &url);
     let (request, request_is_whole) = request(&entry.request, &url, &authority, &mut marks);
     let timing = HarTiming::of(entry);
     let at = started.plus(timing.before);
-    let response = response(&entry.response, &mut marks);
+    let is_head = entry.request.method.eq_ignore_ascii_case("HEAD");
+    let response = response(&entry.response, is_head, &mut marks);
+    // What a browser gave up says nothing of the server; what this program wrote does.
+    if response.is_none() && entry.exchange.is_empty() {
+        marks.push(UNANSWERED.to_owned());
+    }
     let completeness = match &response {
         _ if !request_is_whole => Completeness::RequestDamaged,
         None => Completeness::NoResponse,
@@ -181,11 +228,15 @@ fn request(
     authority: &str,
     marks: &mut Vec<String>,
 ) -> (Request, bool) {
-    let (body, whole) = match &asked.post_data {
-        Some(data) => posted(data),
-        None => (Some(Vec::new()), asked.body_size <= 0),
+    let posted = asked.post_data.as_ref().map(|data| (data, posted(data)));
+    let (body, whole) = match posted {
+        Some((data, Some(Posted::Text(text)))) => {
+            (in_charset(text, &asked.headers, &data.mime_type, marks), true)
+        }
+        Some((_, Some(Posted::Bytes(bytes)))) => (bytes, true),
+        Some((_, None)) => (Vec::new(), false),
+        None => (Vec::new(), asked.body_size <= 0),
     };
-    let body = body.unwrap_or_default();
     let chunked = has_chunks(&asked.headers);
     let mut headers = Headers::new();
     if !has(&asked.headers, "host") {
@@ -201,6 +252,11 @@ fn request(
     if !body.is_empty() && !chunked && !has(&asked.headers, "content-length") {
         headers.push(b"Content-Length", body.len().to_string().as_bytes());
     }
+    if !asked.cookies.is_empty() && !has(&asked.headers, "cookie") {
+        let pair = |HarPair { name, value }: &HarPair| format!("{name}={value}");
+        let cookies: Vec<String> = asked.cookies.iter().map(pair).collect();
+        headers.push(b"Cookie", cookies.join("; ").as_bytes());
+    }
     if !whole {
         marks.push("the HAR does not hold the request's body".to_owned());
     }
@@ -211,7 +267,7 @@ fn request(
     };
     let request = Request {
         method: Bytes::from(asked.method.clone().into_bytes()),
-        target: Bytes::from(target(url).into_bytes()),
+        target: Bytes::from(target(url, &asked.query_string).into_bytes()),
         version: version(&asked.http_version, marks),
         headers,
         body: Body::whole(body),
@@ -221,36 +277,85 @@ fn request(
     (request, whole)
 }
 
-fn target(url: &Url) -> String {
+/// Path and query; some tools list the query only beside the URL.
+fn target(url: &Url, listed: &[HarPair]) -> String {
     match url.query() {
         Some(query) => format!("{}?{query}", url.path()),
-        None => url.path().to_owned(),
+        None if listed.is_empty() => url.path().to_owned(),
+        None => format!("{}?{}", url.path(), encoded(listed)),
     }
 }
 
-/// The bytes of a request's body, where the HAR tells them.
-fn posted(data: &PostData) -> (Option<Vec<u8>>, bool) {
+fn encoded(pairs: &[HarPair]) -> String {
+    let mut form = url::form_urlencoded::Serializer::new(String::new());
+    form.extend_pairs(pairs.iter().map(|pair| (&pair.name, &pair.value))).finish()
+}
+
+/// A request's body, as the HAR tells it.
+enum Posted<'a> {
+    Text(&'a str),
+    Bytes(Vec<u8>),
+}
+
+fn posted(data: &PostData) -> Option<Posted<'_>> {
     match &data.text {
         Some(text) if data.encoding.eq_ignore_ascii_case("base64") => {
-            let bytes = STANDARD.decode(text).ok();
-            let whole = bytes.is_some();
-            (bytes, whole)
+            STANDARD.decode(text).ok().map(Posted::Bytes)
         }
-        Some(text) => (Some(text.clone().into_bytes()), true),
-        None if data.mime_type.contains("x-www-form-urlencoded") => {
-            let mut form = url::form_urlencoded::Serializer::new(String::new());
-            form.extend_pairs(data.params.iter().map(|pair| (&pair.name, &pair.value)));
-            (Some(form.finish().into_bytes()), true)
+        Some(text) if !text.is_empty() || data.params.is_empty() => Some(Posted::Text(text)),
+        _ if data.mime_type.contains("x-www-form-urlencoded") => {
+            Some(Posted::Bytes(encoded(&data.params).into_bytes()))
         }
-        None => (None, false),
+        // Nothing is in it, and nothing is said to be.
+        None if data.params.is_empty() && data.mime_type.is_empty() => Some(Posted::Text("")),
+        _ => None,
     }
+}
+
+/// A text in the charset that its type names: a HAR holds it in Unicode.
+fn in_charset(
+    text: &str,
+    headers: &[HarPair],
+    mime_type: &str,
+    marks: &mut Vec<String>,
+) -> Vec<u8> {
+    let named = headers.iter().find(|field| field.name.eq_ignore_ascii_case("content-type"));
+    let kind = MediaType::new(named.map_or(mime_type, |field| &*field.value).as_bytes());
+    let charset = kind.parameter("charset").and_then(|name| Encoding::for_label(name.as_bytes()));
+    let Some(charset) = charset.filter(|&charset| charset != UTF_8) else {
+        return text.as_bytes().to_vec();
+    };
+    match charset {
+        _ if charset == UTF_16LE => {
+            return text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        }
+        _ if charset == UTF_16BE => {
+            return text.encode_utf16().flat_map(u16::to_be_bytes).collect();
+        }
+        _ => {}
+    }
+    let (bytes, _, is_lossy) = charset.encode(text);
+    if is_lossy {
+        marks.push(format!("a body is in UTF-8: not all of it can be said in {}", charset.name()));
+        return text.as_bytes().to_vec();
+    }
+    bytes.into_owned()
 }
 
 /// The response, where there was one, and whether all of it is there.
-fn response(answer: &HarResponse, marks: &mut Vec<String>) -> Option<(Response, bool)> {
+fn response(
+    answer: &HarResponse,
+    is_head: bool,
+    marks: &mut Vec<String>,
+) -> Option<(Response, bool)> {
     let status =
         u16::try_from(answer.status).ok().filter(|status| (100..1_000).contains(status))?;
-    let (decoded, whole) = content(&answer.content);
+    // What a browser shows there is out of its cache.
+    let has_no_body = is_head || status < 200 || matches!(status, 204 | 304);
+    let (decoded, whole) = match has_no_body {
+        true => (Vec::new(), true),
+        false => content(answer, marks),
+    };
     if !whole {
         marks.push("the HAR does not hold the response's body".to_owned());
     }
@@ -289,15 +394,26 @@ fn response(answer: &HarResponse, marks: &mut Vec<String>) -> Option<(Response, 
     Some((response, whole))
 }
 
-/// A response's content, and whether it is there.
-fn content(content: &HarContent) -> (Vec<u8>, bool) {
-    match &content.text {
+/// A response's content, and whether all of it is there.
+fn content(answer: &HarResponse, marks: &mut Vec<String>) -> (Vec<u8>, bool) {
+    let content = &answer.content;
+    let (decoded, whole) = match &content.text {
         Some(text) if content.encoding.eq_ignore_ascii_case("base64") => {
             STANDARD.decode(text).map_or((Vec::new(), false), |bytes| (bytes, true))
         }
-        Some(text) => (text.clone().into_bytes(), true),
+        Some(text) => (in_charset(text, &answer.headers, &content.mime_type, marks), true),
         None => (Vec::new(), content.size <= 0),
-    }
+    };
+    // Nobody reads the bodies of redirects, and those of pages that were left.
+    let was_read = answer.error.is_empty() && (!decoded.is_empty() || !promises_bytes(answer));
+    (decoded, whole && was_read)
+}
+
+/// Whether an answer said that bytes follow. Coded bytes may stand for none.
+fn promises_bytes(answer: &HarResponse) -> bool {
+    let length = answer.headers.iter().find(|field| is_named(field, "content-length"));
+    let length = length.and_then(|field| field.value.trim().parse::<u64>().ok());
+    coding(&answer.headers).is_none() && length.unwrap_or(0) > 0
 }
 
 fn coding(headers: &[HarPair]) -> Option<&str> {
@@ -321,8 +437,27 @@ fn again(coding: &str, body: &[u8]) -> Option<Vec<u8>> {
             encoder.finish().ok()
         }
         "zstd" => zstd::encode_all(body, 1).ok(),
+        "br" => Some(stored_brotli(body)),
         _ => None,
     }
+}
+
+/// A body in brotli without compression: blocks of plain bytes (RFC 7932 §9.2). Whoever reads it
+/// decodes it anyway.
+fn stored_brotli(body: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(body.len() + 8);
+    // The first bit of the stream is its window (2^16).
+    let mut before = 1;
+    for block in body.chunks(1 << 16) {
+        // Not the last one, a length of four nibbles, plain bytes from the next whole byte on.
+        let head = (block.len() as u32 - 1) << 3 | 1 << 19;
+        out.extend_from_slice(&(head << before).to_le_bytes()[..3]);
+        out.extend_from_slice(block);
+        before = 0;
+    }
+    // The last one, which is empty.
+    out.push(3 << before);
+    out
 }
 
 /// Fields that are no pseudo-header fields of HTTP/2.
@@ -331,7 +466,11 @@ fn plain(headers: &[HarPair]) -> impl Iterator<Item = &HarPair> {
 }
 
 fn has(headers: &[HarPair], name: &str) -> bool {
-    headers.iter().any(|field| field.name.eq_ignore_ascii_case(name))
+    headers.iter().any(|field| is_named(field, name))
+}
+
+fn is_named(field: &HarPair, name: &str) -> bool {
+    field.name.eq_ignore_ascii_case(name)
 }
 
 fn has_chunks(headers: &[HarPair]) -> bool {

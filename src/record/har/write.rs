@@ -2,11 +2,13 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use encoding_rs::{Encoding, UTF_8};
 
 use super::{HarContent, HarEntry, HarPair, HarRequest, HarResponse, Nothing, PostData, Timings};
 use crate::exchange::{Exchange, TimedResponse};
 use crate::limits;
 use crate::message::content;
+use crate::message::media::MediaType;
 use crate::message::target::{host, path_and_query};
 use crate::message::{Headers, Request};
 
@@ -43,6 +45,7 @@ pub fn write(out: &mut Vec<u8>, exchange: &Exchange) -> bool {
         connection: exchange.id.connection.to_string(),
         exchange: exchange.id.to_string(),
         cache: Nothing {},
+        ..HarEntry::default()
     };
     serde_json::to_writer(out, &entry).is_ok()
 }
@@ -75,8 +78,8 @@ fn asked(exchange: &Exchange, request: &Request) -> HarRequest {
 }
 
 fn posted(request: &Request) -> PostData {
-    let (text, encoding) = as_text(&request.body.bytes);
     let mime_type = field(&request.headers, "content-type");
+    let (text, encoding) = as_text(&request.body.bytes, &mime_type);
     PostData { mime_type, text: Some(text), encoding, params: Vec::new() }
 }
 
@@ -85,22 +88,19 @@ fn answered(answer: &TimedResponse) -> HarResponse {
     let codings: Vec<&[u8]> = response.headers.all("content-encoding").collect();
     let decoded = content::decode(&response.body.bytes, codings.into_iter(), limits::BODY_BYTES);
     let body = decoded.as_deref().unwrap_or(&response.body.bytes);
-    let (text, encoding) = as_text(body);
+    let mime_type = field(&response.headers, "content-type");
+    let (text, encoding) = as_text(body, &mime_type);
     HarResponse {
         status: i64::from(response.status),
         status_text: String::from_utf8_lossy(&response.reason).into_owned(),
         http_version: format!("HTTP/{}", response.version),
         cookies: Vec::new(),
         headers: pairs(&response.headers),
-        content: HarContent {
-            size: body.len() as i64,
-            mime_type: field(&response.headers, "content-type"),
-            text: Some(text),
-            encoding,
-        },
+        content: HarContent { size: body.len() as i64, mime_type, text: Some(text), encoding },
         redirect_url: field(&response.headers, "location"),
         headers_size: -1,
         body_size: i64::try_from(response.body.length).unwrap_or(-1),
+        ..HarResponse::default()
     }
 }
 
@@ -114,10 +114,16 @@ fn none() -> HarResponse {
     }
 }
 
-fn as_text(bytes: &[u8]) -> (String, String) {
+/// A body as text, or in base64. A text is read as one of the charset that its type names, so that
+/// bytes which are not in it are no text.
+fn as_text(bytes: &[u8], mime_type: &str) -> (String, String) {
+    let is_text = bytes.is_ascii()
+        || MediaType::new(mime_type.as_bytes())
+            .parameter("charset")
+            .is_none_or(|name| Encoding::for_label(name.as_bytes()).is_none_or(|it| it == UTF_8));
     match std::str::from_utf8(bytes) {
-        Ok(text) => (text.to_owned(), String::new()),
-        Err(_) => (STANDARD.encode(bytes), "base64".to_owned()),
+        Ok(text) if is_text => (text.to_owned(), String::new()),
+        _ => (STANDARD.encode(bytes), "base64".to_owned()),
     }
 }
 

@@ -105,7 +105,7 @@ fn what_a_har_has_undone_is_done_again() {
         let (all, _) = read(har(&[entry(1, "GET", "http://x/", "", &response)]));
         all[0].response.clone().expect("a response").message
     };
-    for coding in ["gzip", "deflate", "zstd"] {
+    for coding in ["gzip", "deflate", "zstd", "br"] {
         let message = coded(coding);
         let decoded = crate::message::content::decode(
             &message.body.bytes,
@@ -114,8 +114,22 @@ fn what_a_har_has_undone_is_done_again() {
         );
         assert_eq!(&*decoded.expect("decodes"), b"ok", "{coding}");
     }
-    assert_eq!(&coded("br").body.bytes[..], b"ok");
-    assert!(coded("br").headers.get("content-encoding").is_none());
+    assert_eq!(&coded("compress").body.bytes[..], b"ok");
+    assert!(coded("compress").headers.get("content-encoding").is_none());
+}
+
+#[test]
+fn a_large_body_goes_back_into_brotli() {
+    let long = "ab".repeat(70_000);
+    let response = format!(
+        r#""status":200,"headers":[{{"name":"content-encoding","value":"br"}}],
+        "content":{{"size":140000,"text":"{long}"}},"#
+    );
+    let (all, _) = read(har(&[entry(1, "GET", "http://x/", "", &response)]));
+    let message = &all[0].response.as_ref().expect("a response").message;
+    let codings = message.headers.all("content-encoding");
+    let decoded = crate::message::content::decode(&message.body.bytes, codings, 1 << 20);
+    assert!(*decoded.expect("decodes") == *long.as_bytes());
 }
 
 #[test]
@@ -232,4 +246,138 @@ fn own_recordings_are_handed_on_as_they_are() {
     let reader = Box::new(io::Cursor::new(text.as_bytes().to_vec()));
     as_exchanges("x", reader).expect("a recording").read_to_string(&mut read).expect("text");
     assert_eq!(read, text.trim_start_matches('\u{feff}'));
+}
+
+/// The one exchange of a HAR's entry, or why it is none.
+fn one(entry: String) -> Result<Exchange, String> {
+    let (mut all, ledger) = read(har(&[entry]));
+    all.pop().ok_or_else(|| ledger.rejected.keys().cloned().collect())
+}
+
+#[test]
+fn what_a_browser_did_by_itself_is_no_exchange() {
+    let get = |response: &str| entry(1, "GET", "http://x/", "", response);
+    let of_entry = |more: &str| get(OK).replacen('{', &format!("{{{more},"), 1);
+    for (entry, reason) in [
+        (of_entry(r#""_fromCache":"disk""#), "har-entry-from-a-cache"),
+        (of_entry(r#""_fetchType":"Memory Cache""#), "har-entry-from-a-cache"),
+        (of_entry(r#""_fetchType":"Service Worker""#), "har-entry-of-a-service-worker"),
+        (get(&format!("{OK}\"_fetchedViaServiceWorker\":true,")), "har-entry-of-a-service-worker"),
+        (get(r#""status":0,"_error":"net::ERR_BLOCKED_BY_CLIENT","#), "har-entry-never-sent"),
+    ] {
+        assert_eq!(one(entry).map(|_| ()), Err(reason.to_owned()));
+    }
+    assert!(one(of_entry(r#""_fetchType":"Network Load""#)).is_ok());
+    let aborted = one(get(r#""status":0,"_error":"net::ERR_ABORTED","#)).expect("an exchange");
+    assert!(aborted.is_marked(crate::exchange::UNANSWERED), "v1 may have answered");
+}
+
+#[test]
+fn bodies_that_a_browser_did_not_read_are_not_empty_ones() {
+    let answer = |status: u16, fields: &str, content: &str, more: &str| {
+        format!(r#""status":{status},"headers":[{fields}],"content":{{{content}}},{more}"#)
+    };
+    let length = r#"{"name":"Content-Length","value":"257"}"#;
+    let zero = r#"{"name":"Content-Length","value":"0"}"#;
+    let coded =
+        r#"{"name":"Content-Length","value":"20"},{"name":"Content-Encoding","value":"gzip"}"#;
+    let nothing = r#""size":0"#;
+    let error = r#""_error":"net::ERR_ABORTED","#;
+    let text = r#""size":2,"text":"ok""#;
+    for (method, response, expected) in [
+        ("GET", answer(302, length, nothing, ""), Completeness::ResponseDamaged),
+        ("GET", answer(302, zero, nothing, ""), Completeness::Complete),
+        ("GET", answer(200, coded, nothing, ""), Completeness::Complete),
+        ("GET", answer(200, length, nothing, error), Completeness::ResponseDamaged),
+        ("GET", answer(200, "", text, error), Completeness::ResponseDamaged),
+        ("HEAD", answer(200, length, nothing, ""), Completeness::Complete),
+        ("GET", answer(304, length, text, ""), Completeness::Complete),
+    ] {
+        let exchange = one(entry(1, method, "http://x/", "", &response)).expect("an exchange");
+        assert_eq!(exchange.completeness, expected, "{method} {response}");
+        let body = &exchange.response.expect("a response").message.body.bytes;
+        if matches!(expected, Completeness::Complete) {
+            assert!(body.is_empty(), "{method} {response}");
+        }
+    }
+}
+
+#[test]
+fn texts_go_back_into_their_charsets() {
+    for (charset, expected) in [
+        ("iso-8859-1", &b"gr\xfc\xdfe"[..]),
+        ("shift_jis", "gr\u{fc}\u{df}e".as_bytes()),
+        ("utf-8", "gr\u{fc}\u{df}e".as_bytes()),
+        ("utf-16le", b"g\0r\0\xfc\0\xdf\0e\0"),
+    ] {
+        let kind = format!("text/plain; charset={charset}");
+        let response = format!(
+            r#""status":200,"headers":[{{"name":"Content-Type","value":"{kind}"}}],
+            "content":{{"size":5,"mimeType":"{kind}","text":"grüße"}},"#
+        );
+        let posted = format!(r#""postData":{{"mimeType":"{kind}","text":"grüße"}},"#);
+        let exchange = one(entry(1, "POST", "http://x/", &posted, &response)).expect("an exchange");
+        let request = &exchange.request.as_ref().expect("a request").message;
+        assert_eq!(&request.body.bytes[..], expected, "{charset}");
+        let response = &exchange.response.as_ref().expect("a response").message;
+        assert_eq!(&response.body.bytes[..], expected, "{charset}");
+        let is_said = exchange.marks.iter().any(|mark| mark.contains("Shift_JIS"));
+        assert_eq!(is_said, charset == "shift_jis", "{:?}", exchange.marks);
+        // And out again, whatever the bytes are.
+        let mut text = har::write::beginning("shadowtap 1").into_bytes();
+        assert!(har::write::write(&mut text, &exchange));
+        text.extend_from_slice(har::write::END.as_bytes());
+        let (again, _) = read(text);
+        assert_eq!(again[0].request, exchange.request, "{charset}");
+    }
+}
+
+#[test]
+fn odd_fields_cost_themselves_and_odd_entries_their_entry() {
+    let odd = entry(1, "GET", "http://x/a", r#""postData":null,"#, OK)
+        .replace(r#""headersSize":-1"#, r#""headersSize":null"#)
+        .replace(r#""statusText":"""#, r#""statusText":null"#)
+        .replace(r#""time":30"#, r#""time":"30""#)
+        .replace(
+            r#""httpVersion":"HTTP/1.1","headers":[]"#,
+            r#""httpVersion":null,"headers":[{"name":"A","value":1},{"name":"B","value":null}]"#,
+        );
+    let no_entry =
+        entry(2, "GET", "http://x/b", "", OK).replace(r#""headers":[]"#, r#""headers":7"#);
+    let (all, ledger) = read(har(&[odd, no_entry, entry(3, "GET", "http://x/c", "", OK)]));
+    assert_eq!(ledger.rejected.get("har-entry-not-understood"), Some(&1), "{ledger:?}");
+    let [odd, _] = &all[..] else { panic!("{all:?}") };
+    let headers = &odd.request.as_ref().expect("a request").message.headers;
+    assert_eq!(headers.get("a"), Some(&b"1"[..]));
+    assert_eq!(headers.get("b"), Some(&b""[..]));
+}
+
+#[test]
+fn what_stands_beside_url_and_fields_is_part_of_the_request() {
+    let listed = entry(1, "GET", "http://x/a", "", OK)
+        .replace(r#""queryString":[]"#, r#""queryString":[{"name":"q","value":"a b"}]"#);
+    let request = one(listed).expect("an exchange").request.expect("a request").message;
+    assert_eq!(&request.target[..], b"/a?q=a+b");
+    assert_eq!(request.headers.get("cookie"), Some(&b"c=1"[..]), "no field holds it");
+}
+
+#[test]
+fn logs_of_containers_and_texts_that_only_begin_like_a_har() {
+    let line = r#"10.0.0.1 - - [21/Sep/2026:14:13:20 +0000] "GET /a HTTP/1.1" 200 12"#;
+    let docker = serde_json::json!({"log": format!("{line}\n"), "stream": "stdout",
+        "time": "2026-09-21T14:13:20.1Z"});
+    let cri = format!("2026-09-21T14:13:20.123456789Z stdout F {line}");
+    let json = r#"{"time":"2026-09-21T14:13:20Z","method":"GET","path":"/a","status":200}"#;
+    let cri_json = format!("2026-09-21T14:13:20.123456789+00:00 stderr F {json}");
+    for text in [docker.to_string(), cri, cri_json] {
+        let (all, ledger) = read(text.clone());
+        assert_eq!((all.len(), ledger.used), (1, 1), "{text}: {ledger:?}");
+        assert_eq!(&all[0].request.as_ref().expect("a request").message.target[..], b"/a");
+    }
+    let (all, _) = read(har(&[entry(1, "GET", "http://x/", "", OK)]).replacen(
+        '{',
+        r#"{"$schema":"http://json.schemastore.org/har","#,
+        1,
+    ));
+    assert_eq!(all.len(), 1, "a log that is not the first member");
 }
