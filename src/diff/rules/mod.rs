@@ -3,6 +3,7 @@
 
 mod path;
 
+use std::cell::LazyCell;
 use std::sync::Arc;
 
 use regex::Regex;
@@ -13,7 +14,7 @@ pub use self::path::Located;
 use self::path::RulePath;
 use crate::message::json::tape::Node;
 use crate::message::kinds::ValueKind;
-use crate::message::place::Step;
+use crate::message::place::{Pattern, Step};
 use crate::route::RoutePattern;
 
 /// `[diff]` of `shadowtap.toml`.
@@ -138,10 +139,12 @@ enum RulePlace {
     Cookie(String),
     Field(String),
     Path(RulePath),
-    /// A general place; whether any ending of it is meant.
+    /// A general place as clusters show it; whether any ending of it is meant; and the same as a
+    /// pattern, in whatever spelling it is.
     Written {
         place: String,
         open: bool,
+        pattern: Option<Pattern>,
     },
 }
 
@@ -301,10 +304,14 @@ fn place(names: [&Option<String>; 5]) -> Result<RulePlace, String> {
         {
             Err("a place of JSON is written as path = …".to_owned())
         }
-        [None, None, None, None, Some(place)] => Ok(match place.strip_suffix('*') {
-            Some(start) => RulePlace::Written { place: start.to_owned(), open: true },
-            None => RulePlace::Written { place: place.to_owned(), open: false },
-        }),
+        [None, None, None, None, Some(place)] => {
+            let start = place.strip_suffix('*');
+            Ok(RulePlace::Written {
+                place: start.unwrap_or(place).to_owned(),
+                open: start.is_some(),
+                pattern: place.parse().ok(),
+            })
+        }
         _ => Err("exactly one of header, cookie, field, path and place is needed".to_owned()),
     }
 }
@@ -452,13 +459,18 @@ impl RouteRules {
     /// What the rules say of a change at a place that is written as clusters show it: of markup, of
     /// lines, of a part.
     pub fn judge_place(&self, general: &str, a: Option<&str>, b: Option<&str>) -> RuleVerdict {
+        // Clusters show places in a spelling that patterns read.
+        let at = LazyCell::new(|| general.parse::<Pattern>().ok()?.place());
         let fits = |place: &RulePlace| match place {
-            RulePlace::Written { place, open } => {
-                if *open {
-                    general.starts_with(&**place)
-                } else {
-                    *place == general
-                }
+            RulePlace::Written { place, open, pattern } => {
+                let is_written = match open {
+                    true => general.starts_with(&**place),
+                    false => *place == general,
+                };
+                is_written
+                    || pattern.as_ref().is_some_and(|pattern| {
+                        at.as_ref().is_some_and(|at| pattern.names_steps(at.steps()))
+                    })
             }
             _ => false,
         };
@@ -586,5 +598,24 @@ mod tests {
             assert!(error.contains("diff") && !error.contains('\n'), "{text}: {error}");
         }
         assert!(toml::from_str::<DiffConfig>("[[match]]\npaht = '$.a'").is_err());
+    }
+
+    #[test]
+    fn a_place_is_meant_in_whatever_spelling_it_is_written() {
+        for (written, takes, leaves) in [
+            ("/html/head/meta/@content", "/html/head/meta/@content", "/html/head/meta/@name"),
+            ("/order/*/@id", "/order/item/@id", "/order/@id"),
+            ("/order/*", "/order/item/name", "/orders/item"),
+            ("/a/b@c", "/a/b/@c", "/a/b"),
+            ("query.page", "query:page", "query:pages"),
+            ("part card: $.a[*].price", "part card: $.a[*].price", "part card: $.a[*].name"),
+        ] {
+            let rule = format!("[[ignore]]\nplace = '{written}'");
+            let config: DiffConfig = toml::from_str(&rule).expect("a rule");
+            let rules = Rules::new(&config).expect("rules").of_route("GET /");
+            let judge = |general: &str| rules.judge_place(general, Some("1"), Some("2"));
+            assert_eq!(judge(takes), RuleVerdict::Taken(0), "{written}: {takes}");
+            assert_eq!(judge(leaves), RuleVerdict::Stays, "{written}: {leaves}");
+        }
     }
 }
