@@ -72,79 +72,88 @@ pub(super) struct RecordingFile<'f> {
     pub(super) part: &'f UnfinishedFile,
 }
 
-/// Finds what flows in the inputs, where it is wanted: gives them once more, to be planned. What
-/// `selection` leaves out for where it went is no user's request. What is read on the way is told
-/// to `beside` first, and kept in `recording` where inputs cannot be read twice, else in a file
-/// without a name.
-#[expect(clippy::too_many_arguments, reason = "what is read, for what, and who else reads")]
-pub(super) fn find(
-    opened: Inputs,
-    redacted: &[Option<Redacted>],
-    folder: &Path,
-    recording: Option<RecordingFile<'_>>,
-    flow: &FlowFlags,
-    selection: &Selection,
-    word: &Arc<Stop>,
-    global: &Global,
-    mut beside: impl FnMut(&Exchange) -> Result<(), Failure>,
-) -> Result<Sought, Failure> {
-    if flow.is_off() {
-        return Ok(Sought { inputs: opened, flows: None, done: None, is_written: false });
+/// What flows are sought by.
+pub(super) struct FlowSearch<'s> {
+    pub(super) flow: &'s FlowFlags,
+    /// What it leaves out for where it went is no user's request.
+    pub(super) selection: &'s Selection,
+    /// How the inputs are redacted.
+    pub(super) redacted: &'s [Option<Redacted>],
+    /// Where files without a name may be.
+    pub(super) folder: &'s Path,
+    pub(super) word: &'s Arc<Stop>,
+    pub(super) global: &'s Global,
+}
+
+impl FlowSearch<'_> {
+    /// Finds what flows in the inputs, where it is wanted: gives them once more, to be planned.
+    /// What is read on the way is told to `beside` first, and kept in `recording` where inputs
+    /// cannot be read twice, else in a file without a name.
+    pub(super) fn find(
+        &self,
+        opened: Inputs,
+        recording: Option<RecordingFile<'_>>,
+        mut beside: impl FnMut(&Exchange) -> Result<(), Failure>,
+    ) -> Result<Sought, Failure> {
+        let Self { flow, selection, redacted, folder, word, global } = *self;
+        if flow.is_off() {
+            return Ok(Sought { inputs: opened, flows: None, done: None, is_written: false });
+        }
+        let touches = touches(flow)?;
+        let cannot = |error: std::io::Error| {
+            Failure::unusable(format!("cannot write to {}", folder.display())).because(&error)
+        };
+        let config = find::FindConfig {
+            rules: flow.rules.clone(),
+            bind: flow.bind,
+            order: flow.order.unwrap_or_default(),
+            folder: folder.to_owned(),
+        };
+        let mut finder = Finder::new(&config).map_err(cannot)?;
+        // A recording in a file is read again from there.
+        let original = opened.original();
+        let options = opened.options().clone();
+        let recording = recording.filter(|_| original.is_none());
+        let (mut lines, part) = match recording {
+            Some(RecordingFile { lines, part }) => (lines, Some(part)),
+            None => {
+                let mut lines = GatheredLines::new(nameless_file(folder).map_err(cannot)?);
+                let of_all = Redacted::of_all(redacted);
+                let header = Header::new(Timestamp::now(), Vec::new()).redacted(of_all);
+                lines.add(|out| write_line(out, &header)).map_err(cannot)?;
+                (lines, None)
+            }
+        };
+        let done = opened.each(global, |exchange| {
+            super::input::unless_interrupted(word)?;
+            if original.is_none() {
+                let line = |out: &mut Vec<u8>| {
+                    exchanges::write_name(out, exchange.id, &exchange.closed);
+                    exchanges::write_rest(out, &exchange);
+                };
+                lines.add(line).map_err(cannot)?;
+            }
+            beside(&exchange)?;
+            match selection.is_for_others(&exchange) {
+                true => finder.add_beside(exchange).map_err(cannot),
+                false => finder.add(exchange).map_err(cannot),
+            }
+        })?;
+        let done = super::input::with_exchanges(done, word)?;
+        let is_written = part.is_some();
+        let inputs = match original {
+            Some(original) if done.as_it_stands => original.open(done.prints.clone())?,
+            Some(original) => {
+                super::input::write_again(&original, &done, word, global, |line| {
+                    lines.add(line).map_err(cannot)
+                })?;
+                again(&done, lines, None, options).map_err(cannot)?
+            }
+            None => again(&done, lines, part, options).map_err(cannot)?,
+        };
+        let found = finder.finish().map_err(cannot)?;
+        Ok(Sought { inputs, flows: Some(Flows { found, touches }), done: Some(done), is_written })
     }
-    let touches = touches(flow)?;
-    let cannot = |error: std::io::Error| {
-        Failure::unusable(format!("cannot write to {}", folder.display())).because(&error)
-    };
-    let config = find::FindConfig {
-        rules: flow.rules.clone(),
-        bind: flow.bind,
-        order: flow.order.unwrap_or_default(),
-        folder: folder.to_owned(),
-    };
-    let mut finder = Finder::new(&config).map_err(cannot)?;
-    // A recording in a file is read again from there.
-    let original = opened.original();
-    let options = opened.options().clone();
-    let recording = recording.filter(|_| original.is_none());
-    let (mut lines, part) = match recording {
-        Some(RecordingFile { lines, part }) => (lines, Some(part)),
-        None => {
-            let mut lines = GatheredLines::new(nameless_file(folder).map_err(cannot)?);
-            let of_all = Redacted::of_all(redacted);
-            let header = Header::new(Timestamp::now(), Vec::new()).redacted(of_all);
-            lines.add(|out| write_line(out, &header)).map_err(cannot)?;
-            (lines, None)
-        }
-    };
-    let done = opened.each(global, |exchange| {
-        super::input::unless_interrupted(word)?;
-        if original.is_none() {
-            let line = |out: &mut Vec<u8>| {
-                exchanges::write_name(out, exchange.id, &exchange.closed);
-                exchanges::write_rest(out, &exchange);
-            };
-            lines.add(line).map_err(cannot)?;
-        }
-        beside(&exchange)?;
-        match selection.is_for_others(&exchange) {
-            true => finder.add_beside(exchange).map_err(cannot),
-            false => finder.add(exchange).map_err(cannot),
-        }
-    })?;
-    let done = super::input::with_exchanges(done, word)?;
-    let is_written = part.is_some();
-    let inputs = match original {
-        Some(original) if done.as_it_stands => original.open(done.prints.clone())?,
-        Some(original) => {
-            super::input::write_again(&original, &done, word, global, |line| {
-                lines.add(line).map_err(cannot)
-            })?;
-            again(&done, lines, None, options).map_err(cannot)?
-        }
-        None => again(&done, lines, part, options).map_err(cannot)?,
-    };
-    let found = finder.finish().map_err(cannot)?;
-    Ok(Sought { inputs, flows: Some(Flows { found, touches }), done: Some(done), is_written })
 }
 
 /// The same exchanges once more, from these lines of them.

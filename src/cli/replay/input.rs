@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use super::ReplaySettings;
 use super::flags::ReplayShape;
-use super::flows::{self, RecordingFile, Sought, ToldFlows};
+use super::flows::{self, FlowSearch, RecordingFile, Sought, ToldFlows};
 use super::metrics;
 use super::survey::Survey;
 use crate::cli::folder::{InputInfo, RunFolder, names};
@@ -104,24 +104,21 @@ pub(super) fn read_into(
     let mut early = (is_plain && !flow.is_off())
         .then(|| super::planner(folder.path(), wishes.clone(), route_of()))
         .transpose()?;
-    let selection = &wishes.selection;
-    let sought = flows::find(
-        opened,
-        &before,
-        folder.path(),
-        recording,
+    let search = FlowSearch {
         flow,
-        selection,
+        selection: &wishes.selection,
+        redacted: &before,
+        folder: folder.path(),
         word,
         global,
-        |exchange| {
-            survey.add(exchange);
-            if flows::will_flow(exchange) {
-                early = None;
-            }
-            early.as_mut().map_or(Ok(()), |planner| planner.add(exchange).map_err(cannot))
-        },
-    )?;
+    };
+    let sought = search.find(opened, recording, |exchange| {
+        survey.add(exchange);
+        if flows::will_flow(exchange) {
+            early = None;
+        }
+        early.as_mut().map_or(Ok(()), |planner| planner.add(exchange).map_err(cannot))
+    })?;
     let Sought { inputs: opened, flows, done: first, is_written } = sought;
     let planned = flows.map(|flows| flows.plan(&mut wishes, flow)).transpose();
     let (flows, touches) = planned.map_err(cannot)?.unzip();
@@ -258,8 +255,8 @@ pub(super) fn read_only(
     let mut opened = open(inputs, shape, None, word)?;
     let before = opened.redactions()?;
     let selection = &wishes.selection;
-    let Sought { inputs: opened, flows, .. } =
-        flows::find(opened, &before, &folder, None, flow, selection, word, global, |_| Ok(()))?;
+    let search = FlowSearch { flow, selection, redacted: &before, folder: &folder, word, global };
+    let Sought { inputs: opened, flows, .. } = search.find(opened, None, |_| Ok(()))?;
     let planned = flows.map(|flows| flows.plan(&mut wishes, flow)).transpose();
     let (flows, touches) = planned.map_err(cannot)?.unzip();
     let planner = super::planner(&folder, wishes, None)?;
