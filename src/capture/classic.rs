@@ -63,7 +63,8 @@ impl ClassicFormat {
         let known = |magic: u32| match magic {
             0xa1b2_c3d4 => Some((1_000, 16)), // standard: microseconds
             0xa1b2_3c4d => Some((1, 16)),     // nanoseconds
-            0xa1b2_cd34 => Some((1_000, 24)), // Kuznetzov: interface, protocol and type behind the lengths
+            // Kuznetzov: interface, protocol and type behind the lengths.
+            0xa1b2_cd34 => Some((1_000, 24)),
             _ => None,
         };
         let (big_endian, (unit, record_header)) = match known(magic) {

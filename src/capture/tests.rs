@@ -206,11 +206,22 @@ fn kinds_are_found_from_the_content() {
 }
 
 proptest::proptest! {
-    #![proptest_config(proptest::prelude::ProptestConfig { failure_persistence: None, ..Default::default() })]
+    #![proptest_config(proptest::prelude::ProptestConfig {
+        failure_persistence: None,
+        ..Default::default()
+    })]
 
     #[test]
-    fn no_bytes_panic(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..400), which in 0usize..4) {
-        let magic = [&[0x0a, 0x0d, 0x0d, 0x0a, 28, 0, 0, 0, 0x4d, 0x3c, 0x2b, 0x1a][..], &[0xd4, 0xc3, 0xb2, 0xa1], &[0x1f, 0x8b, 8], &[0x28, 0xb5, 0x2f, 0xfd]][which];
+    fn no_bytes_panic(
+        bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..400),
+        which in 0usize..4
+    ) {
+        let magic = [
+            &[0x0a, 0x0d, 0x0d, 0x0a, 28, 0, 0, 0, 0x4d, 0x3c, 0x2b, 0x1a][..],
+            &[0xd4, 0xc3, 0xb2, 0xa1],
+            &[0x1f, 0x8b, 8],
+            &[0x28, 0xb5, 0x2f, 0xfd],
+        ][which];
         if let Ok(Input::Packets(file)) = open("random", [magic, &bytes].concat()) {
             let mut source = CaptureMerge::with_block_bytes(vec![(file, 0)], 64);
             let mut batch = Batch::default();

@@ -310,12 +310,22 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn no_bytes_panic(link in prop::sample::select(vec![0u16, 1, 9, 12, 51, 101, 104, 108, 113, 228, 229, 239, 276]), bytes in prop::collection::vec(any::<u8>(), 0..200), more in 0usize..100) {
+    fn no_bytes_panic(
+        link in
+            prop::sample::select(vec![0u16, 1, 9, 12, 51, 101, 104, 108, 113, 228, 229, 239, 276]),
+        bytes in prop::collection::vec(any::<u8>(), 0..200),
+        more in 0usize..100
+    ) {
         let _ = try_decode(link, &bytes, bytes.len() + more);
     }
 
     #[test]
-    fn no_damaged_packet_panics(form in 0usize..28, at: prop::sample::Index, byte: u8, cut: prop::sample::Index) {
+    fn no_damaged_packet_panics(
+        form in 0usize..28,
+        at: prop::sample::Index,
+        byte: u8,
+        cut: prop::sample::Index
+    ) {
         let (_, link, mut bytes) = forms().swap_remove(form);
         let place = at.index(bytes.len());
         bytes[place] = byte;

@@ -296,7 +296,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn hunks_hold_all_that_differs_and_the_rest_is_equal(a in "[abc]{0,30}", b in "[abc]{0,30}") {
+        fn hunks_hold_all_that_differs_and_the_rest_is_equal(
+            a in "[abc]{0,30}",
+            b in "[abc]{0,30}"
+        ) {
             let left: Vec<&str> = a.split("").collect();
             let right: Vec<&str> = b.split("").collect();
             let (mut x, mut y) = (0, 0);

@@ -117,8 +117,11 @@ mod tests {
     proptest! {
         #[test]
         fn order_and_split_do_not_matter_and_nothing_is_lost(
-            mut events in prop::collection::vec((-1_000_000_000_000i64..1_000_000_000_000, 0i64..1_000_000), 1..200),
-            split in 0usize..200,
+            mut events in prop::collection::vec(
+                (-1_000_000_000_000i64..1_000_000_000_000, 0i64..1_000_000),
+                1..200,
+            ),
+            split in 0usize..200
         ) {
             let fill = |events: &[(i64, i64)]| {
                 let mut blocks = Blocks::default();

@@ -210,7 +210,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn agrees_with_hdrhistogram(values in prop::collection::vec(0u64..LONGEST_NS, 1..300), split in 0usize..300) {
+        fn agrees_with_hdrhistogram(
+            values in prop::collection::vec(0u64..LONGEST_NS, 1..300),
+            split in 0usize..300
+        ) {
             let split = split.min(values.len());
             let (mut a, mut b) = (Histogram::default(), Histogram::default());
             values[..split].iter().for_each(|&value| a.record(value as i64));
@@ -225,7 +228,13 @@ mod tests {
             sorted.sort_unstable();
             for rank in 1..=sorted.len() {
                 let got = a.at_rank(rank as u64).unwrap();
-                prop_assert!(hdr.equivalent(got, sorted[rank - 1]), "rank {}: {} for {}", rank, got, sorted[rank - 1]);
+                prop_assert!(
+                    hdr.equivalent(got, sorted[rank - 1]),
+                    "rank {}: {} for {}",
+                    rank,
+                    got,
+                    sorted[rank - 1]
+                );
             }
             prop_assert_eq!(a.count_above(a.max().unwrap()), 0);
         }

@@ -218,8 +218,14 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn tokens_put_together_are_the_text(text in "\\PC{0,60}|[0-9a-f=/+_. :-]{0,60}") {
-            proptest::prop_assert_eq!(tokens(&text).map(Token::text).collect::<String>(), text.as_str());
-            proptest::prop_assert_eq!(runs(&text).map(Token::text).collect::<String>(), text.as_str());
+            proptest::prop_assert_eq!(
+                tokens(&text).map(Token::text).collect::<String>(),
+                text.as_str()
+            );
+            proptest::prop_assert_eq!(
+                runs(&text).map(Token::text).collect::<String>(),
+                text.as_str()
+            );
         }
     }
 }

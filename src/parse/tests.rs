@@ -233,10 +233,19 @@ fn check_balance(ledger: &Ledger, packets: usize) -> Result<(), TestCaseError> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 64,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
-    fn order_repetition_and_wrap_change_nothing(seed: u64, window in 0usize..12, near_the_wrap: bool, most in 1usize..700) {
+    fn order_repetition_and_wrap_change_nothing(
+        seed: u64,
+        window in 0usize..12,
+        near_the_wrap: bool,
+        most in 1usize..700
+    ) {
         let mut random = SeededRandom(seed);
         let isn = if near_the_wrap { [u32::MAX - 200, u32::MAX - 900] } else { [1_000, 7_000_000] };
         let packets = conversation(&mut random, 3, 4, isn, most);
@@ -245,10 +254,14 @@ proptest! {
         prop_assert!(plain.iter().all(|exchange| exchange.completeness == Completeness::Complete));
 
         // Handshakes stay: who began is not to be guessed.
-        let mut keyed: Vec<(usize, Vec<u8>)> = packets.into_iter().enumerate().map(|(n, packet)| {
-            let moved = if packet[33] & 2 == 0 { random.below(window + 1) } else { 0 };
-            (n + moved, packet)
-        }).collect();
+        let mut keyed: Vec<(usize, Vec<u8>)> = packets
+            .into_iter()
+            .enumerate()
+            .map(|(n, packet)| {
+                let moved = if packet[33] & 2 == 0 { random.below(window + 1) } else { 0 };
+                (n + moved, packet)
+            })
+            .collect();
         keyed.sort_by_key(|(at, _)| *at);
         let mut shuffled: Vec<Vec<u8>> = Vec::new();
         for (_, packet) in keyed {
@@ -264,18 +277,27 @@ proptest! {
     }
 
     #[test]
-    fn each_end_of_a_connection_is_told_once_and_with_its_time(seed: u64, together in 1usize..40, threads in 1usize..3) {
+    fn each_end_of_a_connection_is_told_once_and_with_its_time(
+        seed: u64,
+        together in 1usize..40,
+        threads in 1usize..3
+    ) {
         let mut random = SeededRandom(seed);
         let packets = conversation(&mut random, 5, 2, [5, 6], 700);
         // The later FIN of each client's port; packets are a millisecond apart, from the first.
         let mut expected = std::collections::BTreeMap::new();
-        for (place, packet) in packets.iter().enumerate().filter(|(_, packet)| packet[33] & 1 != 0) {
-            let port = u16::from_be_bytes([packet[20], packet[21]]).max(u16::from_be_bytes([packet[22], packet[23]]));
+        for (place, packet) in packets.iter().enumerate().filter(|(_, packet)| packet[33] & 1 != 0)
+        {
+            let port = u16::from_be_bytes([packet[20], packet[21]])
+                .max(u16::from_be_bytes([packet[22], packet[23]]));
             expected.insert(port, Timestamp::from_nanos((place as i64 + 1) * 1_000_000));
         }
         let source = Memory::steady(packets, together);
         let options = ParseOptions { threads, ..ParseOptions::default() };
-        let mut parse = Parse::start(Box::new(source), &options, |exchange: Exchange, _: &mut Vec<u8>| exchange);
+        let mut parse =
+            Parse::start(Box::new(source), &options, |exchange: Exchange, _: &mut Vec<u8>| {
+                exchange
+            });
         let (mut ports, mut told) = (std::collections::BTreeMap::new(), Vec::new());
         while let Some(output) = parse.next_output().expect("memory can be read") {
             for (name, exchange, _) in output.drain() {
@@ -286,7 +308,8 @@ proptest! {
         let rest = parse.summary().expect("the input is used up").rest;
         told.extend(rest.closed);
         prop_assert_eq!((told.len(), rest.open), (5, Some(0)), "{:?}", told);
-        let got: std::collections::BTreeMap<_, _> = told.iter().map(|Closed(of, at)| (ports[of], *at)).collect();
+        let got: std::collections::BTreeMap<_, _> =
+            told.iter().map(|Closed(of, at)| (ports[of], *at)).collect();
         prop_assert_eq!(got, expected);
     }
 
@@ -300,32 +323,57 @@ proptest! {
         let (got, ledger) = run(kept, 1, 1_000);
         check_balance(&ledger, count)?;
         let right = facts(&plain);
-        for exchange in got.iter().filter(|exchange| exchange.completeness == Completeness::Complete) {
+        for exchange in
+            got.iter().filter(|exchange| exchange.completeness == Completeness::Complete)
+        {
             let fact = facts(std::slice::from_ref(exchange)).remove(0);
-            prop_assert!(right.contains(&fact), "{} is complete and not what was sent; marks \
-                {:?}", fact, exchange.marks);
+            prop_assert!(
+                right.contains(&fact),
+                "{} is complete and not what was sent; marks \
+                {:?}",
+                fact,
+                exchange.marks
+            );
         }
     }
 
     #[test]
-    fn an_outline_says_the_same_of_every_exchange(seed: u64, window in 0usize..8, most in 1usize..700) {
+    fn an_outline_says_the_same_of_every_exchange(
+        seed: u64,
+        window in 0usize..8,
+        most in 1usize..700
+    ) {
         let mut random = SeededRandom(seed);
         let packets = conversation(&mut random, 3, 5, [5, 6], most);
-        let mut moved: Vec<(usize, Vec<u8>)> =
-            packets.into_iter().enumerate().map(|(n, packet)| (n + random.below(window + 1), packet)).collect();
+        let mut moved: Vec<(usize, Vec<u8>)> = packets
+            .into_iter()
+            .enumerate()
+            .map(|(n, packet)| (n + random.below(window + 1), packet))
+            .collect();
         moved.sort_by_key(|(at, _)| *at);
-        let packets: Vec<Vec<u8>> = moved.into_iter().map(|(_, packet)| packet).filter(|_| random.below(20) != 0).collect();
-        let outline = ParseOptions { threads: 1, http: crate::wire::h1::parser::ParserLimits::outline(), ..ParseOptions::default() };
+        let packets: Vec<Vec<u8>> =
+            moved.into_iter().map(|(_, packet)| packet).filter(|_| random.below(20) != 0).collect();
+        let outline = ParseOptions {
+            threads: 1,
+            http: crate::wire::h1::parser::ParserLimits::outline(),
+            ..ParseOptions::default()
+        };
         let (whole, ledger) = run(packets.clone(), 1, 50);
         let (counted, same) = run_with(packets, 50, &outline);
         prop_assert_eq!(ledger, same);
-        prop_assert_eq!(whole.into_iter().map(outlined).collect::<Vec<_>>(), counted.into_iter().map(outlined).collect::<Vec<_>>());
+        prop_assert_eq!(
+            whole.into_iter().map(outlined).collect::<Vec<_>>(),
+            counted.into_iter().map(outlined).collect::<Vec<_>>()
+        );
     }
 
     #[test]
     fn threads_and_batches_change_nothing(seed: u64, together in 1usize..40) {
         let mut random = SeededRandom(seed);
-        let packets: Vec<_> = conversation(&mut random, 8, 3, [9, 9], 400).into_iter().filter(|_| random.below(30) != 0).collect();
+        let packets: Vec<_> = conversation(&mut random, 8, 3, [9, 9], 400)
+            .into_iter()
+            .filter(|_| random.below(30) != 0)
+            .collect();
         let (one, ledger) = run(packets.clone(), 1, together);
         let (four, same) = run(packets, 4, together);
         prop_assert_eq!(one, four);

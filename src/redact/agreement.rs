@@ -71,12 +71,15 @@ proptest! {
 
     #[test]
     fn recordings_hide_what_reports_hide_and_equal_secrets_stay_equal(
-        one in "[a-z]{4}[A-Z][0-9a-zA-Z_~.-]{6,24}[a-zA-Z0-9]{2}", other in "[a-z]{4}[A-Z][0-9a-zA-Z_~.-]{6,24}[a-zA-Z0-9]{2}",
+        one in "[a-z]{4}[A-Z][0-9a-zA-Z_~.-]{6,24}[a-zA-Z0-9]{2}",
+        other in "[a-z]{4}[A-Z][0-9a-zA-Z_~.-]{6,24}[a-zA-Z0-9]{2}"
     ) {
         prop_assume!(one != other);
-        let (masker, redactor) = (Masker::new(b"key"), Redactor::new(&[RedactRule::Default], b"key"));
+        let (masker, redactor) =
+            (Masker::new(b"key"), Redactor::new(&[RedactRule::Default], b"key"));
         let mask = masker.secret(&one).into_owned();
-        let gone = |text: &str, secret: &str| !text.contains(secret) && !text.contains(&secret[..8]);
+        let gone =
+            |text: &str, secret: &str| !text.contains(secret) && !text.contains(&secret[..8]);
         for (kind, template) in PLACES {
             let (text, different) = (template.replace('S', &one), template.replace('S', &other));
             let shown = masker.text(&text).into_owned();
@@ -86,7 +89,8 @@ proptest! {
             prop_assert_ne!(masker.text(&different), shown.as_str());
             let mut recorded = message(kind, &text, None);
             prop_assert!(redactor.apply(&mut recorded) > 0, "{text}");
-            let body = String::from_utf8(recorded.response.unwrap().message.body.bytes.to_vec()).unwrap();
+            let body =
+                String::from_utf8(recorded.response.unwrap().message.body.bytes.to_vec()).unwrap();
             prop_assert!(gone(&body, &one), "{body}");
             prop_assert_eq!(body.len(), text.len(), "{}", body);
             if *kind == "application/json" && !template.contains('\n') {
@@ -100,14 +104,23 @@ proptest! {
             prop_assert_eq!(masker.header(name, &shown), shown.as_str());
             let mut recorded = message("text/plain", "x", Some((name, &value)));
             prop_assert!(redactor.apply(&mut recorded) > 0, "{value}");
-            let new = String::from_utf8(recorded.response.unwrap().message.headers.get(name).unwrap().to_vec()).unwrap();
+            let new = String::from_utf8(
+                recorded.response.unwrap().message.headers.get(name).unwrap().to_vec(),
+            )
+            .unwrap();
             prop_assert!(gone(&new, &one), "{new}");
             prop_assert_eq!(new.len(), value.len());
         }
     }
 
     #[test]
-    fn masking_takes_any_text(text in any::<String>(), lines in prop::collection::vec("[a-z<>{}\\[\\]\"'=:;&?#%\\\\ é漢\n]{0,12}(password|token|Bearer|Cookie)?[=: \"'<>\\[{&%]{0,3}", 0..8)) {
+    fn masking_takes_any_text(
+        text in any::<String>(),
+        lines in prop::collection::vec(
+            "[a-z<>{}\\[\\]\"'=:;&?#%\\\\ é漢\n]{0,12}(password|token|Bearer|Cookie)?[=: \"'<>\\[{&%]{0,3}",
+            0..8,
+        )
+    ) {
         let masker = Masker::new(b"key");
         for text in [text, lines.concat()] {
             masker.text(&text);

@@ -311,32 +311,50 @@ fn same_types(old: &serde_json::Value, new: &serde_json::Value) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 96,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn no_secret_is_left_and_all_forms_are_kept(
         secrets in secrets(),
         kind in prop::sample::select(vec!["json", "form", "multipart", "xml", "text"]),
-        coding in prop::sample::select(vec!["identity", "gzip", "br", "zstd"]),
+        coding in prop::sample::select(vec!["identity", "gzip", "br", "zstd"])
     ) {
         let redactor = Redactor::new(&[RedactRule::Default], b"a key for tests");
         let before = exchange(&secrets, kind, coding);
         let mut after = before.clone();
         prop_assert!(redactor.apply(&mut after) > 0);
         let text = all_text(&after);
-        for secret in [&secrets.bearer, &secrets.password, &secrets.cookie, &secrets.key, &secrets.card, &secrets.email] {
+        for secret in [
+            &secrets.bearer,
+            &secrets.password,
+            &secrets.cookie,
+            &secrets.key,
+            &secrets.card,
+            &secrets.email,
+        ] {
             assert_gone(&text, secret);
         }
         if matches!(kind, "json" | "multipart") {
             assert_gone(&text, &secrets.pin.to_string());
         }
         // The same token wherever the secret stood.
-        let (request, response) = (&after.request.as_ref().unwrap().message, &after.response.as_ref().unwrap().message);
-        let header = |headers: &Headers, name: &str| String::from_utf8(headers.get(name).unwrap().to_vec()).unwrap();
-        let bearer = header(&request.headers, "authorization").strip_prefix("Bearer ").unwrap().to_owned();
+        let (request, response) =
+            (&after.request.as_ref().unwrap().message, &after.response.as_ref().unwrap().message);
+        let header = |headers: &Headers, name: &str| {
+            String::from_utf8(headers.get(name).unwrap().to_vec()).unwrap()
+        };
+        let bearer =
+            header(&request.headers, "authorization").strip_prefix("Bearer ").unwrap().to_owned();
         let key = header(&request.headers, "x-api-key");
         let cookie = header(&request.headers, "cookie").split("sid=").nth(1).unwrap().to_owned();
-        prop_assert_eq!(header(&response.headers, "set-cookie"), format!("sid={cookie}; Path=/; HttpOnly"));
+        prop_assert_eq!(
+            header(&response.headers, "set-cookie"),
+            format!("sid={cookie}; Path=/; HttpOnly")
+        );
         prop_assert_eq!(header(&response.headers, "x-debug"), format!("key was {key}"));
         let api_key = format!("?api_key={key}&");
         prop_assert!(String::from_utf8_lossy(&request.target).contains(&api_key));
@@ -347,19 +365,38 @@ proptest! {
         let old = &before.request.as_ref().unwrap().message;
         prop_assert_eq!(request.target.len(), old.target.len());
         for name in ["authorization", "proxy-authorization", "cookie", "x-api-key"] {
-            prop_assert_eq!(header(&request.headers, name).len(), header(&old.headers, name).len(), "{}", name);
+            prop_assert_eq!(
+                header(&request.headers, name).len(),
+                header(&old.headers, name).len(),
+                "{}",
+                name
+            );
         }
-        let plain = content::decode(&old.body.bytes, old.headers.all("content-encoding"), limits::BODY_BYTES).unwrap();
+        let plain = content::decode(
+            &old.body.bytes,
+            old.headers.all("content-encoding"),
+            limits::BODY_BYTES,
+        )
+        .unwrap();
         prop_assert_eq!(request.body.bytes.len(), plain.len());
-        prop_assert_eq!(header(&request.headers, "content-length"), request.body.bytes.len().to_string());
+        prop_assert_eq!(
+            header(&request.headers, "content-length"),
+            request.body.bytes.len().to_string()
+        );
         prop_assert!(request.headers.get("content-encoding").is_none() || coding == "identity");
         if kind == "json" {
-            same_types(&serde_json::from_slice(&plain).unwrap(), &serde_json::from_slice(&request.body.bytes).unwrap());
+            same_types(
+                &serde_json::from_slice(&plain).unwrap(),
+                &serde_json::from_slice(&request.body.bytes).unwrap(),
+            );
         }
         // It is still an exchange, and another run under the same key says the same.
         let mut line = Vec::new();
         exchanges::write(&mut line, &after);
-        let exchanges::Line::Exchange(read) = exchanges::read(line.trim_ascii_end()).unwrap() else { panic!("not an exchange") };
+        let exchanges::Line::Exchange(read) = exchanges::read(line.trim_ascii_end()).unwrap()
+        else {
+            panic!("not an exchange")
+        };
         prop_assert_eq!(&*read, &after);
         let mut again = before;
         redactor.apply(&mut again);
@@ -370,10 +407,11 @@ proptest! {
     /// redacted, and with secrets of its own, which are the real ones.
     #[test]
     fn equal_answers_are_equal_once_redacted_and_hold_no_secret(
-        secrets in secrets(), own in secrets(),
+        secrets in secrets(),
+        own in secrets(),
         kind in prop::sample::select(vec!["json", "form", "multipart", "xml", "text"]),
         coding in prop::sample::select(vec!["identity", "gzip", "br", "zstd"]),
-        broken_off in any::<bool>(),
+        broken_off in any::<bool>()
     ) {
         let key = b"a key for tests";
         let redactor = Redactor::new(&[RedactRule::Default], key);
@@ -385,7 +423,11 @@ proptest! {
         let mut known = KnownTokens::default();
         redactor.learn(&recorded, &mut known);
         let real = AnsweredRequest { request: Some(&asked), ..AnsweredRequest::default() };
-        let redacted = AnsweredRequest { request: Some(&recorded), known: Some(&known), ..AnsweredRequest::default() };
+        let redacted = AnsweredRequest {
+            request: Some(&recorded),
+            known: Some(&known),
+            ..AnsweredRequest::default()
+        };
         for (asked, echoed) in [(real, secrets.clone()), (redacted, tokens(&secrets, key))] {
             let mut v2 = answer(&echoed, &own, kind, coding);
             if broken_off {
@@ -416,11 +458,26 @@ proptest! {
     }
 
     #[test]
-    fn anything_may_come(target in prop::collection::vec(any::<u8>(), 0..80), value in prop::collection::vec(any::<u8>(), 0..80),
-                         body in prop::collection::vec(any::<u8>(), 0..200), kind in prop::sample::select(vec!["json", "form", "multipart", "xml", "text"])) {
-        let rules: Vec<RedactRule> = ["default", "json:$..a", r"pattern:[a-c]+(\d+)?"].iter().map(|rule| rule.parse().unwrap()).collect();
+    fn anything_may_come(
+        target in prop::collection::vec(any::<u8>(), 0..80),
+        value in prop::collection::vec(any::<u8>(), 0..80),
+        body in prop::collection::vec(any::<u8>(), 0..200),
+        kind in prop::sample::select(vec!["json", "form", "multipart", "xml", "text"])
+    ) {
+        let rules: Vec<RedactRule> = ["default", "json:$..a", r"pattern:[a-c]+(\d+)?"]
+            .iter()
+            .map(|rule| rule.parse().unwrap())
+            .collect();
         let redactor = Redactor::new(&rules, b"key");
-        let secrets = ExchangeSecrets { bearer: String::new(), password: String::new(), cookie: String::new(), key: String::new(), card: String::new(), email: String::new(), pin: 0 };
+        let secrets = ExchangeSecrets {
+            bearer: String::new(),
+            password: String::new(),
+            cookie: String::new(),
+            key: String::new(),
+            card: String::new(),
+            email: String::new(),
+            pin: 0,
+        };
         let mut one = exchange(&secrets, kind, "identity");
         let message = &mut one.request.as_mut().unwrap().message;
         message.target = Bytes::from(target);

@@ -173,7 +173,13 @@ mod tests {
             gaps in prop::collection::vec((-20i64..50, prop::option::of(0i64..200)), 0..40)
         ) {
             let mut at = 100;
-            let requests: Vec<_> = gaps.iter().map(|&(gap, answer)| { at += gap; (at, answer.map(|after| at + after)) }).collect();
+            let requests: Vec<_> = gaps
+                .iter()
+                .map(|&(gap, answer)| {
+                    at += gap;
+                    (at, answer.map(|after| at + after))
+                })
+                .collect();
             let releases = lane(&requests, None);
             prop_assert_eq!(releases.len(), requests.len());
             let needs = needs(&releases);

@@ -225,7 +225,11 @@ mod tests {
             let mut expected = values;
             expected.sort_unstable();
             for _ in 0..2 {
-                let got: Vec<u32> = sorted.iter().unwrap().map(|record| u32::from_be_bytes(record.unwrap())).collect();
+                let got: Vec<u32> = sorted
+                    .iter()
+                    .unwrap()
+                    .map(|record| u32::from_be_bytes(record.unwrap()))
+                    .collect();
                 prop_assert_eq!(&got, &expected);
             }
             prop_assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);

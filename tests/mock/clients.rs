@@ -3,7 +3,11 @@
 use super::*;
 
 /// Runs a client program; none where this machine has not got it.
-pub(super) fn client(program: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Option<String> {
+pub(super) fn client(
+    program: &str,
+    arguments: &[&str],
+    environment: &[(&str, &str)],
+) -> Option<String> {
     let mut command = std::process::Command::new(program);
     command.args(arguments);
     for name in [

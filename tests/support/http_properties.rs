@@ -167,11 +167,12 @@ proptest! {
     fn slices_do_not_show(
         turns in proptest::collection::vec(turn(), 1..6),
         sizes in proptest::collection::vec(1usize..40, 1..8),
-        pipelined in any::<bool>(),
+        pipelined in any::<bool>()
     ) {
         let mut pieces = Vec::new();
         if pipelined {
-            let requests: Vec<u8> = turns.iter().enumerate().flat_map(|(number, turn)| turn.request(number)).collect();
+            let requests: Vec<u8> =
+                turns.iter().enumerate().flat_map(|(number, turn)| turn.request(number)).collect();
             let responses: Vec<u8> = turns.iter().flat_map(Turn::response).collect();
             pieces.extend(cut(&requests, &sizes, ToServer));
             pieces.extend(cut(&responses, &sizes, ToClient));
@@ -196,7 +197,7 @@ proptest! {
     fn a_hole_damages_and_never_invents(
         turns in proptest::collection::vec(turn(), 1..6),
         sizes in proptest::collection::vec(5usize..40, 1..8),
-        place in any::<prop::sample::Index>(),
+        place in any::<prop::sample::Index>()
     ) {
         let mut pieces = Vec::new();
         let mut of_turn = Vec::new();
@@ -211,14 +212,24 @@ proptest! {
         }
         let exchanges = drive(&pieces);
         let mut complete = 0;
-        for exchange in exchanges.iter().filter(|exchange| exchange.completeness == Completeness::Complete) {
+        for exchange in
+            exchanges.iter().filter(|exchange| exchange.completeness == Completeness::Complete)
+        {
             let right = turns.iter().enumerate().any(|(number, turn)| turn.is(number, exchange));
             prop_assert!(right, "an exchange that never was: {:?}\n{:?}", exchange, turns);
             complete += 1;
         }
-        prop_assert!(complete >= of_turn[hole], "{} complete before turn {}", complete, of_turn[hole]);
+        prop_assert!(
+            complete >= of_turn[hole],
+            "{} complete before turn {}",
+            complete,
+            of_turn[hole]
+        );
         // Where only an interim response was lost the exchange is complete, and a mark tells.
-        prop_assert!(complete < turns.len() || exchanges.iter().any(|exchange| !exchange.marks.is_empty()), "the damage shows");
+        prop_assert!(
+            complete < turns.len() || exchanges.iter().any(|exchange| !exchange.marks.is_empty()),
+            "the damage shows"
+        );
     }
 
     /// Any bytes in any slices with any holes: no panic, and every byte is accounted for.
@@ -238,14 +249,37 @@ proptest! {
             ],
             0..20,
         ),
-        side in prop_oneof![Just(MessageSide::Either), Just(MessageSide::Requests), Just(MessageSide::Responses)],
-        expect in prop_oneof![Just(Expect::Head), Just(Expect::Connect), Just(Expect::Simple), Just(Expect::Other)],
-        direction in any::<bool>(),
+        side in prop_oneof![
+            Just(MessageSide::Either),
+            Just(MessageSide::Requests),
+            Just(MessageSide::Responses)
+        ],
+        expect in prop_oneof![
+            Just(Expect::Head),
+            Just(Expect::Connect),
+            Just(Expect::Simple),
+            Just(Expect::Other)
+        ],
+        direction in any::<bool>()
     ) {
-        let mut parser = Parser::<usize>::new(side, ParserLimits { head_bytes: 200, header_fields: 4, body_bytes: 30, hash_rest: true, keep: Keep::Everything, strict: false });
+        let mut parser = Parser::<usize>::new(
+            side,
+            ParserLimits {
+                head_bytes: 200,
+                header_fields: 4,
+                body_bytes: 30,
+                hash_rest: true,
+                keep: Keep::Everything,
+                strict: false,
+            },
+        );
         parser.expect(expect);
         let (mut given, mut last) = (0, 0);
-        let mut check = |start: u64, end: u64| { let ok = start >= last && end >= start; last = start; ok };
+        let mut check = |start: u64, end: u64| {
+            let ok = start >= last && end >= start;
+            last = start;
+            ok
+        };
         for (number, piece) in pieces.iter().enumerate() {
             let parsed = match piece {
                 Ok(bytes) => {
@@ -270,7 +304,13 @@ proptest! {
         parser.finish(Ending::Cut);
         prop_assert!(parser.skipped() + parser.tunnelled() <= given);
         let ways = if direction { [ToServer, ToClient] } else { [ToClient, ToServer] };
-        drive(&pieces.iter().enumerate().map(|(number, piece)| (ways[number % 2], piece.clone())).collect::<Vec<_>>());
+        drive(
+            &pieces
+                .iter()
+                .enumerate()
+                .map(|(number, piece)| (ways[number % 2], piece.clone()))
+                .collect::<Vec<_>>(),
+        );
     }
 
     /// A request that was read is written to bytes that are read as the same request.
@@ -278,9 +318,13 @@ proptest! {
     fn requests_survive_a_round_trip(turn in turn()) {
         let read = |bytes: &[u8]| {
             let mut rest = bytes;
-            Parser::<u8>::new(MessageSide::Requests, ParserLimits::default()).step(&mut rest, 0).map(|parsed| parsed.message)
+            Parser::<u8>::new(MessageSide::Requests, ParserLimits::default())
+                .step(&mut rest, 0)
+                .map(|parsed| parsed.message)
         };
-        let Some(Message::Request(request)) = read(&turn.request(0)) else { return Err(TestCaseError::fail("a request")) };
+        let Some(Message::Request(request)) = read(&turn.request(0)) else {
+            return Err(TestCaseError::fail("a request"));
+        };
         let mut wire = Vec::new();
         encode::request(&mut wire, &request).unwrap();
         prop_assert_eq!(read(&wire), Some(Message::Request(request)));

@@ -894,7 +894,8 @@ proptest! {
             }
             for used in &part.uses {
                 prop_assert!(part.after.contains(&used.from));
-                let gives = found.parts.part(used.from).expect("it can be read").expect("it is there");
+                let gives =
+                    found.parts.part(used.from).expect("it can be read").expect("it is there");
                 prop_assert!(gives.births.iter().any(|birth| birth.slot == used.slot));
             }
         }
@@ -903,7 +904,8 @@ proptest! {
     #[test]
     fn what_is_found_does_not_depend_on_threads(recording in recordings()) {
         let within = |threads| {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
+            let pool =
+                rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
             let found = pool.install(|| recording.found());
             (parts(&found), found.flows.clone(), found.totals.clone())
         };

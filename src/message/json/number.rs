@@ -202,7 +202,8 @@ mod tests {
     proptest! {
         #[test]
         fn order_is_that_of_integers(a in any::<i128>(), b in any::<i128>()) {
-            let (left, right) = (Decimal::parse(&a.to_string()).unwrap(), Decimal::parse(&b.to_string()).unwrap());
+            let (left, right) =
+                (Decimal::parse(&a.to_string()).unwrap(), Decimal::parse(&b.to_string()).unwrap());
             prop_assert_eq!(left.cmp(&right), a.cmp(&b));
             prop_assert!(left.is_integer());
         }

@@ -112,7 +112,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_octets_are_walked(octets in prop::collection::vec(prop_oneof![0u8..40, any::<u8>()], 0..200)) {
+        fn any_octets_are_walked(
+            octets in prop::collection::vec(prop_oneof![0u8..40, any::<u8>()], 0..200)
+        ) {
             prop_assert_eq!(with_strings(&octets, &mut |_| None), None);
             let _ = with_strings(&octets, &mut |text| Some(text.to_vec()));
         }

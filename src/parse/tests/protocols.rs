@@ -265,12 +265,28 @@ fn speech() -> impl Strategy<Value = Speech> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 32, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 32,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
-    fn other_borders_of_segments_change_nothing(speech in speech(), around in around(), seed: u64, most in 9usize..1_400, threads in 1usize..3, together in 1usize..50) {
+    fn other_borders_of_segments_change_nothing(
+        speech in speech(),
+        around in around(),
+        seed: u64,
+        most in 9usize..1_400,
+        threads in 1usize..3,
+        together in 1usize..50
+    ) {
         let (script, keys, inside) = spoken(speech, around, seed);
-        let of = |most| Heard { packets: packed(&script, seed, most), keys: keys.clone(), speech, inside };
+        let of = |most| Heard {
+            packets: packed(&script, seed, most),
+            keys: keys.clone(),
+            speech,
+            inside,
+        };
         let truth = of(60_000).truth()?;
         let (read, ledger) = of(most).read();
         prop_assert_eq!(told(&read), told(&truth));
@@ -279,7 +295,13 @@ proptest! {
     }
 
     #[test]
-    fn order_and_repetition_change_nothing(speech in speech(), around in around(), seed: u64, most in 60usize..1_400, window in 1usize..8) {
+    fn order_and_repetition_change_nothing(
+        speech in speech(),
+        around in around(),
+        seed: u64,
+        most in 60usize..1_400,
+        window in 1usize..8
+    ) {
         let heard = heard(speech, around, seed, most);
         let truth = heard.truth()?;
         let mut random = SeededRandom(seed);
@@ -293,13 +315,20 @@ proptest! {
         }
         moved.sort_by_key(|(place, _)| *place);
         let packets = moved.into_iter().enumerate();
-        let packets = packets.map(|(place, (_, packet))| (place as i64 * 1_000_000, packet)).collect();
+        let packets =
+            packets.map(|(place, (_, packet))| (place as i64 * 1_000_000, packet)).collect();
         let (read, _) = Heard { packets, ..heard }.read();
         prop_assert_eq!(told(&read), told(&truth));
     }
 
     #[test]
-    fn what_is_lost_is_named_and_nothing_is_made_up(speech in speech(), around in around(), seed: u64, most in 60usize..1_400, rate in 8usize..100) {
+    fn what_is_lost_is_named_and_nothing_is_made_up(
+        speech in speech(),
+        around in around(),
+        seed: u64,
+        most in 60usize..1_400,
+        rate in 8usize..100
+    ) {
         let mut heard = heard(speech, around, seed, most);
         let truth = heard.truth()?;
         let mut random = SeededRandom(seed);
@@ -307,7 +336,12 @@ proptest! {
         let (read, ledger) = heard.read();
         check(&read, &truth, &heard)?;
         let whole = read.len() == truth.len() && read.iter().all(is_whole);
-        prop_assert!(whole || ledger.noted.keys().any(|name| name.contains("gap") || name.contains("joined")), "{:?}", ledger);
+        prop_assert!(
+            whole
+                || ledger.noted.keys().any(|name| name.contains("gap") || name.contains("joined")),
+            "{:?}",
+            ledger
+        );
     }
 }
 

@@ -297,7 +297,7 @@ proptest! {
         made in any::<bool>(),
         apart in 3_000_000i64..20_000_000,
         one_sided in any::<bool>(),
-        clients in any::<bool>(),
+        clients in any::<bool>()
     ) {
         let equal = requests("equal", 2);
         let mut packets = Vec::new();
@@ -311,7 +311,11 @@ proptest! {
                 ],
             };
             let said = conversation(n * apart, isn, &equal);
-            let address = if clients { format!("10.1.1.{n}:41000") } else { format!("10.1.1.1:{}", 41_000 + n) };
+            let address = if clients {
+                format!("10.1.1.{n}:41000")
+            } else {
+                format!("10.1.1.1:{}", 41_000 + n)
+            };
             let which: fn(&SaidSegment) -> bool = match (one_sided, n % 2) {
                 (false, _) => ALL,
                 (true, 0) => |said| said.from_client,
@@ -321,6 +325,8 @@ proptest! {
         }
         let (exchanges, ledger) = read(packets, &[]);
         prop_assert_eq!(exchanges.len(), 2 * isns.len(), "{:?}", ledger);
-        prop_assert!(!ledger.noted.keys().any(|name| name.contains("halves") || name.contains("again")));
+        prop_assert!(
+            !ledger.noted.keys().any(|name| name.contains("halves") || name.contains("again"))
+        );
     }
 }

@@ -626,7 +626,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_octets_bring_it_down(input in prop::collection::vec(0u8..12, 0..200), gaps in prop::collection::vec((0usize..40, 0u64..40), 0..6)) {
+        fn no_octets_bring_it_down(
+            input in prop::collection::vec(0u8..12, 0..200),
+            gaps in prop::collection::vec((0usize..40, 0u64..40), 0..6)
+        ) {
             let mut reader = FrameReader::<()>::new(16);
             let mut rest = &input[..];
             for (until, missing) in gaps {

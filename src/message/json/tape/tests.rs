@@ -118,10 +118,18 @@ proptest! {
     fn the_other_text_changes_nothing(
         value in any_json(),
         other in any_json(),
-        cuts in prop::collection::vec((any::<prop::sample::Index>(), 0..4_usize, "[\\[\\]{},:\"0-9a]{0,3}"), 0..4),
+        cuts in prop::collection::vec(
+            (any::<prop::sample::Index>(), 0..4_usize, "[\\[\\]{},:\"0-9a]{0,3}"),
+            0..4,
+        )
     ) {
         let nodes = |tape: Result<Tape<'_>, TapeError>| {
-            tape.ok().map(|tape| tape.nodes.iter().map(|node| (node.start, node.end, node.next, node.kind)).collect::<Vec<_>>())
+            tape.ok().map(|tape| {
+                tape.nodes
+                    .iter()
+                    .map(|node| (node.start, node.end, node.next, node.kind))
+                    .collect::<Vec<_>>()
+            })
         };
         let text = value.to_string();
         let mut edited = text.clone().into_bytes();
@@ -133,15 +141,33 @@ proptest! {
         for one in [text.as_bytes(), &edited, beside.as_bytes()] {
             for other in [text.as_bytes(), &edited, beside.as_bytes()] {
                 if let Ok(other) = Tape::parse(other) {
-                    prop_assert_eq!(nodes(Tape::parse_beside(one, &other)), nodes(Tape::parse(one)));
+                    prop_assert_eq!(
+                        nodes(Tape::parse_beside(one, &other)),
+                        nodes(Tape::parse(one))
+                    );
                 }
             }
         }
     }
 
     #[test]
-    fn any_bytes_are_taken_without_a_panic(bytes in prop::collection::vec(prop_oneof![
-        Just(b'"'), Just(b'\\'), Just(b'{'), Just(b'}'), Just(b'['), Just(b']'), Just(b':'), Just(b','), Just(b'u'), any::<u8>()], 0..40)) {
+    fn any_bytes_are_taken_without_a_panic(
+        bytes in prop::collection::vec(
+            prop_oneof![
+                Just(b'"'),
+                Just(b'\\'),
+                Just(b'{'),
+                Just(b'}'),
+                Just(b'['),
+                Just(b']'),
+                Just(b':'),
+                Just(b','),
+                Just(b'u'),
+                any::<u8>()
+            ],
+            0..40,
+        )
+    ) {
         let theirs = serde_json::from_slice::<serde::de::IgnoredAny>(&bytes);
         let ours = Tape::parse(&bytes);
         // serde_json refuses lone surrogates only when it builds a string; the tape keeps them.

@@ -120,7 +120,13 @@ proptest! {
                 return Ok(());
             }
             let read = decoder.decode(block);
-            prop_assert_eq!(read.as_ref().map(known).ok(), wanted.as_ref().ok().cloned(), "{:?} {:?}", read, wanted);
+            prop_assert_eq!(
+                read.as_ref().map(known).ok(),
+                wanted.as_ref().ok().cloned(),
+                "{:?} {:?}",
+                read,
+                wanted
+            );
             if read.is_err() {
                 return Ok(());
             }

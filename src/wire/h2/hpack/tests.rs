@@ -158,7 +158,10 @@ fn blocks() -> impl Strategy<Value = Vec<(Option<usize>, Vec<(Vec<u8>, Vec<u8>, 
 
 proptest! {
     #[test]
-    fn what_is_encoded_is_decoded_and_a_late_comer_never_errs(blocks in blocks(), late in 0usize..20) {
+    fn what_is_encoded_is_decoded_and_a_late_comer_never_errs(
+        blocks in blocks(),
+        late in 0usize..20
+    ) {
         let (mut encoder, mut decoder, mut joined) =
             (Encoder::default(), Decoder::default(), Decoder::default());
         joined.lost();
@@ -173,7 +176,8 @@ proptest! {
                 encoder.field(name, value, kinds[usize::from(*kind)], &mut block);
             }
             let whole = decoder.decode(&block).expect("an own block");
-            let want: Headers = fields.iter().map(|(name, value, _)| (&name[..], &value[..])).collect();
+            let want: Headers =
+                fields.iter().map(|(name, value, _)| (&name[..], &value[..])).collect();
             prop_assert_eq!(&whole.fields, &want);
             if number < late {
                 continue;
@@ -188,7 +192,9 @@ proptest! {
     }
 
     #[test]
-    fn no_octets_bring_it_down(blocks in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..60), 0..8)) {
+    fn no_octets_bring_it_down(
+        blocks in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..60), 0..8)
+    ) {
         let mut decoder = Decoder::default();
         for block in &blocks {
             let _ = decoder.decode(block);

@@ -310,7 +310,12 @@ fn joined_at_any_write_nothing_is_made_up() {
 
 proptest! {
     #[test]
-    fn whatever_is_lost_nothing_is_made_up(write in 0usize..40, start in 0usize..120, length in 1usize..200, cut in 1usize..90) {
+    fn whatever_is_lost_nothing_is_made_up(
+        write in 0usize..40,
+        start in 0usize..120,
+        length in 1usize..200,
+        cut in 1usize..90
+    ) {
         let ends = busy();
         let truth = read(&ends.sent, usize::MAX, false);
         let lost = Some((write % ends.sent.len(), start..start + length));
@@ -323,7 +328,13 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_bring_it_down(writes in prop::collection::vec((any::<bool>(), prop::collection::vec(0u8..12, 0..60), 0u64..30), 0..20), joined: bool) {
+    fn no_bytes_bring_it_down(
+        writes in prop::collection::vec(
+            (any::<bool>(), prop::collection::vec(0u8..12, 0..60), 0u64..30),
+            0..20,
+        ),
+        joined: bool
+    ) {
         let origin = Origin {
             connection: 1,
             client: "10.0.0.1:1".parse().unwrap(),
@@ -335,9 +346,12 @@ proptest! {
         let mut out = Vec::new();
         for (up, bytes, gap) in &writes {
             let direction = if *up { ToServer } else { ToClient };
-            streams.bytes(direction, bytes, PacketMark::default(), &mut |exchange| out.push(exchange));
+            streams
+                .bytes(direction, bytes, PacketMark::default(), &mut |exchange| out.push(exchange));
             if *gap > 20 {
-                streams.gap(direction, *gap, PacketMark::default(), &mut |exchange| out.push(exchange));
+                streams.gap(direction, *gap, PacketMark::default(), &mut |exchange| {
+                    out.push(exchange)
+                });
             }
         }
         streams.relieve(&mut |exchange| out.push(exchange));
