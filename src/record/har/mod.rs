@@ -93,9 +93,17 @@ struct HarResponse {
     headers_size: i64,
     #[serde(deserialize_with = "loose::whole")]
     body_size: i64,
-    /// Why Chromium read no more of it: `net::ERR_ABORTED`.
-    #[serde(rename = "_error", skip_serializing, deserialize_with = "loose::text")]
+    /// Why no more of it was read: `net::ERR_ABORTED`; Playwright calls it a failure.
+    #[serde(
+        rename = "_error",
+        alias = "_failureText",
+        skip_serializing,
+        deserialize_with = "loose::text"
+    )]
     error: String,
+    /// Bytes that came over the network, head and all, as Chromium counts them.
+    #[serde(rename = "_transferSize", skip_serializing)]
+    transfer_size: Option<serde_json::Value>,
     #[serde(
         rename = "_fetchedViaServiceWorker",
         skip_serializing,

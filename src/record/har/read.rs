@@ -135,11 +135,36 @@ fn of_the_browser_alone(entry: &HarEntry) -> Option<Reason> {
         () if !entry.from_cache.is_empty() || !network.contains(&&*entry.fetch_type) => {
             Some("har-entry-from-a-cache")
         }
+        () if came_from_nowhere(answer) => Some("har-entry-from-a-cache"),
         () if answer.status == 0 && NEVER_SENT.contains(&&*answer.error) => {
             Some("har-entry-never-sent")
         }
         () => None,
     }
+}
+
+/// Whether an answer has a body of which nothing was transferred. Chromium takes the head, which it
+/// knows from its cache, off the bytes that came, which are none.
+fn came_from_nowhere(answer: &HarResponse) -> bool {
+    let has_text = answer.content.text.as_ref().is_some_and(|text| !text.is_empty());
+    answer.status >= 200
+        && answer.error.is_empty()
+        && transferred(answer) == Some(0)
+        && (has_text || answer.body_size < -1)
+}
+
+fn transferred(answer: &HarResponse) -> Option<i64> {
+    answer.transfer_size.as_ref()?.as_i64()
+}
+
+/// Whether an answer was 304 on the wire: Chromium then shows the status and the body of its cache.
+fn was_not_modified(asked: &HarRequest, answer: &HarResponse) -> bool {
+    let is_conditional = ["if-none-match", "if-modified-since"];
+    is_conditional.iter().any(|name| has(&asked.headers, name))
+        && answer.status == 200
+        && answer.body_size <= 0
+        && transferred(answer).is_some_and(|bytes| bytes > 0)
+        && answer.content.text.as_ref().is_some_and(|text| !text.is_empty())
 }
 
 fn exchange(entry: &HarEntry) -> Result<ReadEntry, Reason> {
@@ -158,7 +183,16 @@ fn exchange(entry: &HarEntry) -> Result<ReadEntry, Reason> {
     let timing = HarTiming::of(entry);
     let at = started.plus(timing.before);
     let is_head = entry.request.method.eq_ignore_ascii_case("HEAD");
-    let response = response(&entry.response, is_head, &mut marks);
+    let not_modified = was_not_modified(&entry.request, &entry.response).then(|| HarResponse {
+        status: 304,
+        status_text: "Not Modified".to_owned(),
+        ..entry.response.clone()
+    });
+    if not_modified.is_some() {
+        marks.push("was 304: the HAR shows what the browser had in its cache".to_owned());
+    }
+    let answer = not_modified.as_ref().unwrap_or(&entry.response);
+    let response = response(answer, is_head, &mut marks);
     // What a browser gave up says nothing of the server; what this program wrote does.
     if response.is_none() && entry.exchange.is_empty() {
         marks.push(UNANSWERED.to_owned());
@@ -230,6 +264,9 @@ fn request(
 ) -> (Request, bool) {
     let posted = asked.post_data.as_ref().map(|data| (data, posted(data)));
     let (body, whole) = match posted {
+        Some((_, Some(Posted::Text(text)))) if is_a_byte_a_character(text, asked) => {
+            (text.chars().map(|c| c as u8).collect(), true)
+        }
         Some((data, Some(Posted::Text(text)))) => {
             (in_charset(text, &asked.headers, &data.mime_type, marks), true)
         }
@@ -237,6 +274,10 @@ fn request(
         Some((_, None)) => (Vec::new(), false),
         None => (Vec::new(), asked.body_size <= 0),
     };
+    // Browsers list no body with a file in it, and some tools none that is not text.
+    let promised =
+        length(&asked.headers).unwrap_or(0).max(u64::try_from(asked.body_size).unwrap_or(0));
+    let whole = whole && (!body.is_empty() || promised == 0);
     let chunked = has_chunks(&asked.headers);
     let mut headers = Headers::new();
     if !has(&asked.headers, "host") {
@@ -275,6 +316,21 @@ fn request(
         ..Request::default()
     };
     (request, whole)
+}
+
+/// Whether a text has a character for each byte of a body that is no text, as the length of the
+/// body says.
+fn is_a_byte_a_character(text: &str, asked: &HarRequest) -> bool {
+    let listed = u64::try_from(asked.body_size).ok().filter(|bytes| *bytes > 0);
+    !text.is_ascii()
+        && text.chars().all(|c| c <= '\u{ff}')
+        && length(&asked.headers).or(listed) == Some(text.chars().count() as u64)
+}
+
+/// The bytes of a body, as its header says.
+fn length(headers: &[HarPair]) -> Option<u64> {
+    let field = headers.iter().find(|field| is_named(field, "content-length"))?;
+    field.value.trim().parse().ok()
 }
 
 /// Path and query; some tools list the query only beside the URL.
@@ -411,9 +467,7 @@ fn content(answer: &HarResponse, marks: &mut Vec<String>) -> (Vec<u8>, bool) {
 
 /// Whether an answer said that bytes follow. Coded bytes may stand for none.
 fn promises_bytes(answer: &HarResponse) -> bool {
-    let length = answer.headers.iter().find(|field| is_named(field, "content-length"));
-    let length = length.and_then(|field| field.value.trim().parse::<u64>().ok());
-    coding(&answer.headers).is_none() && length.unwrap_or(0) > 0
+    coding(&answer.headers).is_none() && length(&answer.headers).unwrap_or(0) > 0
 }
 
 fn coding(headers: &[HarPair]) -> Option<&str> {

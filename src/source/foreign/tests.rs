@@ -264,12 +264,19 @@ fn what_a_browser_did_by_itself_is_no_exchange() {
         (of_entry(r#""_fetchType":"Service Worker""#), "har-entry-of-a-service-worker"),
         (get(&format!("{OK}\"_fetchedViaServiceWorker\":true,")), "har-entry-of-a-service-worker"),
         (get(r#""status":0,"_error":"net::ERR_BLOCKED_BY_CLIENT","#), "har-entry-never-sent"),
+        (get(&format!("{OK}\"bodySize\":-171,\"_transferSize\":0,")), "har-entry-from-a-cache"),
     ] {
         assert_eq!(one(entry).map(|_| ()), Err(reason.to_owned()));
     }
     assert!(one(of_entry(r#""_fetchType":"Network Load""#)).is_ok());
-    let aborted = one(get(r#""status":0,"_error":"net::ERR_ABORTED","#)).expect("an exchange");
-    assert!(aborted.is_marked(crate::exchange::UNANSWERED), "v1 may have answered");
+    for error in ["_error", "_failureText"] {
+        let aborted = one(get(&format!(r#""status":-1,"{error}":"net::ERR_ABORTED","#)));
+        let aborted = aborted.expect("an exchange");
+        assert!(aborted.is_marked(crate::exchange::UNANSWERED), "v1 may have answered");
+    }
+    // What goes out before a request of another origin has no body to transfer.
+    let preflight = r#""status":200,"_transferSize":0,"bodySize":-1,"content":{"size":0},"#;
+    assert!(one(entry(1, "OPTIONS", "http://x/", "", preflight)).is_ok());
 }
 
 #[test]
@@ -300,6 +307,39 @@ fn bodies_that_a_browser_did_not_read_are_not_empty_ones() {
             assert!(body.is_empty(), "{method} {response}");
         }
     }
+}
+
+#[test]
+fn what_a_browser_had_in_its_cache_was_not_modified() {
+    let again = |field: &str, transferred: u32| {
+        let response = format!(r#"{OK}"bodySize":0,"_transferSize":{transferred},"#);
+        let entry = entry(1, "GET", "http://x/", "", &response);
+        one(entry.replacen(
+            r#""httpVersion":"HTTP/1.1","headers":[]"#,
+            &format!(r#""httpVersion":"HTTP/1.1","headers":[{{"name":"{field}","value":"1"}}]"#),
+            1,
+        ))
+    };
+    let status = |exchange: Exchange| exchange.response.expect("a response").message.status;
+    assert_eq!(again("If-None-Match", 172).map(status), Ok(304));
+    assert_eq!(again("Accept", 172).map(status), Ok(200));
+}
+
+#[test]
+fn bodies_of_requests_are_what_their_length_says() {
+    let posted = |length: u32, text: &str| {
+        let request = format!(r#""postData":{{"mimeType":"x/y","text":"{text}"}},"#);
+        let entry = entry(1, "POST", "http://x/", &request, OK);
+        let field = format!(r#""headers":[{{"name":"content-length","value":"{length}"}}]"#);
+        let exchange = one(entry.replacen(r#""headers":[]"#, &field, 1)).expect("an exchange");
+        let body = exchange.request.expect("a request").message.body.bytes;
+        (exchange.completeness, body.to_vec())
+    };
+    let complete = |body: &[u8]| (Completeness::Complete, body.to_vec());
+    assert_eq!(posted(4, "\\u0000\u{ff}\\u0001\u{fe}"), complete(b"\0\xff\x01\xfe"), "a byte each");
+    assert_eq!(posted(2, "\u{fc}"), complete("\u{fc}".as_bytes()), "two bytes of UTF-8");
+    assert_eq!(posted(0, ""), complete(b""));
+    assert_eq!(posted(4, "").0, Completeness::RequestDamaged, "it is not listed");
 }
 
 #[test]
