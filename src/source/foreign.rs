@@ -213,9 +213,19 @@ fn convert(name: &str, foreign: Foreign, input: impl BufRead) -> Result<File, Fo
     let damaged = |what, cause| ForeignError::Damaged { name: name.to_owned(), what, cause };
     match foreign {
         Foreign::Gor => gor::read(input, |read| gathered.take(read)).map_err(unreadable)?,
-        Foreign::Har => har::read::read(input, |read| gathered.take(read))
+        Foreign::Har => {
+            let mut has_credentials = false;
+            har::read::read(input, |read| {
+                has_credentials |=
+                    read.as_ref().is_ok_and(|read| shows_credentials(&read.exchange));
+                gathered.take(read)
+            })
             .map_err(|cause| damaged("a HAR", cause))?
-            .map_err(unreadable)?,
+            .map_err(unreadable)?;
+            if !has_credentials {
+                gathered.ledger.note("entries-of-a-har-without-any-cookie", gathered.ledger.used);
+            }
+        }
         Foreign::AccessLog => {
             access::read(input, |read| gathered.take(read)).map_err(unreadable)?
         }
@@ -238,6 +248,16 @@ fn convert(name: &str, foreign: Foreign, input: impl BufRead) -> Result<File, Fo
         gathered.ledger.note(lacks, gathered.ledger.used);
     }
     in_order(name, gathered).map_err(unreadable)
+}
+
+/// Whether cookies or authorisations stand in an exchange: browsers leave them out of what they
+/// export, unless they are told to keep sensitive data.
+fn shows_credentials(exchange: &Exchange) -> bool {
+    let asks = ["cookie", "authorization"];
+    let asked = exchange.request.as_ref().map(|request| &request.message.headers);
+    let answered = exchange.response.as_ref().map(|response| &response.message.headers);
+    asked.is_some_and(|fields| asks.iter().any(|name| fields.get(name).is_some()))
+        || answered.is_some_and(|fields| fields.get("set-cookie").is_some())
 }
 
 /// Writes the exchanges in the order of time, each on its lane.

@@ -160,11 +160,12 @@ fn transferred(answer: &HarResponse) -> Option<i64> {
 /// Whether an answer was 304 on the wire: Chromium then shows the status and the body of its cache.
 fn was_not_modified(asked: &HarRequest, answer: &HarResponse) -> bool {
     let is_conditional = ["if-none-match", "if-modified-since"];
+    let has_text = answer.content.text.as_ref().is_some_and(|text| !text.is_empty());
+    let only_head = answer.body_size <= 0 && transferred(answer).is_some_and(|bytes| bytes > 0);
     is_conditional.iter().any(|name| has(&asked.headers, name))
         && answer.status == 200
-        && answer.body_size <= 0
-        && transferred(answer).is_some_and(|bytes| bytes > 0)
-        && answer.content.text.as_ref().is_some_and(|text| !text.is_empty())
+        && (has_text || answer.content.size > 0)
+        && (only_head || length(&answer.headers) == Some(0))
 }
 
 fn exchange(entry: &HarEntry) -> Result<ReadEntry, Reason> {
@@ -277,7 +278,8 @@ fn request(
     // Browsers list no body with a file in it, and some tools none that is not text.
     let promised =
         length(&asked.headers).unwrap_or(0).max(u64::try_from(asked.body_size).unwrap_or(0));
-    let whole = whole && (!body.is_empty() || promised == 0);
+    let is_expected = promised > 0 || is_multipart(&asked.headers);
+    let whole = whole && !(body.is_empty() && is_expected);
     let chunked = has_chunks(&asked.headers);
     let mut headers = Headers::new();
     if !has(&asked.headers, "host") {
@@ -318,13 +320,23 @@ fn request(
     (request, whole)
 }
 
-/// Whether a text has a character for each byte of a body that is no text, as the length of the
-/// body says.
+/// Whether a text has a character for each byte of a body that is no text: as the length of the
+/// body says, or where that is not known a character which stands in no text.
 fn is_a_byte_a_character(text: &str, asked: &HarRequest) -> bool {
     let listed = u64::try_from(asked.body_size).ok().filter(|bytes| *bytes > 0);
+    let is_in_no_text = |byte: u8| byte < b' ' && !byte.is_ascii_whitespace();
     !text.is_ascii()
         && text.chars().all(|c| c <= '\u{ff}')
-        && length(&asked.headers).or(listed) == Some(text.chars().count() as u64)
+        && match length(&asked.headers).or(listed) {
+            Some(length) => length == text.chars().count() as u64,
+            None => text.bytes().any(is_in_no_text),
+        }
+}
+
+/// Whether a request says that it has parts; browsers do not list them where one is a file.
+fn is_multipart(headers: &[HarPair]) -> bool {
+    let field = headers.iter().find(|field| is_named(field, "content-type"));
+    field.is_some_and(|field| MediaType::new(field.value.as_bytes()).is_multipart())
 }
 
 /// The bytes of a body, as its header says.

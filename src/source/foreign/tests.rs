@@ -323,6 +323,27 @@ fn what_a_browser_had_in_its_cache_was_not_modified() {
     let status = |exchange: Exchange| exchange.response.expect("a response").message.status;
     assert_eq!(again("If-None-Match", 172).map(status), Ok(304));
     assert_eq!(again("Accept", 172).map(status), Ok(200));
+    // Where no bodies are kept, and where sizes are not.
+    for response in [
+        OK.replace(r#","text":"ok""#, "") + r#""bodySize":0,"_transferSize":172,"#,
+        OK.replace(r#""headers":["#, r#""headers":[{"name":"Content-Length","value":"0"},"#)
+            + r#""bodySize":-1,"#,
+    ] {
+        let field = r#""httpVersion":"HTTP/1.1","headers":[{"name":"If-None-Match","value":"1"}]"#;
+        let entry = entry(1, "GET", "http://x/", "", &response);
+        let entry = entry.replacen(r#""httpVersion":"HTTP/1.1","headers":[]"#, field, 1);
+        assert_eq!(one(entry).map(status), Ok(304), "{response}");
+    }
+}
+
+#[test]
+fn a_har_without_any_cookie_says_so() {
+    let with = entry(1, "GET", "http://x/", "", OK);
+    let without = with.replace(r#""cookies":[{"name":"c","value":"1"}]"#, r#""cookies":[]"#);
+    let note = "entries-of-a-har-without-any-cookie";
+    let noted = |entries: &[String]| read(har(entries)).1.noted.get(note).copied();
+    assert_eq!(noted(&[without.clone(), without.clone()]), Some(2));
+    assert_eq!(noted(&[without, with]), None);
 }
 
 #[test]
@@ -339,6 +360,20 @@ fn bodies_of_requests_are_what_their_length_says() {
     assert_eq!(posted(4, "\\u0000\u{ff}\\u0001\u{fe}"), complete(b"\0\xff\x01\xfe"), "a byte each");
     assert_eq!(posted(2, "\u{fc}"), complete("\u{fc}".as_bytes()), "two bytes of UTF-8");
     assert_eq!(posted(0, ""), complete(b""));
+    let unknown = |text: &str| {
+        let request = format!(r#""postData":{{"mimeType":"x/y","text":"{text}"}},"#);
+        let exchange = one(entry(1, "POST", "http://x/", &request, OK)).expect("an exchange");
+        exchange.request.expect("a request").message.body.bytes.to_vec()
+    };
+    assert_eq!(unknown("\\u0000\u{ff}"), b"\0\xff");
+    assert_eq!(unknown("\u{fc}\\n"), "\u{fc}\n".as_bytes());
+    let parts = entry(1, "POST", "http://x/", "", OK).replacen(
+        r#""headers":[]"#,
+        r#""headers":[{"name":"Content-Type","value":"multipart/form-data; boundary=b"}]"#,
+        1,
+    );
+    let parts = one(parts).expect("an exchange");
+    assert_eq!(parts.completeness, Completeness::RequestDamaged, "a file is not listed");
     assert_eq!(posted(4, "").0, Completeness::RequestDamaged, "it is not listed");
 }
 
