@@ -272,6 +272,8 @@ pub(super) fn is_of_identity(label: &str) -> bool {
 pub struct Bound<'b> {
     bindings: &'b Bindings,
     copy: u32,
+    /// What was asked for: a number behind `#` is one of its kind.
+    target: &'b [u8],
 }
 
 /// Shortest payload of a token, in bytes.
@@ -285,7 +287,18 @@ const LONGEST_VALUE: usize = 8 << 10;
 
 impl<'b> Bound<'b> {
     pub(super) const fn new(bindings: &'b Bindings, copy: u32) -> Self {
-        Self { bindings, copy }
+        Self { bindings, copy, target: b"" }
+    }
+
+    /// The same for an answer to a request for `target`.
+    pub(super) const fn asked(self, target: &'b [u8]) -> Self {
+        Self { target, ..self }
+    }
+
+    /// What a value at `at` of a text names by what stands before it.
+    fn noun(&self, text: &str, at: usize) -> Option<String> {
+        let alone = || text.get(..at).is_some_and(|head| head.ends_with('#'));
+        nouns::before(text, at).or_else(|| alone().then(|| nouns::of(self.target))?)
     }
 
     /// Whether `b` is what v2 issued in the place of `a`.
@@ -404,7 +417,7 @@ impl<'b> Bound<'b> {
     ) -> Option<&'static str> {
         (0..2).find_map(|level| {
             let (start, end) = (span.starts[level], span.ends[level]);
-            let noun = nouns::before(a, start);
+            let noun = self.noun(a, start);
             let value = &b[other.starts[level]..other.ends[level]];
             self.broken(&a[start..end], value, noun.as_slice())
         })
@@ -422,7 +435,7 @@ impl<'b> Bound<'b> {
         let is_start = |at: usize| is_border(a, at) && is_border(b, y - (x - at));
         for start in span.starts.iter().rev().copied().filter(|&at| is_start(at)) {
             let from = y - (x - start);
-            let noun = nouns::before(a, start);
+            let noun = self.noun(a, start);
             let ends = span.ends.iter().rev().chain(span.narrow.iter().rev());
             for end in ends.copied().filter(|&end| is_border(a, end)) {
                 for entry in self.twins(&a[start..end], noun.as_slice()) {
@@ -597,7 +610,7 @@ mod tests {
             ("$.token", "eyJ.a-b_c.sig-x", "eyJ.zz.q", None),
             ("$.page", "8", "1008", Some("page")),
         ]);
-        let bound = Bound::new(&all, 1);
+        let bound = Bound::new(&all, 1).asked(b"/pages/8/edit?x=1");
         let of = |a: &str, b: &str| bound.rebound(a, b, &[]).0;
         for (a, b) in [
             ("3f2a91c07be41d05", "00aa11bb22cc33dd"),
@@ -608,6 +621,8 @@ mod tests {
             ("3f2a91c07be41d05,3f2a91c07be41d05", "00aa11bb22cc33dd,00aa11bb22cc33dd"),
             ("/pages/8/edit", "/pages/1008/edit"),
             ("page_8_title", "page_1008_title"),
+            ("Back to Page #8", "Back to Page #1008"),
+            ("#8 (of 2)", "#1008 (of 2)"),
         ] {
             assert_eq!(of(a, b).as_deref(), Some(b), "{a}");
         }
@@ -615,6 +630,8 @@ mod tests {
         assert_eq!(of("8", "1008"), None, "a number alone names nothing");
         assert_eq!(bound.rebound("8", "1008", &["page".to_owned()]).0.as_deref(), Some("1008"));
         assert_eq!(of("/orders/8", "/orders/1008"), None, "of another kind");
+        assert_eq!(of("Order #8", "Order #1008"), None, "of another kind");
+        assert_eq!(of("page 8", "page 1008"), None, "of how many");
         assert_eq!(
             of("3f2a91c07be41d05 costs 5", "00aa11bb22cc33dd costs 6").as_deref(),
             Some("00aa11bb22cc33dd costs 5"),

@@ -19,6 +19,7 @@ use super::parts::{self, DifferingPart};
 use super::rules::RouteRules;
 use crate::limits;
 use crate::message::Request;
+use crate::message::ages::{self, Age};
 use crate::message::dates;
 use crate::message::kinds;
 use crate::message::kinds::ValueKind;
@@ -234,6 +235,7 @@ impl Context<'_> {
         match (kind(a), kind(b)) {
             (Some(kind), Some(other)) if kind == other => self.same_kind(kind, a, b),
             _ if number => Look::Plain,
+            _ if self.are_ages(a, b) => Look::Kind(ValueKind::Moment),
             _ => self.within(a, b).map_or(Look::Plain, Look::Within),
         }
     }
@@ -307,6 +309,42 @@ impl Context<'_> {
         let moved = at.since(self.expected_at) / NANOS_PER_SEC;
         let apart = (b - a - moved).rem_euclid(DAY);
         apart.min(DAY - apart) < 60 + SLACK_S
+    }
+
+    /// Whether two texts are equal but for how long ago something was.
+    fn are_ages(&self, a: &str, b: &str) -> bool {
+        const LONGEST: usize = 4 << 10;
+        if a.len().max(b.len()) > LONGEST {
+            return false;
+        }
+        let (left, right) = (ages::ages(a), ages::ages(b));
+        let between = |text: &'_ str, all: &[Age]| -> Vec<String> {
+            let starts = std::iter::once(0).chain(all.iter().map(|age| age.range.end));
+            let ends = all.iter().map(|age| age.range.start).chain([text.len()]);
+            starts.zip(ends).map(|(start, end)| text[start..end].to_owned()).collect()
+        };
+        !left.is_empty()
+            && left.len() == right.len()
+            && left.iter().zip(&right).all(|(a, b)| self.same_age(a, b))
+            && between(a, &left) == between(b, &right)
+    }
+
+    /// Whether two texts beside a date each say how long ago it was.
+    pub(super) fn are_bare_ages(&self, a: &str, b: &str) -> bool {
+        let (a, b) = (ages::bare(a.trim()), ages::bare(b.trim()));
+        a.zip(b).is_some_and(|(a, b)| self.same_age(&a, &b))
+    }
+
+    fn same_age(&self, a: &Age, b: &Age) -> bool {
+        let Some(actual_at) = self.actual_at else { return false };
+        let ago = |at: Timestamp, age: &Age| {
+            at.plus(age.seconds.saturating_mul(NANOS_PER_SEC).saturating_neg())
+        };
+        let exact = a.exact_s.max(b.exact_s).saturating_mul(NANOS_PER_SEC);
+        let (then, other) = (ago(self.expected_at, a), ago(actual_at, b));
+        // v2's data may have been made for the replay, or be those that v1 had.
+        self.same_distance(then, other, exact)
+            || then.since(other).saturating_abs() <= exact.saturating_mul(2)
     }
 
     /// Whether two instants are both near their requests, or both as far from them. `exact` is how

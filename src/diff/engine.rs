@@ -422,7 +422,8 @@ impl Engine<'_> {
             rules,
             masker: &self.settings.masker,
             readings: &self.readings,
-            bound: self.bindings.as_ref().map(|all| Bound::new(all, outcome.id.copy)),
+            bound: (self.bindings.as_ref())
+                .map(|all| Bound::new(all, outcome.id.copy).asked(&request.message.target)),
             asked: Default::default(),
         };
         let heard = open::events(&context, v1, v2, sink);
@@ -491,7 +492,9 @@ impl Engine<'_> {
             rules,
             readings: &self.readings,
             masker: &self.settings.masker,
-            bound: bindings.map(|bindings| Bound::new(bindings, outcome.id.copy)),
+            bound: bindings.map(|bindings| {
+                Bound::new(bindings, outcome.id.copy).asked(&request.message.target)
+            }),
             asked: Default::default(),
         };
         match &outcome.response {

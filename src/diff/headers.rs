@@ -455,19 +455,19 @@ fn cookies(context: &Context<'_>, a: &[&[u8]], b: &[&[u8]], sink: &mut Sink) {
                             continue;
                         }
                     }
-                    let label = match (left, right) {
-                        (Some(_), None) => "removed",
-                        (None, _) => "added",
-                        _ => "changed",
-                    };
                     let place = format!("{place};{attribute}");
-                    report(
-                        &place,
-                        label,
-                        left.map(String::as_str),
-                        right.map(String::as_str),
-                        SeenChange::PLAIN,
-                    );
+                    let (left, right) = (left.map(String::as_str), right.map(String::as_str));
+                    let (label, seen) = match (left, right) {
+                        (Some(_), None) => ("removed", SeenChange::PLAIN),
+                        (None, _) => ("added", SeenChange::PLAIN),
+                        // A path may name what v2 issued: `/interaction/8f3c…`.
+                        (Some(a), Some(b)) => match context.differ(a, b, false, Vec::new) {
+                            Differ::Not => continue,
+                            Differ::Identity(label) => (label, SeenChange::PLAIN),
+                            Differ::So(seen) => ("changed", seen),
+                        },
+                    };
+                    report(&place, label, left, right, seen);
                 }
             }
             [None, None] => {}

@@ -6,14 +6,26 @@ use crate::message::target::path_and_query;
 
 /// What a value may name that stands at a place of an answer to a request for `target`.
 pub(super) fn at(steps: &[Step<'_>], target: &[u8]) -> Vec<String> {
+    let nouns = path_of(target);
+    let mut found = Vec::new();
+    follow(steps, None, &mut |trail| found = things::at(trail, Stands::Issued, None, &nouns).0);
+    // A number in a link's query names what its parameter is called.
+    if let Some(Step::Query(name)) = steps.last() {
+        found.extend(singular(name).filter(|name| !found.contains(name)));
+    }
+    found
+}
+
+/// What a request for `target` is about.
+pub(super) fn of(target: &[u8]) -> Option<String> {
+    path_of(target).own().next().and_then(singular)
+}
+
+fn path_of(target: &[u8]) -> Nouns {
     // Every value of the answer asks.
     const MOST: usize = 4 << 10;
     let path = path_and_query(target).0;
-    let path = String::from_utf8_lossy(&path[..path.len().min(MOST)]);
-    let nouns = Nouns::of(&path);
-    let mut found = Vec::new();
-    follow(steps, None, &mut |trail| found = things::at(trail, Stands::Issued, None, &nouns).0);
-    found
+    Nouns::of(&String::from_utf8_lossy(&path[..path.len().min(MOST)]))
 }
 
 /// Walks the steps, which trails lead to.
@@ -26,13 +38,15 @@ fn follow(steps: &[Step<'_>], before: Option<&Trail<'_>>, then: &mut dyn FnMut(&
     if rest.is_empty() { then(&trail) } else { follow(rest, Some(&trail), then) }
 }
 
-/// What stands before a value in a text says what it names: `pages/8`, `page_8_title`, `page=8`.
+/// What stands before a value in a text says what it names: `pages/8`, `page_8_title`, `page=8`,
+/// `Page #8`.
 pub(super) fn before(text: &str, at: usize) -> Option<String> {
     let head = text.get(..at)?;
     let joined = head.trim_end_matches(['/', '_', '-', '=', ':', '#', '.']);
     if joined.len() == head.len() {
         return None;
     }
+    let joined = if head.ends_with('#') { joined.trim_end() } else { joined };
     let word = last_word(joined);
     match word.eq_ignore_ascii_case("id") {
         // `page_id=8` names a page.

@@ -1,6 +1,7 @@
 //! Rules of header fields: which belong to a connection, and how the values of some are built.
 
-use super::Headers;
+use super::{Headers, encoding};
+
 /// Fields of one connection and not of the message (RFC 9110 §7.6.1), in lower case: a sender that
 /// passes a message on makes them anew. `trailer` is end-to-end (§6.6.2), `transfer-encoding` is
 /// framing.
@@ -111,9 +112,35 @@ pub fn credentials(field: &[u8]) -> Option<(&[u8], usize)> {
     (!rest.is_empty()).then(|| (&field[..blank], field.len() - rest.len()))
 }
 
+/// Shortest and longest text that may hide a pair, in bytes.
+const SHORTEST_PAIR: usize = 8;
+const LONGEST_PAIR: usize = 4 << 10;
+
+/// `user:secret` in a header field of a service's own that has it in base64, as `Basic` has it.
+pub fn hidden_pair(text: &str) -> Option<String> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"+/-_=".contains(&byte);
+    if !(SHORTEST_PAIR..=LONGEST_PAIR).contains(&text.len()) || !text.bytes().all(plain) {
+        return None;
+    }
+    let pair = encoding::base64_text(text).filter(|pair| pair.is_ascii())?;
+    let (user, secret) = pair.split_once(':')?;
+    let word = |c: char| c.is_ascii_alphanumeric() || "-_.@+".contains(c);
+    let is_pair =
+        !secret.is_empty() && user.chars().all(word) && user.contains(char::is_alphanumeric);
+    is_pair.then_some(pair)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pair_may_be_hidden_in_base64() {
+        assert_eq!(hidden_pair("YW5uOnRva2VuLTE="), Some("ann:token-1".to_owned()));
+        for text in ["", "ann:token-1", "3f2a91c07be41d05", "dG9rZW4tb25l", "Og==", "YW5uOgAB"] {
+            assert_eq!(hidden_pair(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn fields_of_the_connection_are_known_in_any_case() {

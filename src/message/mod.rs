@@ -4,6 +4,7 @@
 //! (names in their case, order, duplicates, framing); bodies are transfer-decoded (chunks joined,
 //! RFC 9112 §7.1) and not content-decoded.
 
+pub mod ages;
 pub mod content;
 pub mod dates;
 pub mod document;

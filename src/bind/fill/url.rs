@@ -464,7 +464,35 @@ mod tests {
         assert!(made.ends_with(expected), "{made}");
     }
 
-    /// The same.
+    /// The signature is what `openssl dgst -sha256 -sign` makes of the text that Google's
+    /// documentation says is signed, in which the time is an hour later.
+    #[test]
+    fn a_url_of_google_cloud_storage_under_a_key_of_rsa() {
+        let key = include_bytes!("made_for_tests.pem");
+        let at = |hour: u8, signature: &str| {
+            format!(
+                "/b/o.txt?X-Goog-Algorithm=GOOG4-RSA-SHA256&X-Goog-Credential=svc%40test.iam.\
+                 gserviceaccount.com%2F20261122%2Fauto%2Fstorage%2Fgoog4_request&X-Goog-Date=\
+                 20261122T{hour}0000Z&X-Goog-Expires=900&X-Goog-SignedHeaders=host\
+                 &X-Goog-Signature={signature}"
+            )
+        };
+        let line = format!("GET {}", at(10, "00"));
+        let (none, host) = (UrlRecipe::default(), "storage.googleapis.com");
+        let expected = "a174ab6db1505238c79cc0d6628aaf9743a1c79509865a66eecadf58a5b9c15470cb04a08bf35d98\
+             ea8f8f1f6bd45d3cae4a7a83eaf1484acd316361d57e0958521ee546f5e51cd8ce3a8c7982d4e7c8\
+             c464ecaf4ebacd38cfdcce360f592aa8f7b1ee55050b83ee540ce823b4273b9762f9df8dabaf3d9c\
+             7c84b1a416258e92948c465117b48162b3a53f22b9af266f7c016f7345ce4211782eb4f9d681134b\
+             5fd930af9e5d4c7cbadbf1ffed02c7c0bccbf5aa5162939cbebaa7d2e706bd0c4d5d930fbf34c3ed\
+             d70dd5d6175f0f4a95b702feb32b758911625082f7757f8dbaaed07614c175869afaa5050fcded77\
+             76e95e1bab95d1bf778d3c3f1ae11bd6";
+        assert_eq!(signed(key, &none, host, &line, 3_600), Some(at(11, expected)));
+        assert_eq!(signed(b"a secret", &none, host, &line, 3_600), None, "no key of RSA");
+        let line = line.replace("-RSA-", "-HMAC-");
+        assert_eq!(signed(key, &none, host, &line, 3_600), None, "no secret");
+    }
+
+    /// Expected values are computed by Python's `hmac`.
     #[test]
     fn plain_codes_in_every_writing() {
         let none = UrlRecipe::default();

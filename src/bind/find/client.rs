@@ -81,13 +81,12 @@ pub(super) fn is_credential(step: &Step<'_>) -> bool {
     match step {
         Step::Cookie(_) => true,
         Step::Header(name) => {
-            let is = |own: &&str| name.eq_ignore_ascii_case(own);
             let ends = |end: &&str| {
                 let tail = name.len().checked_sub(end.len()).and_then(|at| name.get(at..));
                 tail.is_some_and(|tail| tail.eq_ignore_ascii_case(end))
             };
-            ["authorization", "x-api-key", "api-key", "apikey"].iter().any(is)
-                || ["token", "session", "session-id", "auth"].iter().any(ends)
+            name.eq_ignore_ascii_case("authorization")
+                || ["token", "session", "session-id", "auth", "api-key", "apikey"].iter().any(ends)
         }
         _ => false,
     }

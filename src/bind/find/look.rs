@@ -360,9 +360,16 @@ impl<'l> Looker<'l> {
         }
     }
 
-    /// Of a segment of a URL in a value: the kind of thing that the segments before it name.
+    /// What a part of a URL in a value names: of a segment, the kind of thing that the segments
+    /// before it name; of a number in the query, what its parameter is called (`?oldid=5`), as the
+    /// request has it that follows the link.
     fn noun(&mut self, at: &Trail<'_>, text: &str) -> Option<String> {
-        let (Step::Segment(_), Some(url)) = (at.last(), at.before()) else { return None };
+        let url = at.before()?;
+        if let Step::Query(name) = at.last() {
+            let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+            return (is_number && !things::is_counter(name)).then(|| things::singular(name))?;
+        }
+        let Step::Segment(_) = at.last() else { return None };
         if self.url.0 != url.hash() {
             self.url = (url.hash(), None);
         }

@@ -40,7 +40,10 @@ pub(super) fn is_strong(text: &str) -> bool {
             && bytes.iter().any(|byte| *byte != bytes[0]);
     }
     let letters = bytes.iter().filter(|byte| byte.is_ascii_alphabetic()).count();
-    if letters == 0 || is_figure(bytes) {
+    if letters == 0 {
+        return is_numbers(bytes);
+    }
+    if is_figure(bytes) || is_origin(text) {
         return false;
     }
     if digits == 0 {
@@ -185,6 +188,32 @@ fn is_figure(bytes: &[u8]) -> bool {
         })
 }
 
+/// `11323808-1795959569-11`: a file's number, time and size, as entity tags of file servers have
+/// them. Amounts, clocks, addresses and the numbers of cards and books have no part as long, or
+/// fewer digits.
+fn is_numbers(bytes: &[u8]) -> bool {
+    let mut parts = bytes.split(|byte| !byte.is_ascii_digit());
+    let digits = bytes.iter().filter(|byte| byte.is_ascii_digit()).count();
+    digits >= CAPITALS
+        && bytes[0].is_ascii_digit()
+        && bytes.iter().all(|byte| byte.is_ascii_digit() || matches!(byte, b'-' | b'_' | b'.'))
+        && parts.any(|part| part.len() >= DIGITS && part.iter().any(|digit| *digit != part[0]))
+}
+
+/// `https://shop.example:8443`, `shop.example:8443`: where a service is, which it was told.
+fn is_origin(text: &str) -> bool {
+    let (scheme, rest) = text.split_once("://").unwrap_or(("", text));
+    let authority = rest.strip_suffix('/').unwrap_or(rest);
+    let (host, port) = authority.rsplit_once(':').unwrap_or((authority, ""));
+    let host_like = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.');
+    let is_port = (1..=5).contains(&port.len()) && port.bytes().all(|byte| byte.is_ascii_digit());
+    host.bytes().all(host_like)
+        && match scheme {
+            "" => is_port && (host.contains('.') || host.eq_ignore_ascii_case("localhost")),
+            _ => port.is_empty() || is_port,
+        }
+}
+
 /// The nil UUID and its like stand for nothing.
 fn is_nil(bytes: &[u8]) -> bool {
     let mut signs = bytes.iter().filter(|byte| byte.is_ascii_alphanumeric());
@@ -242,6 +271,9 @@ mod tests {
             "us-east-1_5d9b2f0aa",
             "c2Vzc2lvbjo0Mg==",
             "ktdzymtluzhlzqepwlecrdahfzzkjdaaydsl",
+            "11323808-1795959569-11",
+            "1355517523.000005",
+            "https://shop.example/3f2a91c07be41d05",
         ] {
             assert!(is_strong(text), "{text}");
         }
@@ -257,6 +289,13 @@ mod tests {
             "PENDING_APPROVAL",
             "camelCaseName",
             "10.0.0.1:8080",
+            "http://10.0.0.1:8080",
+            "https://shop-2.example/",
+            "localhost:18460",
+            "4111-1111-1111-1111",
+            "978-3-16-148410-0",
+            "00000000000-000000000",
+            "1795341600-11",
             "2.14.3-rc1",
             "1.5e-10000",
             "00000000-0000-0000-0000-000000000000",

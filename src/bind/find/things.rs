@@ -224,7 +224,7 @@ fn is_issued(name: &str) -> bool {
 /// What a name is the code of that people read out to each other: `code`, `invite_code`,
 /// `joinCode`; codes of countries, errors and the like are a standard's.
 fn code_of(name: &str) -> Option<&str> {
-    const READ_OUT: [&str; 16] = [
+    const READ_OUT: [&str; 24] = [
         "invite",
         "invitation",
         "join",
@@ -241,16 +241,27 @@ fn code_of(name: &str) -> Option<&str> {
         "voucher",
         "pairing",
         "short",
+        "user",
+        "device",
+        "activation",
+        "recovery",
+        "referral",
+        "gift",
+        "redeem",
+        "claim",
     ];
     let at = name.len().checked_sub("code".len())?;
     let head = name.get(..at)?.trim_end_matches(['_', '-']);
     let is_code = name.get(at..)?.eq_ignore_ascii_case("code");
-    let own = if head.is_empty() { name } else { head };
+    // A user's code is no user.
+    let is_whole =
+        head.is_empty() || ["user", "device"].iter().any(|w| head.eq_ignore_ascii_case(w));
+    let own = if is_whole { name } else { head };
     let known = head.is_empty() || READ_OUT.iter().any(|word| head.eq_ignore_ascii_case(word));
     (is_code && known).then_some(own)
 }
 
-fn is_counter(name: &str) -> bool {
+pub(super) fn is_counter(name: &str) -> bool {
     words(name).next().is_some_and(|word| COUNTERS.contains(&word.as_str()))
 }
 
@@ -375,7 +386,7 @@ impl Nouns {
 
     /// What the path as a whole is about: its last noun, the one before it where it ends with what
     /// is done.
-    fn own(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn own(&self) -> impl Iterator<Item = &str> {
         self.before(self.segments.len() + 1).into_iter()
     }
 }
@@ -453,6 +464,7 @@ mod tests {
             ("$.code", Stands::Issued, "/rooms", "code"),
             ("$.joinCode", Stands::Issued, "/rooms", "code"),
             ("$.invite_code", Stands::Issued, "/rooms", "invite"),
+            ("$.user_code", Stands::Issued, "/device/auth", "usercode"),
             ("query:page_id", Stands::Said, "/edit", "page"),
             ("query:filter[author][_eq]", Stands::Said, "/items/books", "author"),
             ("$.author", Stands::Said, "/items/books", "author"),

@@ -14,15 +14,16 @@ use rustc_hash::FxHashMap;
 
 use self::outline::{field, is_value, outline};
 use super::Kind;
-use super::change::{Change, Context, Differ, SeenChange, Sink, kind_of, mix, short};
+use super::change::{Change, Context, Differ, Look, SeenChange, Sink, kind_of, mix, short};
 use super::embedded::{self, Base, may_hold, may_surround};
 use super::json::KEYS;
 use super::rules::RuleVerdict;
 use super::text::common;
 use super::{identity, nouns, query};
+use crate::message::kinds::ValueKind;
 use crate::message::markup::tree::{Element, TreeNode};
 use crate::message::markup::{html, xml};
-use crate::message::place;
+use crate::message::{dates, kinds, place};
 use crate::redact::Masker;
 use crate::steps;
 
@@ -54,7 +55,7 @@ pub fn compare(
         Language::Xml => xml::parse,
     };
     let (Some(expected), Some(actual)) = (parse(expected), parse(actual)) else { return false };
-    let mut walk = MarkupWalk { context, sink, path: Vec::new() };
+    let mut walk = MarkupWalk { context, sink, path: Vec::new(), dated: false };
     walk.children(expected.root(), actual.root());
     true
 }
@@ -72,6 +73,9 @@ struct MarkupWalk<'w, 'c> {
     context: &'w Context<'c>,
     sink: &'w mut Sink,
     path: Vec<MarkupStep>,
+    /// Whether an attribute of the element at hand has a date, as a link has whose text says how
+    /// long ago that was.
+    dated: bool,
 }
 
 impl MarkupWalk<'_, '_> {
@@ -146,9 +150,15 @@ impl MarkupWalk<'_, '_> {
         match (a.element(), b.element()) {
             (Some(left), Some(right)) => {
                 self.attributes(left, right);
+                let around = std::mem::replace(&mut self.dated, is_dated(left) && is_dated(right));
                 self.children(a, b);
+                self.dated = around;
             }
             _ if a.text() == b.text() => {}
+            _ if self.dated && self.context.are_bare_ages(a.text(), b.text()) => {
+                let seen = Look::Kind(ValueKind::Moment).into();
+                self.differs(Differ::So(seen), [a.text(), b.text()], None);
+            }
             _ if self.embedded(a.text(), b.text()) => {}
             _ => {
                 let (left, right) = (a.text(), b.text());
@@ -339,6 +349,22 @@ impl MarkupWalk<'_, '_> {
             parts: seen.parts,
         });
     }
+}
+
+/// Whether an attribute of an element has a date in it: `title="Nov. 28, 2026, 6:40 p.m."`.
+fn is_dated(element: &Element) -> bool {
+    const LONGEST: usize = 256;
+    element.attributes.iter().any(|(_, value)| {
+        let starts = value.char_indices().filter(|(at, c)| {
+            c.is_ascii_alphanumeric() && !value[..*at].ends_with(|c: char| c.is_alphanumeric())
+        });
+        let dated = |(at, _)| {
+            let rest: &str = &value[at..];
+            let word = rest.split([' ', '&', ',']).next().unwrap_or(rest);
+            dates::at_start(rest).is_some() || kinds::written_time(word).is_some()
+        };
+        value.len() <= LONGEST && starts.into_iter().any(dated)
+    })
 }
 
 /// Children that belong together.

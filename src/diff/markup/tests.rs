@@ -231,3 +231,32 @@ fn no_document_costs_more_than_n_log_n() {
         });
     }
 }
+
+#[test]
+fn how_long_ago_it_was_is_a_time_beside_a_date_and_with_the_word() {
+    let request = Request::default();
+    let context = Context {
+        actual_at: Some("2026-11-23T12:00:00Z".parse().unwrap()),
+        ..Context::plain(&request)
+    };
+    let looks = |a: &str, b: &str| {
+        let mut sink = Sink::default();
+        assert!(compare(&context, Language::Html, a, b, &mut sink));
+        sink.changes.iter().map(|change| change.look).collect::<Vec<_>>()
+    };
+    let time = [Look::Kind(ValueKind::Moment)];
+    let link = |age: &str| format!("<p>Made <a title='Nov. 22, 2026, 9:59 a.m.'>{age}</a> ago");
+    assert_eq!(looks(&link("0 seconds"), &link("2 seconds")), time);
+    assert_eq!(looks(&link("less than a minute"), &link("1 minute")), time);
+    assert_eq!(looks("<p>by Ann 13 seconds ago", "<p>by Ann 9 seconds ago"), time);
+    // v2 has the data that v1 had: a day and two hours later they are older.
+    assert_eq!(looks("<p>about 2 hours ago", "<p>1 day, 4 hours ago"), time);
+    for (a, b) in [
+        ("<p>waits 5 seconds", "<p>waits 9 seconds"),
+        ("<p>5 seconds", "<p>9 seconds"),
+        ("<p>2 hours ago", "<p>3 years ago"),
+        ("<p>by Ann 5 seconds ago", "<p>by Bob 9 seconds ago"),
+    ] {
+        assert_ne!(looks(a, b), time, "{a}");
+    }
+}

@@ -158,6 +158,9 @@ impl Walk<'_> {
             self.url(&trail, text).unwrap_or_else(|| self.text(&trail, text, Encoding::Plain))
         } else if is(&["link"]) {
             self.links(&trail, text)
+        } else if let Some(pair) = fields::hidden_pair(text.trim()) {
+            let edited = self.text(&trail, &pair, Encoding::Base64);
+            edited.map(|edited| Encoding::Base64.encoded(&edited).into_owned())
         } else {
             self.text(&trail, text.trim(), Encoding::Plain)
         };

@@ -1,0 +1,204 @@
+//! How long ago something was, as pages say it: `13 seconds ago`, `about 2 hours ago`, `just now`.
+//! It is counted from when the page was made, so that it says when, as a date does.
+
+use std::ops::Range;
+
+/// Units by their stems, with their seconds.
+const UNITS: [(&str, i64); 15] = [
+    ("second", 1),
+    ("sec", 1),
+    ("minute", MINUTE),
+    ("min", MINUTE),
+    ("hour", HOUR),
+    ("hr", HOUR),
+    ("day", DAY),
+    ("week", 7 * DAY),
+    ("month", 30 * DAY),
+    ("year", 365 * DAY),
+    ("s", 1),
+    ("m", MINUTE),
+    ("h", HOUR),
+    ("d", DAY),
+    ("w", 7 * DAY),
+];
+const MINUTE: i64 = 60;
+const HOUR: i64 = 60 * MINUTE;
+const DAY: i64 = 24 * HOUR;
+/// Words before an amount that say how exact it is.
+const ABOUT: [&str; 9] =
+    ["about", "almost", "around", "nearly", "over", "less", "more", "than", "half"];
+/// Amounts of one age: `1 year, 2 months ago`.
+const AMOUNTS: usize = 3;
+
+/// How long ago something was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Age {
+    /// Where it stands in the text.
+    pub range: Range<usize>,
+    /// In seconds.
+    pub seconds: i64,
+    /// How exact it is, in seconds: its smallest unit.
+    pub exact_s: i64,
+}
+
+/// The ages that a text says, one behind the other.
+pub fn ages(text: &str) -> Vec<Age> {
+    let words: Vec<Range<usize>> = words(text).collect();
+    let mut found = Vec::new();
+    let mut free = 0;
+    for (at, range) in words.iter().enumerate() {
+        let word = |at: usize| &text[words[at].clone()];
+        let age = if word(at) == "ago" {
+            amounts(at, free, &word)
+        } else if word(at).eq_ignore_ascii_case("now") && at > free && is_just(word(at - 1)) {
+            Some((at - 1, 0, MINUTE))
+        } else {
+            None
+        };
+        if let Some((first, seconds, exact_s)) = age {
+            found.push(Age { range: words[first].start..range.end, seconds, exact_s });
+            free = at + 1;
+        }
+    }
+    found
+}
+
+/// The age that a whole text is, without `ago`: only what stands around it tells that it is none
+/// of how long something takes.
+pub fn bare(text: &str) -> Option<Age> {
+    let text = text.trim_end();
+    let words: Vec<Range<usize>> = words(text).collect();
+    let word = |at: usize| &text[words[at].clone()];
+    let (first, seconds, exact_s) = amounts(words.len(), 0, &word)?;
+    (first == 0).then(|| Age { range: words[0].start..text.len(), seconds, exact_s })
+}
+
+fn is_just(word: &str) -> bool {
+    ["just", "right"].iter().any(|own| word.eq_ignore_ascii_case(own))
+}
+
+/// What the words before `end` and not before `from` say: where they begin, the seconds, and the
+/// smallest unit.
+fn amounts<'t>(
+    end: usize,
+    from: usize,
+    word: &dyn Fn(usize) -> &'t str,
+) -> Option<(usize, i64, i64)> {
+    let (mut at, mut seconds, mut exact_s) = (end, 0_i64, i64::MAX);
+    for _ in 0..AMOUNTS {
+        let before = if at > from && at < end && word(at - 1) == "and" { at - 1 } else { at };
+        let Some((first, count, unit)) = amount(before, from, word) else { break };
+        at = first;
+        seconds = seconds.saturating_add(count.saturating_mul(unit));
+        exact_s = exact_s.min(unit);
+    }
+    if at == end {
+        return None;
+    }
+    while at > from && ABOUT.iter().any(|own| word(at - 1).eq_ignore_ascii_case(own)) {
+        at -= 1;
+    }
+    Some((at, seconds, exact_s))
+}
+
+/// An amount before `end`: where it begins, how many, and of how many seconds.
+fn amount<'t>(
+    end: usize,
+    from: usize,
+    word: &dyn Fn(usize) -> &'t str,
+) -> Option<(usize, i64, i64)> {
+    let last = end.checked_sub(1).filter(|last| *last >= from)?;
+    let text = word(last);
+    if text == "moments" {
+        let few = last > from && word(last - 1) == "few";
+        let article = few && last > from + 1 && word(last - 2).eq_ignore_ascii_case("a");
+        return Some((last - usize::from(few) - usize::from(article), 0, MINUTE));
+    }
+    // `5h`, `12min`.
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    if digits > 0 {
+        return Some((last, text[..digits].parse().ok()?, unit(&text[digits..])?));
+    }
+    let unit = unit(text).filter(|_| text.len() > 1)?;
+    let count = last.checked_sub(1).filter(|count| *count >= from)?;
+    match word(count) {
+        one if ["a", "an", "one"].iter().any(|own| one.eq_ignore_ascii_case(own)) => {
+            Some((count, 1, unit))
+        }
+        "few" if count > from && word(count - 1).eq_ignore_ascii_case("a") => {
+            Some((count - 1, 1, unit))
+        }
+        number => Some((count, number.parse().ok().filter(|count| *count >= 0)?, unit)),
+    }
+}
+
+fn unit(word: &str) -> Option<i64> {
+    let of = |stem: &str| UNITS.iter().find(|(own, _)| own.eq_ignore_ascii_case(stem));
+    let one = word.strip_suffix('s').filter(|stem| stem.len() > 1);
+    of(word).or_else(|| of(one?)).map(|(_, seconds)| *seconds)
+}
+
+/// Words of letters and digits.
+fn words(text: &str) -> impl Iterator<Item = Range<usize>> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let rest = &text[at..];
+        let start = at + rest.find(char::is_alphanumeric)?;
+        let end = text[start..].find(|c: char| !c.is_alphanumeric());
+        at = end.map_or(text.len(), |end| start + end);
+        Some(start..at)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ages_are_read_as_pages_write_them() {
+        for (text, seconds, exact_s) in [
+            ("13 seconds ago", 13, 1),
+            ("1 second ago", 1, 1),
+            ("less than a minute ago", 60, 60),
+            ("about 2 hours ago", 7200, 3600),
+            ("2 hours, 5 minutes ago", 7500, 60),
+            ("1 year and 2 months ago", 425 * DAY, 30 * DAY),
+            ("an hour ago", 3600, 3600),
+            ("a few seconds ago", 1, 1),
+            ("a few moments ago", 0, 60),
+            ("5h ago", 18000, 3600),
+            ("Just now", 0, 60),
+        ] {
+            let age = Age { range: 0..text.len(), seconds, exact_s };
+            assert_eq!(ages(text), [age], "{text}");
+        }
+        let text = "Added by Ann 3 minutes ago. Updated 10 seconds ago.";
+        let found: Vec<&str> = ages(text).iter().map(|age| &text[age.range.clone()]).collect();
+        assert_eq!(found, ["3 minutes ago", "10 seconds ago"]);
+        for text in ["", "ago", "long ago", "seconds ago", "5 apples ago", "-", "5 minutes", "now"]
+        {
+            assert_eq!(ages(text), [], "{text}");
+        }
+    }
+
+    #[test]
+    fn an_age_alone_is_all_of_its_text() {
+        for (text, seconds) in
+            [("0 seconds", 0), ("less than a minute", 60), ("about 2 hours ", 7200)]
+        {
+            assert_eq!(bare(text).map(|age| age.seconds), Some(seconds), "{text}");
+        }
+        for text in ["waits 5 seconds", "seconds", "5", "", "5 seconds left"] {
+            assert_eq!(bare(text), None, "{text}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_read(text in "\\PC{0,60}|([0-9]{0,20}(s|min| hours?| a| few| ago| and|, ))*") {
+            for age in ages(&text).into_iter().chain(bare(&text)) {
+                proptest::prop_assert!(age.range.end <= text.len() && age.seconds >= 0);
+            }
+        }
+    }
+}
