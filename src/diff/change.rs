@@ -203,7 +203,14 @@ impl Context<'_> {
 
     /// The same of a value at these steps of an answer.
     pub(super) fn differ_at(&self, a: &str, b: &str, number: bool, steps: &[Step<'_>]) -> Differ {
-        self.differ(a, b, number, || nouns::at(steps, &self.request.target))
+        match self.differ(a, b, number, || nouns::at(steps, &self.request.target)) {
+            Differ::So(SeenChange { look: Look::Plain, .. })
+                if !number && nouns::is_entity_tag(steps) && [a, b].iter().all(|t| is_tag(t)) =>
+            {
+                Differ::So(Look::Kind(ValueKind::ETag).into())
+            }
+            differ => differ,
+        }
     }
 
     /// Whether two lists at these steps of an answer name the same things in the same order, or
@@ -410,6 +417,12 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
         rest = behind;
         Some(word)
     })
+}
+
+/// Whether a text may be an entity tag that was made, and not chosen.
+fn is_tag(text: &str) -> bool {
+    let tag = text.strip_prefix("W/").unwrap_or(text).trim_matches('"');
+    tag.len() >= 8 && tag.bytes().any(|byte| byte.is_ascii_digit()) && !tag.contains(' ')
 }
 
 /// `10:00:00`, perhaps with a fraction.

@@ -16,6 +16,15 @@ pub(super) fn at(steps: &[Step<'_>], target: &[u8]) -> Vec<String> {
     found
 }
 
+/// Whether these steps lead to an entity tag: `$.eTag`, `/prop/getetag/text()`.
+pub(super) fn is_entity_tag(steps: &[Step<'_>]) -> bool {
+    let mut named = steps.iter().rev().filter_map(|step| match step {
+        Step::Name(name) | Step::Element(name, _) | Step::Attribute(name) => Some(name),
+        _ => None,
+    });
+    named.next().is_some_and(|name| things::is_entity_tag(name))
+}
+
 /// What a request for `target` is about.
 pub(super) fn of(target: &[u8]) -> Option<String> {
     path_of(target).own().next().and_then(singular)

@@ -1,6 +1,8 @@
 //! Rules of header fields: which belong to a connection, and how the values of some are built.
 
-use super::{Headers, encoding};
+use std::collections::BTreeMap;
+
+use super::{Headers, Response, encoding};
 
 /// Fields of one connection and not of the message (RFC 9110 §7.6.1), in lower case: a sender that
 /// passes a message on makes them anew. `trailer` is end-to-end (§6.6.2), `transfer-encoding` is
@@ -57,6 +59,49 @@ pub fn set_cookie(field: &[u8]) -> Crumb<'_> {
     let end = memchr::memchr(b';', field).unwrap_or(field.len());
     let piece = field[..end].trim_ascii();
     crumb(piece, end - field[..end].trim_ascii_start().len())
+}
+
+/// An answer without the cookies in whose place it sets another one; none where it has no such.
+pub fn settled(answer: &Response) -> Option<Response> {
+    let headers = without_overtaken_cookies(&answer.headers)?;
+    Some(Response { headers, ..answer.clone() })
+}
+
+/// The fields without each `Set-Cookie` whose cookie another one of them sets in its place, as where
+/// one path's is taken back and another's set; none where there is no such.
+fn without_overtaken_cookies(headers: &Headers) -> Option<Headers> {
+    let is_set = |field: &(&[u8], &[u8])| field.0.eq_ignore_ascii_case(b"set-cookie");
+    let cookies = headers.iter().filter(is_set);
+    if cookies.clone().nth(1).is_none() {
+        return None;
+    }
+    // The number of the field that counts, by name: the last that takes nothing back, if any.
+    let mut counts: BTreeMap<&[u8], (bool, usize)> = BTreeMap::new();
+    let mut names = 0;
+    for (at, field) in headers.iter().enumerate().filter(|(_, field)| is_set(field)) {
+        let best = counts.entry(set_cookie(field.1).name).or_default();
+        *best = (*best).max((!takes_back(field.1), at));
+        names += 1;
+    }
+    if counts.len() == names {
+        return None;
+    }
+    let stays = |(at, field): &(usize, (&[u8], &[u8]))| {
+        !is_set(field) || counts.get(set_cookie(field.1).name).is_some_and(|best| best.1 == *at)
+    };
+    Some(headers.iter().enumerate().filter(stays).map(|(_, field)| field).collect())
+}
+
+/// Whether a `Set-Cookie` says that its cookie is over, whatever the clock says.
+fn takes_back(field: &[u8]) -> bool {
+    let over = |attribute: Crumb<'_>| {
+        let is = |name: &[u8]| attribute.name.eq_ignore_ascii_case(name);
+        let years = [&b" 1970 "[..], b"-1970 ", b"-70 "];
+        is(b"max-age") && (attribute.value.starts_with(b"-") || attribute.value == b"0")
+            || is(b"expires")
+                && years.iter().any(|y| memchr::memmem::find(attribute.value, y).is_some())
+    };
+    set_cookie(field).value.is_empty() || set_cookie_attributes(field).any(over)
 }
 
 /// The client that the nearest proxy says a request comes from: the first of `X-Forwarded-For`,
@@ -133,6 +178,29 @@ pub fn hidden_pair(text: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_several_cookies_of_one_name_one_counts() {
+        let gone = "Expires=Thu, 01 Jan 1970 00:00:00 GMT";
+        let kept = |fields: &[&str]| -> Option<Vec<String>> {
+            let of = |field| (&b"Set-Cookie"[..], str::as_bytes(field));
+            let headers: Headers = std::iter::once((&b"A"[..], &b"b"[..]))
+                .chain(fields.iter().copied().map(of))
+                .collect();
+            let left = without_overtaken_cookies(&headers)?;
+            Some(
+                left.iter().map(|(_, value)| String::from_utf8_lossy(value).into_owned()).collect(),
+            )
+        };
+        let (old, new) = (format!("a=x; Path=/1; {gone}"), "a=y; Path=/2");
+        let expected = Some(vec!["b".to_owned(), new.to_owned()]);
+        assert_eq!(kept(&[&old, new]), expected);
+        assert_eq!(kept(&[new, &old]), expected, "whichever comes first");
+        assert_eq!(kept(&["a=z; Max-Age=0", new]), expected);
+        assert_eq!(kept(&["a=z", new]), expected, "the last one");
+        assert_eq!(kept(&[&old, "b=1"]), None);
+        assert_eq!(kept(&[new]), None);
+    }
 
     #[test]
     fn a_pair_may_be_hidden_in_base64() {

@@ -389,7 +389,8 @@ fn jwt(bytes: &[u8]) -> bool {
 }
 
 /// `payload.time.signature`, or with colons: a payload of any length, a time of four to eight
-/// characters in base 62 or base64url, and a signature of SHA-1, SHA-256 or SHA-512.
+/// characters in base 62 or base64url, and a signature of SHA-1, SHA-256 or SHA-512. The payload
+/// may be JSON as it is.
 pub(crate) fn is_signed(bytes: &[u8]) -> bool {
     let text = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
     let separator = |byte: &u8| matches!(byte, b'.' | b':');
@@ -398,14 +399,16 @@ pub(crate) fn is_signed(bytes: &[u8]) -> bool {
         return false;
     };
     let (payload, time, signature) = (&bytes[..first], &bytes[first + 1..last], &bytes[last + 1..]);
+    let is_json = matches!(payload, [b'[', .., b']'] | [b'{', .., b'}'] | [b'"', .., b'"'])
+        && payload.iter().all(|byte| matches!(byte, b' '..=b'~'));
+    let is_plain = || payload.iter().all(|byte| text(byte) || separator(byte) || *byte == b'=');
     !payload.is_empty()
-        && payload.iter().all(|byte| text(byte) || separator(byte) || *byte == b'=')
+        && (is_json || is_plain())
         && (4..=8).contains(&time.len())
         && time.iter().all(text)
         && matches!(signature.len(), 27 | 43 | 86)
         && signature.iter().all(text)
-        && mixed(signature) == 3
-        && changes_of_kind(signature) * 4 >= signature.len()
+        && (is_json || mixed(signature) == 3 && changes_of_kind(signature) * 4 >= signature.len())
 }
 
 /// `e81a76**********************`: what pages show of salts, hashes and keys. Of a card or an
@@ -561,6 +564,7 @@ mod tests {
             ("IjNhZjEi.aSl2mA.kJ8sQx0_vLw2T9bZfNn5rYc1XhE", ValueKind::Signed),
             (".eJyrViouSVWyUlAqLU4t.aSl2mA.kJ8sQx0_vLw2T9bZfNn5rYc1XhE", ValueKind::Signed),
             ("1:1rAbCd:kJ8sQx0_vLw2T9bZfNn5rYc1XhEkJ8sQx0_vLw2T9bZ", ValueKind::Signed),
+            ("[\"ann\", true].awwxoQ.kJ8sQx0_vLw2T9bZfNn5rYc1XhE", ValueKind::Signed),
             ("LH********************", ValueKind::Masked(20)),
             ("658595••••••••", ValueKind::Masked(8)),
             ("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", ValueKind::TraceParent),

@@ -275,6 +275,8 @@ pub fn is_variable(name: &str) -> bool {
         _ if bytes.iter().all(u8::is_ascii_digit) => true,
         1..=9 => false,
         10 => kinds::of_text(name) == Some(ValueKind::Date),
+        // Rooms and events of Matrix: a sign of their kind, and the server that drew them.
+        _ if matches!(bytes[0], b'!' | b'$') => bytes.contains(&b':'),
         _ => bytes.iter().any(u8::is_ascii_digit) && kinds::of_text(name).is_some(),
     }
 }

@@ -204,5 +204,7 @@ pub(super) fn each_value(
     }
     let places = births.iter().map(|birth| birth.place.general()).collect();
     let link = (0, String::new());
+    let settled = fields::settled(answer);
+    let answer = settled.as_ref().unwrap_or(answer);
     Walk::new(&mut All { places, link, tell }, Bounds::default()).response(answer);
 }

@@ -638,6 +638,15 @@ mod tests {
     }
 
     #[test]
+    fn a_cookie_that_is_taken_back_elsewhere_is_not_the_one_that_is_set() {
+        let births = [birth("cookie:sid", "s1")];
+        let one = answer(200, &[("Set-Cookie", "sid=s1; Path=/a")], "");
+        let gone = "sid=x; Path=/a; Expires=Thu, 01 Jan 1970 00:00:00 GMT";
+        let two = answer(200, &[("Set-Cookie", gone), ("Set-Cookie", "sid=n1; Path=/b")], "");
+        assert_eq!(taken(&births, &one, &two, &[]), ["n1"]);
+    }
+
+    #[test]
     fn parts_of_a_text_are_found_by_what_stands_around_them() {
         let births = [within("$.uri", 8..10, "r1"), within("$.uri", 13..15, "a7")];
         let one = answer(200, &[], r#"{"uri":"runs:/2/r1/x/a7.txt"}"#);

@@ -140,7 +140,8 @@ pub(super) fn look(
         std::mem::swap(&mut memo.known, &mut memo.echoed);
         let mut looker = Looker::new(&mut seen, Stands::Issued, &nouns, &chosen, memo);
         let mut walk = Walk::new(&mut looker, Bounds::default());
-        walk.response(&response.message);
+        let settled = fields::settled(&response.message);
+        walk.response(settled.as_ref().unwrap_or(&response.message));
         was_cut |= walk.was_cut();
         looker.keep_others();
         seen.client.given(&response.message);
@@ -310,7 +311,7 @@ impl<'l> Looker<'l> {
         if value.form == Form::Bare && text.contains(['.', 'e', 'E']) {
             return;
         }
-        if is_strong(text) {
+        if is_strong(text) || kinds::is_signed(text.as_bytes()) {
             self.add(&mut told, None, "", 0);
         } else if let Some(name) = opaque_cookie(at, text) {
             self.add(&mut told, None, &format!("cookie {name}"), 0);
@@ -351,6 +352,12 @@ impl<'l> Looker<'l> {
             for (range, thing) in things::in_path(path) {
                 self.add(told, Some(range), &thing, WEAK);
             }
+        }
+        // `user:token`, as credentials have it.
+        if let (Step::Header(_), Some((user, secret))) = (told.at.last(), text.split_once(':'))
+            && kinds::is_signed(secret.as_bytes())
+        {
+            self.add(told, Some(user.len() + 1..text.len()), "", 0);
         }
         for range in strength::parts(text) {
             // A signature is said with what it signs, never alone.
@@ -397,7 +404,12 @@ impl<'l> Looker<'l> {
             if fields::CONDITIONS.iter().any(|own| name.eq_ignore_ascii_case(own)));
         // What a client creates it names itself.
         let creates = self.seen.may_change && self.seen.method != b"DELETE";
-        let asks = !creates && matches!(at.last(), Step::Segment(_) | Step::Query(_));
+        let asks = !creates
+            && match at.last() {
+                Step::Segment(_) => true,
+                Step::Query(name) => !is_made_by_clients(name),
+                _ => false,
+            };
         let comes_from_v1 = is_credential && !self.seen.is_signed || is_condition || asks;
         if alone && comes_from_v1 && strength::looks_issued(text) {
             flags |= ISSUED;
@@ -553,6 +565,12 @@ fn opaque_cookie<'t>(at: &'t Trail<'_>, text: &str) -> Option<&'t str> {
         Step::Cookie(name) if at.before().is_none() && !is_weak(text) => Some(name),
         _ => None,
     }
+}
+
+/// Parameters that clients draw at random themselves: of OAuth 2.0 (RFC 6749 §4.1.1, RFC 7636
+/// §4.3), OpenID Connect, SAML and digests.
+fn is_made_by_clients(name: &str) -> bool {
+    ["state", "nonce", "code_challenge", "cnonce", "SAMLRequest", "RelayState"].contains(&name)
 }
 
 /// Places whose values mean nothing to other messages.

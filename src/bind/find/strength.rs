@@ -47,13 +47,26 @@ pub(super) fn is_strong(text: &str) -> bool {
         return false;
     }
     if digits == 0 {
-        return is_odd(bytes) && !is_nil(bytes);
+        return (is_odd(bytes) || is_sigil(bytes)) && !is_nil(bytes);
+    }
+    if is_fine_time(text) {
+        return true;
     }
     // What it was drawn from matters only where it may be nothing or a version.
     if is_nil(bytes) || is_version(text) {
         return kinds::of_text(text).is_some_and(|kind| !is_coarse_time(kind));
     }
     kinds::written_time(text).is_none()
+}
+
+/// `2026-11-28T10:00:00.345Z`: finer than seconds, as cursors of lists have it that follow a time.
+fn is_fine_time(text: &str) -> bool {
+    const FINE: usize = 3;
+    let Some((_, fraction)) = text.split_once('.') else { return false };
+    let digits = fraction.bytes().take_while(u8::is_ascii_digit).count();
+    digits >= FINE
+        && fraction[..digits].bytes().any(|digit| digit != b'0')
+        && kinds::written_time(text).is_some()
 }
 
 /// Whether a value may be issued though it is short or a word.
@@ -235,6 +248,14 @@ fn is_version(text: &str) -> bool {
         && text.len() <= 32
 }
 
+/// `!jsVtLhgegXzQwRbfTM:chat.test`: drawn letters behind a sign of their kind, with the server that
+/// drew them, as Matrix names rooms and events.
+fn is_sigil(bytes: &[u8]) -> bool {
+    let Some((b'!' | b'$', rest)) = bytes.split_first() else { return false };
+    let drawn = rest.split(|byte| *byte == b':').next().unwrap_or(rest);
+    drawn.len() >= CAPITALS && is_odd(drawn)
+}
+
 /// Letters alone that are no word: many capitals, or case that changes as it does in no name.
 fn is_odd(bytes: &[u8]) -> bool {
     let letters = bytes.iter().filter(|byte| byte.is_ascii_alphabetic()).count();
@@ -273,6 +294,9 @@ mod tests {
             "ktdzymtluzhlzqepwlecrdahfzzkjdaaydsl",
             "11323808-1795959569-11",
             "1355517523.000005",
+            "!jsVtLhgegXzQwRbfTM:chat.test",
+            "2026-11-28T10:00:00.345Z",
+            "2026-11-28T10:00:00.345678+01:00",
             "https://shop.example/3f2a91c07be41d05",
         ] {
             assert!(is_strong(text), "{text}");
@@ -281,11 +305,13 @@ mod tests {
             "1795341600",
             "2026-11-28",
             "2026-11-28T10:00:00Z",
+            "2026-11-28T10:00:00.000Z",
             "Sun, 22 Nov 2026 10:00:00 GMT",
             "12345678",
             "99999999999",
             "application",
             "description_of_things",
+            "!important-Thing:of.test",
             "PENDING_APPROVAL",
             "camelCaseName",
             "10.0.0.1:8080",

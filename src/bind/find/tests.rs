@@ -912,3 +912,50 @@ proptest! {
         prop_assert_eq!(within(1), within(4));
     }
 }
+
+/// What applications that were tried say: devpi, MediaWiki, WsgiDAV, Synapse, oidc-provider.
+#[test]
+fn values_of_real_applications_flow() {
+    let uses = |asked: &str, says: &str, fields: &[(&str, &str)], then: &str| {
+        let mut recording = MadeRecording::default();
+        let kind = if says.starts_with("<p>") { "text/html" } else { "" };
+        let answer = &[("Content-Type", kind)];
+        recording.say(&SaidExchange { request: asked, says, answer, ..SAID });
+        recording.say(&SaidExchange { request: then, fields, ..SAID });
+        recording.bind = Bind::Likely;
+        recording.uses()
+    };
+    let token = r#"["ann", [], true].awwxoQ.IIb8cUBl1Vh751rw9IQyQFJItks"#;
+    let hidden = "YW5uOlsiYW5uIiwgW10sIHRydWVdLmF3d3hvUS5JSWI4Y1VCbDFWaDc1MXJ3OUlReVFGSkl0a3M=";
+    let says = format!("{{\"password\":{token:?}}}");
+    let found = uses("POST /+login", &says, &[("X-Devpi-Auth", hidden)], "GET /ann");
+    assert_eq!(found, [format!("0-1 header:x-devpi-auth {token} 0-0")]);
+    let page = "<p><a href='/index.php?title=One&amp;oldid=5&amp;limit=7'>older</a></p>";
+    let found = uses("GET /index.php?title=One", page, &[], "GET /index.php?oldid=5&limit=7");
+    assert_eq!(found, ["0-1 query:oldid 5 0-0"]);
+    let tag = "11323808-1795959569-11";
+    let says = format!("<m xmlns='DAV:'><getetag>\"{tag}\"</getetag></m>");
+    let found = uses("PROPFIND /a", &says, &[("If-Match", "\"11323808-1795959569-11\"")], "PUT /a");
+    assert_eq!(found, [format!("0-1 header:if-match {tag} 0-0")]);
+    let room = "!jsVtLhgegXzQwRbfTM:chat.test";
+    let says = format!("{{\"join\":{{\"{room}\":{{}}}}}}");
+    let found = uses("GET /sync", &says, &[], "GET /rooms/!jsVtLhgegXzQwRbfTM:chat.test/state");
+    assert_eq!(found, [format!("0-1 path[2] {room} 0-0")]);
+    let says = r#"{"user_code":"XPVN-DMHB"}"#;
+    let found = uses("POST /device/auth", says, &[], "GET /device?user_code=XPVN-DMHB");
+    assert_eq!(found, ["0-1 query:user_code XPVN-DMHB 0-0"]);
+    let says = r#"{"issuer":"https://shop-2.example:8443"}"#;
+    let found = uses("GET /about", says, &[], "GET /?at=https%3A%2F%2Fshop-2.example%3A8443");
+    assert_eq!(found, Vec::<String>::new(), "where a service is, is no value of its own");
+}
+
+#[test]
+fn what_clients_draw_is_not_from_before_the_capture() {
+    let older = |name: &str| {
+        let mut recording = MadeRecording::default();
+        let request = format!("GET /auth?{name}=Xk3J9fQ2mZ7pL0vB5nR8tY1wC4sD6gHa");
+        recording.say(&SaidExchange { request: &request, ..SAID });
+        recording.found().totals.older
+    };
+    assert_eq!(["state", "nonce", "code_challenge", "cursor"].map(older), [0, 0, 0, 1]);
+}

@@ -218,7 +218,14 @@ pub(super) fn is_identifier(name: &str) -> bool {
 }
 
 fn is_issued(name: &str) -> bool {
-    words(name).any(|word| ISSUED.contains(&word.as_str()))
+    is_entity_tag(name) || words(name).any(|word| ISSUED.contains(&word.as_str()))
+}
+
+/// Whether a field of this name holds an entity tag: `eTag`, `_etag`, WebDAV's `getetag`.
+pub(crate) fn is_entity_tag(name: &str) -> bool {
+    const TAG: &str = "etag";
+    let tail = name.len().checked_sub(TAG.len()).and_then(|at| name.get(at..));
+    tail.is_some_and(|tail| tail.eq_ignore_ascii_case(TAG))
 }
 
 /// What a name is the code of that people read out to each other: `code`, `invite_code`,

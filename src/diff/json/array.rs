@@ -6,7 +6,7 @@ use std::hash::{Hash as _, Hasher as _};
 use rustc_hash::{FxHashMap, FxHashSet, FxHasher};
 
 use super::super::bindings::Bound;
-use super::super::change::{SeenChange, Step};
+use super::super::change::{Look, SeenChange, Step};
 use super::super::identity::both_in_order;
 use super::super::nouns;
 use super::super::rules::ArrayRule;
@@ -42,6 +42,7 @@ impl<'a> JsonWalk<'_, '_, 'a> {
                     None => self.by_position(&left, &right),
                 }
             }
+            None if self.are_times(a, b, [&left, &right]) => {}
             None => {
                 let found = if self.same_order(&left, &right) {
                     None
@@ -54,6 +55,22 @@ impl<'a> JsonWalk<'_, '_, 'a> {
                 }
             }
         }
+    }
+
+    /// Whether two arrays are times by their parts that vary as times do: reports them as one change.
+    fn are_times(
+        &mut self,
+        a: Node<'_, 'a>,
+        b: Node<'_, 'a>,
+        [left, right]: [&[Node<'_, 'a>]; 2],
+    ) -> bool {
+        let Some((one, other)) = time_of(left).zip(time_of(right)) else { return false };
+        let look = self.context.look(&one, &other, false);
+        let varies = one != other && matches!(look, Look::Kind(kind) if kind.is_time());
+        if varies {
+            self.changed("changed".into(), Some(a), Some(b), look.into());
+        }
+        varies
     }
 
     /// Whether the elements stand as they did: then keys say nothing new. A cheap test on the first
@@ -384,4 +401,22 @@ const fn spread(mut z: u64) -> u64 {
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     z ^ (z >> 31)
+}
+
+/// `[2026, 11, 29, 14, 16, 17]`: a time by its parts, as Java's and Python's serializers write some,
+/// with or without seconds and nanoseconds.
+fn time_of(parts: &[Node<'_, '_>]) -> Option<String> {
+    if !(5..=7).contains(&parts.len()) || parts.iter().any(|part| part.kind() != Type::Number) {
+        return None;
+    }
+    let part = |at: usize| parts.get(at).map_or(Some(0), |part| part.text().parse::<u32>().ok());
+    let (year, month, day) = (part(0)?, part(1)?, part(2)?);
+    let (hour, minute, second, _) = (part(3)?, part(4)?, part(5)?, part(6)?);
+    let is_time = (1970..2200).contains(&year)
+        && (1..=12).contains(&month)
+        && (1..=31).contains(&day)
+        && hour < 24
+        && minute < 60
+        && second <= 60;
+    is_time.then(|| format!("{year}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z"))
 }

@@ -1,6 +1,7 @@
 //! What counts as one change, and where it is.
 
 use super::*;
+use crate::diff::change::Look;
 use crate::diff::rules::{DiffConfig, RouteRules, Rules};
 use crate::message::Request;
 
@@ -283,4 +284,32 @@ fn things_of_random_keys_that_nothing_bound_are_the_same_things() {
     let a = format!("[{}]", rows("red", "y").join(","));
     let b = format!("[{}]", rows("blue", "y").join(","));
     assert_eq!(changes(&a, &b), ["$[1] removed", "$[1] added"]);
+}
+
+#[test]
+fn a_time_by_its_parts_is_one_value() {
+    let request = Request::default();
+    let at = |text: &str| text.parse().expect("a time");
+    let context = Context {
+        expected_at: at("2026-11-29T14:16:20Z"),
+        actual_at: Some(at("2026-11-29T15:40:50Z")),
+        ..Context::plain(&request)
+    };
+    let looks = |a: &str, b: &str| {
+        let mut sink = Sink::default();
+        assert!(compare(&context, a.as_bytes(), b.as_bytes(), &mut sink));
+        let time = |look: &Look| matches!(look, Look::Kind(kind) if kind.is_time());
+        sink.changes.iter().map(|c| (c.place.clone(), time(&c.look))).collect::<Vec<_>>()
+    };
+    let one = |is_time| vec![("$.when".to_owned(), is_time)];
+    let of = |parts: &str| format!("{{\"when\":{parts}}}");
+    let v1 = of("[2026, 11, 29, 14, 16, 17]");
+    assert_eq!(looks(&v1, &of("[2026, 11, 29, 15, 40, 48]")), one(true));
+    assert_eq!(looks(&v1, &of("[2026, 11, 29, 15, 40]")), one(true), "without seconds");
+    let nanos = of("[2026, 11, 29, 15, 40, 48, 120000000]");
+    assert_eq!(looks(&v1, &nanos), one(true));
+    let times = looks(&v1, &of("[2031, 11, 29, 15, 40, 48]"));
+    assert!(!times.is_empty() && times.iter().all(|time| !time.1), "{times:?}");
+    let others = looks(&of("[1, 2, 3, 4, 5, 6]"), &of("[1, 2, 3, 4, 5, 7]"));
+    assert_eq!(others, [("$.when[5]".to_owned(), false)]);
 }

@@ -260,3 +260,25 @@ fn how_long_ago_it_was_is_a_time_beside_a_date_and_with_the_word() {
         assert_ne!(looks(a, b), time, "{a}");
     }
 }
+
+#[test]
+fn entity_tags_in_documents_are_some() {
+    let request = Request::default();
+    let context = Context::plain(&request);
+    let look = |name: &str, a: &str, b: &str| {
+        let text = |tag: &str| format!("<p xmlns:D='DAV:'><D:{name}>{tag}</D:{name}></p>");
+        let mut sink = Sink::default();
+        assert!(compare(&context, Language::Xml, &text(a), &text(b), &mut sink));
+        sink.changes[0].look
+    };
+    let tag = Look::Kind(ValueKind::ETag);
+    assert_eq!(look("getetag", "11692511-179596-11", "11805115-179597-11"), tag);
+    assert_eq!(look("ETag", "W/\"5f-2b2c1e5a3c\"", "W/\"77-a1b2c3d4e5\""), tag);
+    for (name, a, b) in [
+        ("size", "11692511-179596-11", "11805115-179597-11"),
+        ("getetag", "first", "second"),
+        ("getetag", "11692511-179596-11", "none"),
+    ] {
+        assert_ne!(look(name, a, b), tag, "{name} {a}");
+    }
+}
