@@ -71,10 +71,7 @@ pub fn settled(answer: &Response) -> Option<Response> {
 /// one path's is taken back and another's set; none where there is no such.
 fn without_overtaken_cookies(headers: &Headers) -> Option<Headers> {
     let is_set = |field: &(&[u8], &[u8])| field.0.eq_ignore_ascii_case(b"set-cookie");
-    let cookies = headers.iter().filter(is_set);
-    if cookies.clone().nth(1).is_none() {
-        return None;
-    }
+    headers.iter().filter(is_set).nth(1)?;
     // The number of the field that counts, by name: the last that takes nothing back, if any.
     let mut counts: BTreeMap<&[u8], (bool, usize)> = BTreeMap::new();
     let mut names = 0;
