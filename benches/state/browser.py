@@ -11,7 +11,7 @@ class Forms(HTMLParser):
 
     def __init__(self, page):
         super().__init__()
-        self.all, self.form, self.field, self.written = [], None, None, ""
+        self.all, self.form, self.text, self.choice = [], None, None, None
         self.feed(page)
 
     def handle_starttag(self, tag, attributes):
@@ -20,35 +20,38 @@ class Forms(HTMLParser):
             self.form = {"action": of.get("action", ""), "method": of.get("method", "get").lower(), "fields": {}}
             self.form["multipart"] = "multipart" in of.get("enctype", "")
             self.all.append(self.form)
-        name = of.get("name")
-        if self.form is None or not name or "disabled" in of:
+        if self.form is None or "disabled" in of:
             return
-        fields = self.form["fields"]
-        if tag == "input":
+        fields, name = self.form["fields"], of.get("name")
+        if tag == "option" and self.choice:
+            if "selected" in of or self.choice not in fields:
+                fields[self.choice] = of.get("value", "")
+        elif tag == "input" and name:
             kind = of.get("type", "text").lower()
-            chosen = kind not in ("checkbox", "radio") or "checked" in of
-            if chosen and kind not in ("submit", "button", "image", "file", "reset"):
+            is_chosen = kind not in ("checkbox", "radio") or "checked" in of
+            if is_chosen and kind not in ("submit", "button", "image", "file", "reset"):
                 fields[name] = of.get("value", "on" if kind == "checkbox" else "")
-        elif tag == "textarea":
-            self.field, self.written = name, ""
-        elif tag == "select":
-            self.field = name
-        if tag == "option":
-            return
-        if tag == "textarea":
-            fields[name] = ""
+        elif tag == "textarea" and name:
+            self.text, fields[name] = name, ""
+        elif tag == "select" and name and "multiple" not in of:
+            self.choice = name
 
     def handle_startendtag(self, tag, attributes):
         self.handle_starttag(tag, attributes)
 
     def handle_data(self, data):
-        if self.form is not None and self.field in self.form["fields"]:
-            self.written += data
-            self.form["fields"][self.field] = self.written.removeprefix("\n")
+        if self.form is not None and self.text:
+            self.form["fields"][self.text] += data
 
     def handle_endtag(self, tag):
-        if tag in ("textarea", "select"):
-            self.field, self.written = None, ""
+        if tag == "textarea" and self.text:
+            if self.form is not None:
+                # A browser leaves out the line end behind the tag.
+                fields = self.form["fields"]
+                fields[self.text] = fields[self.text].removeprefix("\n")
+            self.text = None
+        elif tag == "select":
+            self.choice = None
         elif tag == "form":
             self.form = None
 

@@ -10,7 +10,7 @@ apps=${STATE_APPS:-$here}
 work=$(realpath -m "${STATE_WORK:-state-work}")
 port=${STATE_PORT:-18260}
 turns=${STATE_TURNS:-1}
-[ $# -gt 0 ] || set -- radicale mlflow kinto jupyter django wagtail oidc wsgidav
+[ $# -gt 0 ] || set -- radicale mlflow kinto jupyter django wagtail oidc wsgidav devpi
 # shellcheck source=serve.sh
 . "$here/serve.sh"
 
