@@ -46,6 +46,39 @@ def frames(capture):
     return link, found
 
 
+def turns(capture):
+    """The payloads of the first connection over IPv4 in Ethernet, as they came: whether of the server, and the bytes."""
+    link, found = frames(capture)
+    first, said = None, []
+    for frame in found if link == 1 else []:
+        if frame[12:14] != b"\x08\x00" or frame[23] != 6:
+            continue
+        ip = frame[14 : 14 + struct.unpack_from(">H", frame, 16)[0]]
+        tcp = ip[(ip[0] & 15) * 4 :]
+        ends = (ip[12:16] + tcp[0:2], ip[16:20] + tcp[2:4])
+        first = first or ends
+        payload = tcp[(tcp[12] >> 4) * 4 :]
+        if payload and set(ends) == set(first):
+            said.append((ends != first, payload))
+    return said
+
+
+def captured_paths():
+    return sorted((HERE.parent / "captures").glob("*.pcap"))
+
+
+for path in captured_paths():
+    keys = path.with_name(path.name + ".keylog.txt")
+    said = turns(path.read_bytes()) if keys.exists() else []
+    text = keys.read_bytes()[:4000] if said else b""
+    head = struct.pack(">H", len(text)) + text
+    for choice, most in ((0, 60), (1, 60), (2, 60), (0, 8)) if said else ():
+        whole = b"".join(bytes([side]) + struct.pack(">H", len(part)) + part for side, part in said[:most])
+        seed("tls", bytes([choice, 3]) + head + whole)
+    if said:
+        lost = b"".join(bytes([side | (6 if n == 9 else 0)]) + struct.pack(">H", len(part)) + part for n, (side, part) in enumerate(said[:40]))
+        seed("tls", bytes([0, 1]) + head + lost)
+
 for capture in captures():
     if len(capture) <= LARGEST:
         seed("files", capture)
@@ -89,6 +122,44 @@ for number, (stream, answer) in enumerate(zip(STREAMS, ANSWERS)):
     for choice in (1, 3, 9, 11):
         seed("http", bytes([choice, number]) + stream + b"\xff" + answer + b"\xff\x03" + answer + b"\xff\x08" + b"\xff" + stream)
 
+BLOCKS = [
+    bytes.fromhex("828684418cf1e3c2e5f23a6ba0ab90f4ff"),
+    bytes.fromhex("828684be58086e6f2d6361636865"),
+    bytes.fromhex("3fe11f886196dc34fd280654d27eea0801128166e09c6dabb8d054c5a37f0f13"),
+]
+for block in BLOCKS:
+    seed("hpack", b"\x01\x00" + block + b"\xfe" + block)
+seed("hpack", b"\x00\x00" + b"abcdef\xffabcd12\xffabcdef\xffabcdef\xfd\x04aa")
+FRAMES = bytes.fromhex("000000040000000000" "00000d010500000001") + BLOCKS[0][:13] + bytes.fromhex("000003000100000001616263" "000004080000000000" "00000010")
+for choice in (2, 3):
+    seed("hpack", bytes([choice, 9]) + b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + FRAMES)
+    seed("hpack", bytes([choice, 3]) + FRAMES)
+for choice in (0, 4, 8):
+    seed("h2", bytes([choice, 7]) + FRAMES + b"\xff" + FRAMES)
+
+said = [(0x10, b"hello"), (0x11, b'{"a":1}'), (0x00, bytes.fromhex("818501020304") + b"iguhn"), (0x01, b"\x01\x03abc\x80\x02de\x89\x00"), (0x0E, b"lost")]
+turned = b"".join(bytes([what, len(part)]) + part for what, part in said)
+packed = zlib.compressobj(wbits=-15)
+packed = (packed.compress(b"hello hello hello") + packed.flush(zlib.Z_SYNC_FLUSH))[:-4]
+for choice in range(7):
+    seed("websocket", bytes([choice, 5]) + turned[: len(turned) if choice & 1 else 16])
+    seed("websocket", bytes([choice, 5, 1, len(packed) + 2, 0xC1, len(packed)]) + packed)
+
+MESSAGES = [
+    bytes.fromhex("08011085011801"),
+    bytes.fromhex("42036162632a04080112001a080a0161120376616c"),
+    bytes.fromhex("2a0c08012a0808012a0408012a004d0000803f"),
+    bytes.fromhex("52020801620f0a03782f61120808011085011801"),
+    bytes.fromhex("2203010203200120028a0108000000000100000082010408071200"),
+]
+for choice, message in ((choice, message) for choice in (0, 2, 4, 0x80, 0x84) for message in MESSAGES):
+    bare = choice & 0x7F == 4
+    seed("protobuf", bytes([choice]) + (message if bare else b"\0" + struct.pack(">I", len(message)) + message))
+trailers = b"grpc-status: 0\r\n"
+seed("protobuf", b"\x02" + b"\0\0\0\0\x02\x08\x01" + b"\x80" + struct.pack(">I", len(trailers)) + trailers)
+seed("protobuf", b"\x40" + b"\x01" + struct.pack(">I", len(gzip.compress(MESSAGES[0], mtime=0))) + gzip.compress(MESSAGES[0], mtime=0))
+seed("protobuf", b"\x05" + b'\0\0\0\0\x07{"a":1}')
+
 numbers = random.Random(1)
 for choice in range(16):
     segments, at = b"", [0, 0]
@@ -123,6 +194,11 @@ seed("exchanges", first + text + last)
 for line in lines[:30]:
     if len(line) <= LARGEST:
         seed("exchanges", first + line)
+        seed("framed", b"\x02\x00" + line)
+        seed("framed", b"\x02\x02\x00\x50\x01\x00\x18\x03" + line)
+seed("framed", b"\x02\x00" + text)
+seed("framed", b"\x00" + first + text + last)
+seed("framed", b"\x00\x89STX\r\n\x1a\n\x01\x00\x02\x00" + bytes(52))
 
 document = b'{"a":[1,2.50,"caf\\u00e9",null,true],"id":"7f8c1c2e-3d7b-4a57-9d9e-0c8f8a0c1a2b","b":{"c":"2026-11-22T10:00:00Z"}}'
 for number, packed in enumerate([gzip.compress(document, mtime=0), zlib.compress(document), b"\x0b\x02\x80hello\x03"]):
@@ -142,5 +218,20 @@ BODIES = [
 ]  # fmt: skip
 for kind, left, right in BODIES:
     seed("diff", bytes([kind]) + struct.pack(">H", len(left)) + left + right)
+SECRET = b"Zq7vP2xK9mLd4TnB8wRj"
+HIDDEN = [
+    (0, b"/a?token=" + SECRET, b'{"password":"' + SECRET + b'","b":[{"name":"secret","value":"x1y2"}]}'),
+    (1, b"/", b'{"a":"' + SECRET + b'"}\n{"email":"a@b.de"}\n'),
+    (2, b"/reset/" + SECRET, b"password=hunter2&card=4111+1111+1111+1111"),
+    (3, b"/", b"<a password='x'><token>" + SECRET + b"</token></a>"),
+    (4, b"/", b"<input type=password value=" + SECRET + b">"),
+    (6, b"/e", b"data: {\"access_token\":\"" + SECRET + b"\"}\n\n"),
+    (7, b"/u", b"--b\r\nContent-Disposition: form-data; name=password\r\n\r\n" + SECRET + b"\r\n--b--\r\n"),
+    (8, b"/a.B/C", b"\0\0\0\0\x16\x0a\x14" + SECRET),
+    (9, b"/graphql", b'mutation { login(password: "' + SECRET + b'") { token } }'),
+    (11, b"/x", gzip.compress(b'{"password":"' + SECRET + b'"}', mtime=0)),
+]  # fmt: skip
+for kind, target, body in HIDDEN:
+    seed("redact", bytes([kind, len(target)]) + target + body)
 for folder in sorted((HERE / "corpus").iterdir()):
     print(f"{folder.name}: {sum(1 for _ in folder.iterdir())} seeds")

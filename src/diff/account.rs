@@ -151,6 +151,7 @@ impl Account {
         let stat = &mut self.stats[key as usize];
         let once = stat.last[side] != self.serial;
         stat.last[side] = self.serial;
+        stat.loose[side] += u64::from(once && change.parts.is_empty());
         match side {
             0 => {
                 stat.live += u64::from(once);
@@ -167,7 +168,6 @@ impl Account {
             }
             1 => {
                 stat.own += u64::from(once);
-                stat.loose += u64::from(once && change.parts.is_empty());
                 // Both are v1's.
                 for value in [&change.expected, &change.actual] {
                     stat.values[0].add(value_hash(value));
@@ -175,7 +175,6 @@ impl Account {
             }
             _ => {
                 stat.base += u64::from(once);
-                stat.loose += u64::from(once && change.parts.is_empty());
                 stat.values[0].add(value_hash(&change.actual));
             }
         }
@@ -250,6 +249,7 @@ impl Account {
             general,
             place_hash: key.2,
             counted_at: of.counted_at,
+            within: Some(whole),
             ..Stat::new(of.route, of.kind, "changed")
         };
         self.stats.push(stat);
@@ -294,7 +294,10 @@ impl Account {
             _ => counts.compared[side],
         };
         let twins = self.twins.get(&(stat.route, stat.counted_at)).copied().unwrap_or(0);
-        Samples { live: of(0), own: of(1), base: of(2), twins }
+        // Where texts differ between their values too, nobody knows how a value of them went.
+        let loose = stat.within.map_or([0; 3], |whole| self.stats[whole as usize].loose);
+        let [live, own, base] = [0, 1, 2].map(|side| of(side).saturating_sub(loose[side]));
+        Samples { live, own, base, twins }
     }
 
     /// What is thought of each way of changing, by its number.

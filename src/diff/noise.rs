@@ -94,8 +94,10 @@ pub(super) struct Stat {
     pub(super) own: u64,
     /// Exchanges where v1 in staging changed so.
     pub(super) base: u64,
-    /// Those of `own` and `base` in which texts differ between their values too.
-    pub(super) loose: u64,
+    /// Those of `live`, `own` and `base` in which texts differ between their values too.
+    pub(super) loose: [u64; 3],
+    /// Of a value in a text: the number of the text.
+    pub(super) within: Option<u32>,
     /// The values of v1 and of v2, as far as they may be drawn at random.
     pub(super) drawn: [Population; 2],
     /// The values of v1 and of v2.
@@ -121,7 +123,8 @@ impl Stat {
             looks: None,
             own: 0,
             base: 0,
-            loose: 0,
+            loose: [0; 3],
+            within: None,
             drawn: Default::default(),
             values: Default::default(),
             last: [0; 3],
@@ -245,7 +248,7 @@ pub(super) fn decide(stat: &Stat, samples: Samples, opposite: (u64, u64)) -> Dec
         }
         decision.vocabulary = stat.has_vocabulary() && !v1.constant();
     }
-    decision.whole = decision.measured && stat.loose * 2 >= stat.own + stat.base;
+    decision.whole = decision.measured && (stat.loose[1] + stat.loose[2]) * 2 >= stat.own + stat.base;
     decision.why = said.join("; ");
     decision
 }
@@ -255,6 +258,11 @@ fn against_shape(stat: &Stat, kind: ValueKind, samples: Samples, live: u64) -> O
     // Times were compared with the times of the requests already.
     if kind.is_time() {
         return None;
+    }
+    // A server's port may be as high as a client's, but it stays.
+    let v1 = &stat.values[0];
+    if kind == ValueKind::Port && !v1.full && v1.distinct() as u64 * 2 <= v1.total {
+        return Some(format!("both are {kind}, but v1 has the same ones again"));
     }
     against(stat, &kind.to_string(), samples, live)
 }
@@ -371,7 +379,8 @@ mod tests {
             looks: None,
             own,
             base: 0,
-            loose: 0,
+            loose: [0; 3],
+            within: None,
             drawn: Default::default(),
             values: Default::default(),
             last: [u64::MAX; 3],

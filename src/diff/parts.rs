@@ -10,6 +10,7 @@ use rustc_hash::FxHasher;
 
 use super::change::{Context, Look};
 use crate::message::encoding::Encoding;
+use crate::message::kinds::{self, ValueKind};
 use crate::message::population::{Population, TextForm};
 use crate::message::tokens::{Token, runs, tokens};
 
@@ -56,8 +57,15 @@ pub(super) fn of(context: &Context<'_>, a: &str, b: &str) -> Vec<DifferingPart> 
     }
     let mut parts = Vec::new();
     let (mut left, mut right) = (tokens(a), tokens(b));
+    // Whether an address stood before, and its colon.
+    let mut behind = Behind::Other;
     for number in 1_u16.. {
-        match (left.next(), right.next()) {
+        let pair = (left.next(), right.next());
+        let before = behind;
+        if let (Some(one), Some(_)) = pair {
+            behind = before.then(one);
+        }
+        match pair {
             (None, None) => break,
             (Some(one), Some(other)) if one.text() == other.text() => {}
             (Some(Token::Mark(_)), Some(_)) | (Some(_), Some(Token::Mark(_))) => {
@@ -66,7 +74,11 @@ pub(super) fn of(context: &Context<'_>, a: &str, b: &str) -> Vec<DifferingPart> 
             (Some(one), Some(other)) => {
                 let whole = one.text().len() == a.len() && other.text().len() == b.len();
                 let at = (!whole).then_some(At(number, 0));
+                let here = parts.len();
                 value(context, [one, other], at, &mut parts);
+                if before == Behind::Colon && kinds::are_ports([one.text(), other.text()]) {
+                    parts[here].look = Look::Kind(ValueKind::Port);
+                }
             }
             _ => return Vec::new(),
         }
@@ -75,6 +87,30 @@ pub(super) fn of(context: &Context<'_>, a: &str, b: &str) -> Vec<DifferingPart> 
         }
     }
     parts
+}
+
+/// What stands before a value of a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Behind {
+    /// The address of a machine.
+    Address,
+    /// … and a colon.
+    Colon,
+    /// Anything else.
+    Other,
+}
+
+impl Behind {
+    fn then(self, token: Token<'_>) -> Self {
+        let text = token.text();
+        // Of an address in brackets the last digits stand before the bracket.
+        match token {
+            Token::Value(_) if text.parse::<std::net::Ipv4Addr>().is_ok() => Self::Address,
+            Token::Mark(":") if self == Self::Address => Self::Colon,
+            Token::Mark("]:") => Self::Colon,
+            _ => Self::Other,
+        }
+    }
 }
 
 /// Whether the parts in which two texts differ are all such as each answer has anew.

@@ -2,7 +2,8 @@
 //! a text, and which instant it may be.
 //!
 //! Read are `20261128T184000Z`, `28.11.2026`, `11/28/2026`, `2026/11/28`, HTTP's three forms
-//! (RFC 9110 §5.6.7), `28/Nov/2026:18:40:00 +0000`, `Nov. 28, 2026, 6:40 p.m.` and their like.
+//! (RFC 9110 §5.6.7), `28/Nov/2026:18:40:00 +0000`, `Nov. 28, 2026, 6:40 p.m.` and their like;
+//! `2026-W48-6`, ISO 8601's weeks.
 
 use crate::time::Timestamp;
 
@@ -36,7 +37,11 @@ pub fn at_start(text: &str) -> Option<Moment> {
     let bytes = text.as_bytes();
     match bytes.first()? {
         b'0'..=b'9' => {
-            basic(bytes).or_else(|| year_first(bytes)).or_else(|| day_or_month_first(bytes))
+            let week = || week(bytes);
+            basic(bytes)
+                .or_else(week)
+                .or_else(|| year_first(bytes))
+                .or_else(|| day_or_month_first(bytes))
         }
         b'A'..=b'Z' => named(bytes),
         _ => None,
@@ -295,6 +300,33 @@ fn basic(bytes: &[u8]) -> Option<Moment> {
     Some(Moment { readings: [found; 2], exact_s: 1, length: reader.at, form })
 }
 
+/// `2026-W48`, `2026-W48-6`, `2026W486`: a week of ISO 8601, or a day of it.
+fn week(bytes: &[u8]) -> Option<Moment> {
+    const DAY_S: i64 = 86_400;
+    let mut reader = DateReader::new(bytes);
+    let year = reader.digits(4)?;
+    let is_long = reader.skip(b"-").is_some();
+    reader.skip(b"W")?;
+    let number = reader.digits(2).filter(|number| (1..=53).contains(number))?;
+    let mut ahead = reader;
+    let joined = !is_long || ahead.skip(b"-").is_some();
+    let day = if joined { ahead.digits(1).filter(|day| (1..=7).contains(day)) } else { None };
+    if day.is_some() {
+        reader = ahead;
+    }
+    // The fourth of January is in the first week, which begins on a Monday.
+    let fourth = at([year, 1, 4], 0)?;
+    let days = fourth.nanos().div_euclid(DAY_S * crate::time::NANOS_PER_SEC);
+    let weekday = (days + 3).rem_euclid(7);
+    let first = fourth.plus(-weekday * DAY_S * crate::time::NANOS_PER_SEC);
+    let passed = (number - 1) * 7 + day.unwrap_or(1) - 1;
+    let found = first.plus(passed * DAY_S * crate::time::NANOS_PER_SEC);
+    let exact_s = if day.is_some() { DAY_S } else { 7 * DAY_S };
+    let form = if is_long { 7 } else { 8 };
+    let ends = !reader.peek().is_ascii_alphanumeric();
+    ends.then_some(Moment { readings: [found; 2], exact_s, length: reader.at, form })
+}
+
 /// `2026/11/28`, `2026-11-28 18:40`, `2026.11.28`.
 fn year_first(bytes: &[u8]) -> Option<Moment> {
     let mut reader = DateReader::new(bytes);
@@ -415,6 +447,11 @@ mod tests {
             ("20261128-184000", "2026-11-28T18:40:00Z"),
             ("20261128_184000", "2026-11-28T18:40:00Z"),
             ("28. 11. 2026", "2026-11-28T00:00:00Z"),
+            ("2026-W48-6", "2026-11-28T00:00:00Z"),
+            ("2026W486", "2026-11-28T00:00:00Z"),
+            ("2026-W48", "2026-11-23T00:00:00Z"),
+            ("2026-W01-1", "2025-12-29T00:00:00Z"),
+            ("2020-W53-5", "2021-01-01T00:00:00Z"),
             ("28. 11. 2026 18:40", "2026-11-28T18:40:00Z"),
             ("Saturday, 28-Nov-26 18:40:00 GMT", "2026-11-28T18:40:00Z"),
             ("28-Nov-26 18:40", "2026-11-28T18:40:00Z"),

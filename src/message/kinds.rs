@@ -51,6 +51,8 @@ pub enum ValueKind {
     Prefixed(u16, u16),
     /// A salted hash of a password, by its scheme and costs: another each time that it is made.
     PasswordHash(u32),
+    /// A port from which a connection was made, behind the address of its machine.
+    Port,
     /// The first characters of a secret, and so many of which something else stands for each.
     Masked(u16),
     /// This many hexadecimal digits that look random.
@@ -80,6 +82,7 @@ impl fmt::Display for ValueKind {
             Self::ETag => f.write_str("etag"),
             Self::Prefixed(_, length) => write!(f, "prefixed identifier of {length} characters"),
             Self::PasswordHash(_) => f.write_str("password hash"),
+            Self::Port => f.write_str("port of a connection"),
             Self::Masked(_) => f.write_str("masked secret"),
             Self::Hex(digits) => write!(f, "{digits} hexadecimal digits"),
             Self::Token(length) => write!(f, "token of {length} characters"),
@@ -455,24 +458,68 @@ fn prefixed(bytes: &[u8]) -> Option<ValueKind> {
 /// `$2b$12$…` and others of the modular crypt format (bcrypt, argon2, scrypt, SHA-crypt), and
 /// `pbkdf2_sha256$600000$salt$hash` of Django: a scheme, costs, salt and hash between dollars.
 fn password_hash(text: &str) -> Option<ValueKind> {
-    let behind = text.strip_prefix('$').unwrap_or(text);
-    let (scheme, _) = behind.split_once('$')?;
-    let known = match scheme {
-        "1" | "2a" | "2b" | "2x" | "2y" | "5" | "6" | "7" | "y" | "sha1" => true,
-        _ => ["argon2", "scrypt", "pbkdf2", "bcrypt", "md5", "sha256", "sha512"]
-            .iter()
-            .any(|family| scheme.starts_with(family)),
-    };
+    has_scheme_of_passwords(text).then_some(())?;
     let (costs, hash) = text.rsplit_once('$')?;
     let is_code = |part: &str| {
         part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"./+-_=".contains(&byte))
     };
     // bcrypt has salt and hash in one; elsewhere the salt is the part before.
     let costs = if hash.len() == 53 { costs } else { costs.rsplit_once('$')?.0 };
-    let is_one = known && hash.len() >= 20 && is_code(hash) && text.len() <= 512;
+    let is_one = hash.len() >= 20 && is_code(hash) && text.len() <= PASSWORD_HASH_BYTES;
     let kept =
         || costs.bytes().fold(0_u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
     is_one.then(|| ValueKind::PasswordHash(kept()))
+}
+
+/// Longest hash of a password, in bytes.
+const PASSWORD_HASH_BYTES: usize = 512;
+
+fn has_scheme_of_passwords(text: &str) -> bool {
+    let behind = text.strip_prefix('$').unwrap_or(text);
+    // The longest name of a scheme is `django_pbkdf2_sha256`.
+    let end = behind.bytes().take(24).position(|byte| byte == b'$');
+    match end.map(|end| &behind[..end]) {
+        None => false,
+        Some("1" | "2a" | "2b" | "2x" | "2y" | "5" | "6" | "7" | "y" | "sha1") => true,
+        Some(scheme) => ["argon2", "scrypt", "pbkdf2", "bcrypt", "md5", "sha256", "sha512"]
+            .iter()
+            .any(|family| scheme.starts_with(family)),
+    }
+}
+
+/// How long the salted hash of a password is that stands at the start of a text.
+pub(crate) fn password_hash_at_start(text: &str) -> Option<usize> {
+    if !has_scheme_of_passwords(text) {
+        return None;
+    }
+    let is_code = |byte: &u8| byte.is_ascii_alphanumeric() || b"./+-_=$,".contains(byte);
+    let length = text.bytes().take(PASSWORD_HASH_BYTES + 1).take_while(is_code).count();
+    // bcrypt's last part has its length; a sentence may end behind any other.
+    let last = text[..length].rfind('$')? + 1;
+    let bcrypt = text.starts_with("$2") && length - last >= 53;
+    let whole = if bcrypt { &text[..last + 53] } else { text[..length].trim_end_matches(['.', ',']) };
+    password_hash(whole).map(|_| whole.len())
+}
+
+/// How long the pairs of hexadecimal digits with colons between them are that stand at the start of
+/// a text: the address of a device (`3c:22:fb:8e:01:d4`), the fingerprint of a certificate.
+pub(crate) fn hex_pairs_at_start(bytes: &[u8]) -> Option<usize> {
+    /// A device's address has six or eight of them, fingerprints have 16, 20, 32 or 64.
+    const PAIRS: [usize; 6] = [6, 8, 16, 20, 32, 64];
+    let pair = |at: usize| {
+        let pair = bytes.get(at..at + 2).is_some_and(|pair| pair.iter().all(u8::is_ascii_hexdigit));
+        pair && (at == 0 || bytes[at - 1] == b':')
+    };
+    let pairs = (0..=64).take_while(|n| pair(n * 3)).count();
+    let length = (pairs * 3).checked_sub(1)?;
+    let goes_on = bytes.get(length).is_some_and(|byte| byte.is_ascii_alphanumeric());
+    (PAIRS.contains(&pairs) && !goes_on && bytes.get(length) != Some(&b':')).then_some(length)
+}
+
+/// Whether two numbers behind the address of a machine are such ports as systems choose by
+/// themselves for connections (RFC 6335 §6, and Linux' range, which begins lower).
+pub(crate) fn are_ports(numbers: [&str; 2]) -> bool {
+    numbers.iter().all(|text| text.len() == 5 && text.parse::<u16>().is_ok_and(|n| n >= 32_768))
 }
 
 /// At least 16 hexadecimal digits of one case that look random.
@@ -618,9 +665,30 @@ mod tests {
         ] {
             assert!(matches!(of_text(other), Some(ValueKind::PasswordHash(_))), "{other}");
         }
+        let text = "$2b$12$KIXQ0Zt1mB5uEJd0bq8l4ekQxS8n0p7y5rR1cWv3uT9aHf2dGjLmO. Then";
+        assert_eq!(password_hash_at_start(text), Some(60));
+        assert_eq!(password_hash_at_start("$2b or not $2b"), None);
         for plain in ["$2b$12$short", "US$100$a-price-of-some-twenty-letters", "$HOME$PATH"] {
             assert_eq!(of_text(plain), None, "{plain}");
         }
+    }
+
+    #[test]
+    fn pairs_of_hexadecimal_digits_are_one_value() {
+        for (text, length) in [
+            ("3c:22:fb:8e:01:d4 up", Some(17)),
+            ("3C:22:FB:8E:01:D4", Some(17)),
+            ("3c:22:fb:8e:01", None),
+            ("3c:22:fb:8e:01:d4:", None),
+            ("3c:22:fb:8e:01:d4f", None),
+            ("10:20:30", None),
+            ("MD5:3c", None),
+            ("", None),
+        ] {
+            assert_eq!(hex_pairs_at_start(text.as_bytes()), length, "{text}");
+        }
+        let fingerprint = vec!["a7"; 20].join(":");
+        assert_eq!(hex_pairs_at_start(fingerprint.as_bytes()), Some(59));
     }
 
     #[test]

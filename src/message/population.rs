@@ -5,6 +5,8 @@
 //! of character seldom change and letters are those of words. Evidence is a few integers that can
 //! be added up; two values are enough where they are long.
 
+use super::kinds::hex_pairs_at_start;
+
 /// Shortest value that may be drawn at random, in characters.
 const SHORTEST: usize = 8;
 /// Longest value that is looked at.
@@ -46,12 +48,19 @@ const WORDS_BITS: f64 = 16.0;
 /// texts have any length.
 const LENGTH_BITS: f64 = 2.0;
 const LENGTH_BITS_ALL: f64 = 8.0;
+/// Least characters of groups with letters and digits, beside which groups of digits alone say
+/// nothing of how a value came to be (`54CH40-8154`).
+const MIXED: usize = 5;
+/// Where a form keeps how many characters such groups have, beside its length; and the most.
+const NUMBERS_AT: u32 = 11;
+const MOST_NUMBERS: usize = (u16::MAX >> NUMBERS_AT) as usize;
 /// So many values may by chance have their symbols at the same places, or be likely as text.
 const FEW_VALUES: u32 = 4;
 
 /// What one value says: its length, its alphabet, and how unlikely it is as text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct TextForm {
+    /// Beside it, how many characters are in groups that count for nothing.
     length: u16,
     classes: u16,
     /// Eighths of a bit.
@@ -64,17 +73,28 @@ impl TextForm {
     /// The form of a value; none where it cannot be drawn at random: too short, or with characters
     /// that no such value has.
     pub fn of(text: &str) -> Option<Self> {
+        if hex_pairs_at_start(text.as_bytes()) == Some(text.len()) {
+            return Self::of(&text.replace(':', "-"));
+        }
         let bytes = text.trim_end_matches('=').as_bytes();
         if !(SHORTEST..=LONGEST).contains(&bytes.len()) {
             return None;
         }
+        let mixed = has_mixed_groups(bytes);
         let mut form = Self { length: bytes.len() as u16, ..Self::default() };
         if text.len() > bytes.len() {
             form.classes = PADDING;
         }
-        let mut before = 0;
-        let mut cost = 0_u32;
-        for (at, &byte) in bytes.iter().enumerate() {
+        let (mut before, mut cost, mut numbers) = (0, 0_u32, 0_usize);
+        let mut rest = bytes.iter().enumerate();
+        while let Some((at, &byte)) = rest.next() {
+            if mixed && let Some(digits) = group_of_digits(bytes, at) {
+                numbers += digits;
+                form.classes |= DIGIT;
+                before = DIGIT;
+                let _ = rest.nth(digits - 2);
+                continue;
+            }
             let class = class(byte)?;
             if class & (STANDARD | URL) != 0 {
                 form.skeleton = form.skeleton.wrapping_mul(31).wrapping_add(at as u16 + 1);
@@ -85,7 +105,18 @@ impl TextForm {
         }
         form.classes |= word_code(bytes) << WORD_AT;
         form.cost = u16::try_from(cost).unwrap_or(u16::MAX);
+        form.length |= (numbers.min(MOST_NUMBERS) as u16) << NUMBERS_AT;
         Some(form)
+    }
+
+    /// How many characters it has.
+    const fn length(self) -> u16 {
+        self.length & ((1 << NUMBERS_AT) - 1)
+    }
+
+    /// … and of these, how many say whether it was drawn.
+    const fn counted(self) -> u16 {
+        self.length().saturating_sub(self.length >> NUMBERS_AT)
     }
 
     /// As one number, and back.
@@ -119,8 +150,26 @@ impl TextForm {
 
     /// Bits by which chance explains the value better than text does.
     fn evidence(self, alphabet: f64) -> f64 {
-        f64::from(self.cost) / 8.0 - f64::from(self.length) * alphabet
+        f64::from(self.cost) / 8.0 - f64::from(self.counted()) * alphabet
     }
+}
+
+/// Whether groups with letters and digits stand between symbols.
+fn has_mixed_groups(bytes: &[u8]) -> bool {
+    let groups = || bytes.split(|byte| matches!(byte, b'-' | b'_'));
+    let is_mixed = |group: &&[u8]| {
+        group.iter().any(u8::is_ascii_digit) && group.iter().any(u8::is_ascii_alphabetic)
+    };
+    groups().nth(1).is_some() && groups().filter(is_mixed).map(<[u8]>::len).sum::<usize>() >= MIXED
+}
+
+/// How long the group of at least two digits is that stands here between symbols.
+fn group_of_digits(bytes: &[u8], at: usize) -> Option<usize> {
+    let is_symbol = |byte: &u8| matches!(byte, b'-' | b'_');
+    let begins = at == 0 || is_symbol(&bytes[at - 1]);
+    let digits = bytes[at..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let ends = bytes.get(at + digits).is_none_or(is_symbol);
+    (begins && ends && digits > 1).then_some(digits)
 }
 
 const fn class(byte: u8) -> Option<u16> {
@@ -358,12 +407,12 @@ impl Population {
         };
         self.merge(&Self {
             samples: 1,
-            characters: form.length.into(),
+            characters: form.counted().into(),
             cost: form.cost.into(),
             symbols: u32::from(form.classes & SYMBOLS != 0),
             classes: form.classes & CLASSES,
-            shortest: form.length,
-            longest: form.length,
+            shortest: form.length(),
+            longest: form.length(),
             skeleton: form.skeleton,
             loose: false,
             other: false,
@@ -449,11 +498,11 @@ impl Population {
         let length = self.shortest.saturating_sub(slack)..=self.longest.saturating_add(slack);
         // Words are no such value, nor is a number. That only letters were drawn is the less
         // likely the more else there is.
-        let letters = f64::from(form.length) * (self.alphabet() - f64::from(26).log2());
+        let letters = f64::from(form.counted()) * (self.alphabet() - f64::from(26).log2());
         let enough = if form.is_letters() { WORD_BITS } else { WORDS_BITS };
         let plain = form.word_bits().is_some_and(|bits| bits + letters > enough)
-            || !form.is_letters() && form.evidence(self.alphabet()) < -4.0 - f64::from(form.length);
-        length.contains(&form.length) && form.classes & CLASSES & !self.open() == 0 && !plain
+            || !form.is_letters() && form.evidence(self.alphabet()) < -4.0 - f64::from(form.counted());
+        length.contains(&form.length()) && form.classes & CLASSES & !self.open() == 0 && !plain
     }
 
     /// The classes of characters that further values may have: few values do not show all.

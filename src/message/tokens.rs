@@ -64,7 +64,11 @@ fn symbol(rest: &str) -> usize {
 }
 
 fn next(rest: &str) -> Option<Token<'_>> {
-    let begins = |at: usize, c: char| is_letter(c) || symbol(&rest[at..]) > 0;
+    let begins = |at: usize, c: char| {
+        is_letter(c)
+            || symbol(&rest[at..]) > 0
+            || c == '$' && kinds::password_hash_at_start(&rest[at..]).is_some()
+    };
     let first = rest.chars().next()?;
     if !begins(0, first) {
         let end = rest.char_indices().find(|(at, c)| begins(*at, *c)).map(|(at, _)| at);
@@ -125,7 +129,7 @@ fn signed(rest: &str) -> Option<usize> {
     kinds::is_signed(&rest.as_bytes()[..length]).then_some(length)
 }
 
-/// A date, a clock or a UUID at the start of a text.
+/// A date, a clock, a UUID, a device's address or a password's hash at the start of a text.
 fn own_value(rest: &str) -> Option<usize> {
     let bytes = rest.as_bytes();
     let ends = |at: usize| !bytes.get(at).is_some_and(u8::is_ascii_alphanumeric);
@@ -134,6 +138,11 @@ fn own_value(rest: &str) -> Option<usize> {
         && ends(36)
     {
         return Some(36);
+    }
+    if let Some(length) =
+        kinds::hex_pairs_at_start(bytes).or_else(|| kinds::password_hash_at_start(rest))
+    {
+        return Some(length);
     }
     dates::at_start(rest).map(|moment| moment.length).or_else(|| dates::clock_at_start(rest))
 }
@@ -209,6 +218,13 @@ mod tests {
                 "ref IjNhZjEi.aSl2mA.kJ8sQx0_vLw2T9bZfNn5rYc1XhE and",
                 "(ref) <IjNhZjEi.aSl2mA.kJ8sQx0_vLw2T9bZfNn5rYc1XhE> (and)",
             ),
+            ("eth0 3c:22:fb:8e:01:d4 up", "(eth0) <3c:22:fb:8e:01:d4> (up)"),
+            (
+                "hash $2b$12$KIXQ0Zt1mB5uEJd0bq8l4ekQxS8n0p7y5rR1cWv3uT9aHf2dGjLmO.",
+                "(hash) <$2b$12$KIXQ0Zt1mB5uEJd0bq8l4ekQxS8n0p7y5rR1cWv3uT9aHf2dGjLmO>.",
+            ),
+            ("costs $10 or US$12.50", "(costs) $<10> (or) (US)$<12.50>"),
+            ("in 2026-W48-6.", "(in) <2026-W48-6>."),
             ("see www.example.com now", "(see) (www).(example).(com) (now)"),
         ] {
             assert_eq!(of(text), apart, "{text}");

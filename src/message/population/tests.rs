@@ -140,6 +140,11 @@ fn what_means_something_is_not_drawn() {
         &["iso-8859-1", "windows-1252"],
         &["Q1-2026", "Q2-2026", "Q3-2026"],
         &["plan-basic-12m", "plan-large-24m"],
+        &["20261128-b2", "20261129-b7", "20261130-b1"],
+        &["BX42A-10234", "BX42A-10235", "BX43A-20001"],
+        &["LH4711-2026", "UA0093-2026", "BA1234-2026"],
+        &["RED42-1001", "BLUE7-1002", "GREEN1-1003"],
+        &["2026-W39-1", "2026-W40-2", "2026-W41-5"],
     ] {
         assert!(!of(values), "{values:?}");
     }
@@ -173,6 +178,47 @@ fn groups_of_letters_and_digits_are_drawn_together() {
         }
         let none: Vec<_> = groups.iter().map(|n| "0".repeat(*n)).collect();
         assert!(!all.admits(TextForm::of(&none.join("-"))), "{groups:?}: zeros");
+    }
+}
+
+/// Numbers of orders, of which a part counts or is drawn from digits alone.
+#[test]
+fn groups_of_digits_stand_beside_drawn_ones() {
+    let capitals = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+    for (first, second) in [(6, 4), (8, 3), (5, 6)] {
+        let mut dice = TestDice(first as u64);
+        let mut draw = |count: usize| -> Vec<String> {
+            let one = |dice: &mut TestDice| {
+                format!("{}-{}", dice.of(capitals, first), dice.of("0123456789", second))
+            };
+            (0..count).map(|_| one(&mut dice)).collect()
+        };
+        for count in [20, 300] {
+            let (v1, v2) = (draw(count), draw(count));
+            let all = population(&v1);
+            assert!(all.is_drawn(&population(&v2)), "{first} {second}");
+            let refused: Vec<_> = v2.iter().filter(|v| !all.admits(TextForm::of(v))).collect();
+            assert!(refused.is_empty(), "{first} {second}: {refused:?}");
+            assert!(!all.admits(TextForm::of(&format!("NOTFOUND-{}", "0".repeat(second)))));
+        }
+    }
+}
+
+/// Addresses of devices and fingerprints.
+#[test]
+fn pairs_with_colons_are_drawn_as_those_with_hyphens_are() {
+    for pairs in [6, 20] {
+        let mut dice = TestDice(pairs as u64);
+        let mut draw = || -> Vec<String> {
+            let one = |dice: &mut TestDice| -> String {
+                (0..pairs).map(|_| dice.of("0123456789abcdef", 2)).collect::<Vec<_>>().join(":")
+            };
+            (0..40).map(|_| one(&mut dice)).collect()
+        };
+        let (v1, v2) = (draw(), draw());
+        let all = population(&v1);
+        assert!(all.is_drawn(&population(&v2)), "{pairs}");
+        assert!(v2.iter().all(|value| all.admits(TextForm::of(value))), "{pairs}");
     }
 }
 
