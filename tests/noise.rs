@@ -598,3 +598,76 @@ fn events_of_a_stream_that_was_left_are_compared_as_far_as_they_go() {
     assert_eq!(run(&["a", "b"], &["a"]), [""; 0], "v2 was slower");
     assert_eq!(run(&["a", "b"], &["a", "x", "c"]), ["$[*].data.v"]);
 }
+
+/// Values that are drawn anew in texts, in forms that have marks inside; and what means something in
+/// the same place.
+#[test]
+fn values_with_marks_inside_are_values_of_a_text() {
+    type Made = fn(&mut Dice) -> String;
+    const BCRYPT: &str = "./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    fn pairs(dice: &mut Dice, count: usize) -> String {
+        (0..count).map(|_| dice.of(HEX, 2)).collect::<Vec<_>>().join(":")
+    }
+    let forms: [(Made, Option<Made>); 5] = [
+        (
+            |dice| format!("$2b$12${}", dice.of(BCRYPT, 53)),
+            Some(|dice| format!("$2b$04${}", dice.of(BCRYPT, 53))),
+        ),
+        (|dice| pairs(dice, 6), Some(|dice| pairs(dice, 5))),
+        (|dice| pairs(dice, 20), None),
+        (
+            |dice| format!("10.0.0.9:{}", 32_768 + dice.below(28_000)),
+            Some(|dice| format!("10.0.0.8:{}", 32_768 + dice.below(28_000))),
+        ),
+        (
+            |dice| format!("ORD-{}-{}", dice.of(CAPITALS, 6), dice.of("0123456789", 4)),
+            Some(|dice| format!("INV-{}-{}", dice.of(CAPITALS, 6), dice.of("0123456789", 4))),
+        ),
+    ];
+    for (number, (made, other)) in forms.into_iter().enumerate() {
+        let run = |v2: Made, price: &str| {
+            let (mut first, mut second) = (Dice(21), Dice(22));
+            let text = |value: String, price: &str| format!("for {value}, at {price}.");
+            let one = |_| (text(made(&mut first), "7.50 EUR"), text(v2(&mut second), price));
+            let all: Vec<_> = (0..30).map(one).collect();
+            let talks = thirty("text/plain", |n| all[n].0.clone(), |n| all[n].1.clone());
+            diff(&talks).findings.totals.mismatched
+        };
+        assert_eq!(run(made, "7.50 EUR"), 0, "{number}");
+        assert_eq!(run(made, "8.50 EUR"), 30, "{number}: another price");
+        if let Some(other) = other {
+            assert_eq!(run(other, "7.50 EUR"), 30, "{number}: another form");
+        }
+    }
+}
+
+#[test]
+fn ports_that_stay_are_no_noise() {
+    let run = |v1: fn(u64) -> u64, v2: fn(u64) -> u64| {
+        let text = |port| format!("from 10.0.0.9:{port}");
+        let talks = thirty("text/plain", |n| text(v1(n as u64)), |n| text(v2(n as u64)));
+        diff(&talks).findings.totals.mismatched
+    };
+    assert_eq!(run(|n| 40_000 + n * 7, |n| 50_000 + n * 3), 0);
+    assert_eq!(run(|_| 40_000, |_| 50_000), 30, "a server's port");
+    assert_eq!(run(|n| 40_000 + n % 3, |n| 50_000 + n % 3), 30, "three servers' ports");
+    assert_eq!(run(|n| 8_000 + n, |n| 9_000 + n), 30, "ports that nobody draws");
+}
+
+/// Where other words stand beside a new id in some answers, these count and the others do not.
+#[test]
+fn an_answer_with_other_words_makes_no_other_count() {
+    for every in [2, 3, 5, 9] {
+        let (mut first, mut second) = (Dice(31), Dice(32));
+        let all: Vec<_> = (0..30)
+            .map(|n| {
+                let sign = if n % every == 0 { '$' } else { '€' };
+                let text = |dice: &mut Dice, sign| format!("no {}, {sign}10", dice.of(HEX, 16));
+                (text(&mut first, '€'), text(&mut second, sign))
+            })
+            .collect();
+        let talks = thirty("text/plain", |n| all[n].0.clone(), |n| all[n].1.clone());
+        let changed = (0..30).filter(|n| n % every == 0).count() as u64;
+        assert_eq!(diff(&talks).findings.totals.mismatched, changed, "every {every}th");
+    }
+}

@@ -248,7 +248,8 @@ pub(super) fn decide(stat: &Stat, samples: Samples, opposite: (u64, u64)) -> Dec
         }
         decision.vocabulary = stat.has_vocabulary() && !v1.constant();
     }
-    decision.whole = decision.measured && (stat.loose[1] + stat.loose[2]) * 2 >= stat.own + stat.base;
+    decision.whole =
+        decision.measured && (stat.loose[1] + stat.loose[2]) * 2 >= stat.own + stat.base;
     decision.why = said.join("; ");
     decision
 }

@@ -7,6 +7,8 @@ use super::{Evidence, Finding, Policy, RuleResult, Unit};
 pub const UNSAFE_CALLS: &str = "max_unsafe_egress_differences";
 /// The rule on reads that were answered by a recorded call that is only like them.
 pub const DRIFTED_READS: &str = "max_drifted_reads";
+/// The rule on reads that no recorded call answered.
+pub const MISSED_READS: &str = "max_missed_reads";
 /// The rule of all outgoing calls.
 pub const ALL_CALLS: &str = "max_egress_differences";
 
@@ -37,6 +39,19 @@ pub(super) fn egress(evidence: &Evidence<'_>, policy: &Policy) -> Vec<RuleResult
         );
         let drifted = Some(calls.drifted_reads);
         rules.push(calls_rule(DRIFTED_READS, drifted, calls.total, limit, why));
+    }
+    if let (Some(limit), Some(calls)) = (policy.max_missed_reads, watched)
+        && calls.missed_reads > 0
+    {
+        let why = format!(
+            "{} of {} of v2 to its providers read something that v1 never read, and got a miss \
+             (599) instead of an answer; {} allowed.",
+            count(calls.missed_reads),
+            plural(calls.total, "call", "calls"),
+            plural(limit, "is", "are")
+        );
+        let missed = Some(calls.missed_reads);
+        rules.push(calls_rule(MISSED_READS, missed, calls.total, limit, why));
     }
     if let Some(limit) = policy.max_egress_differences {
         let why = match watched {

@@ -36,4 +36,6 @@ pub struct Outgoing {
     pub unsafe_different: u64,
     /// Reads that were answered by a recorded call that is only like them.
     pub drifted_reads: u64,
+    /// Reads that v1 never made, to which there was no answer.
+    pub missed_reads: u64,
 }

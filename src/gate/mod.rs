@@ -18,7 +18,7 @@ pub mod statistics;
 mod verdict;
 pub mod words;
 
-pub use calls::{ALL_CALLS, DRIFTED_READS, UNSAFE_CALLS};
+pub use calls::{ALL_CALLS, DRIFTED_READS, MISSED_READS, UNSAFE_CALLS};
 pub use evidence::{Evidence, Outgoing};
 pub use judge::judge;
 pub use policy::Policy;

@@ -106,6 +106,9 @@ pub struct Policy {
     /// Reads of v2 that the mock answered with a recorded call that is only like them: v2's own
     /// answers rest on what v1 was told; judged where a mock watched.
     pub max_drifted_reads: Option<u64>,
+    /// Reads of v2 that v1 never made: the mock had no answer, and what v2 does with one was not
+    /// seen; judged where a mock watched.
+    pub max_missed_reads: Option<u64>,
     /// Calls of v2 to its providers that differ from the recorded ones; not judged without it.
     pub max_egress_differences: Option<u64>,
     /// No verdict where a change of typical latency of this size could have gone unseen; none
@@ -148,6 +151,7 @@ impl Default for Policy {
             min_latency_change: Nanos(2_000_000),
             max_unsafe_egress_differences: Some(0),
             max_drifted_reads: Some(0),
+            max_missed_reads: Some(0),
             max_egress_differences: None,
             must_see: Some(MUST_SEE),
             must_see_p99: None,
@@ -190,6 +194,7 @@ struct RawPolicy {
     min_latency_change: Option<Nanos>,
     max_unsafe_egress_differences: Option<u64>,
     max_drifted_reads: Option<u64>,
+    max_missed_reads: Option<u64>,
     max_egress_differences: Option<u64>,
     must_see: Option<f64>,
     must_see_p99: Option<f64>,
@@ -275,6 +280,7 @@ impl From<&Policy> for RawPolicy {
             min_latency_change: Some(policy.min_latency_change),
             max_unsafe_egress_differences: policy.max_unsafe_egress_differences,
             max_drifted_reads: policy.max_drifted_reads,
+            max_missed_reads: policy.max_missed_reads,
             max_egress_differences: policy.max_egress_differences,
             must_see: policy.must_see,
             must_see_p99: policy.must_see_p99,
@@ -301,6 +307,7 @@ impl<'de> Deserialize<'de> for Policy {
                 .max_unsafe_egress_differences
                 .or(default.max_unsafe_egress_differences),
             max_drifted_reads: raw.max_drifted_reads.or(default.max_drifted_reads),
+            max_missed_reads: raw.max_missed_reads.or(default.max_missed_reads),
             max_egress_differences: raw.max_egress_differences,
             must_see: raw.must_see.or(default.must_see).filter(|change| change.is_finite()),
             must_see_p99: raw.must_see_p99.filter(|change| change.is_finite()),

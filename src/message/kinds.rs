@@ -497,7 +497,8 @@ pub(crate) fn password_hash_at_start(text: &str) -> Option<usize> {
     // bcrypt's last part has its length; a sentence may end behind any other.
     let last = text[..length].rfind('$')? + 1;
     let bcrypt = text.starts_with("$2") && length - last >= 53;
-    let whole = if bcrypt { &text[..last + 53] } else { text[..length].trim_end_matches(['.', ',']) };
+    let whole =
+        if bcrypt { &text[..last + 53] } else { text[..length].trim_end_matches(['.', ',']) };
     password_hash(whole).map(|_| whole.len())
 }
 

@@ -19,6 +19,8 @@ const BITS_ALL: f64 = 14.0;
 /// … where symbols divide the values into groups of letters and digits (`F7K2-9QXM`).
 const GROUPS_BITS_EACH: f64 = 0.8;
 const GROUPS_BITS_ALL: f64 = 28.0;
+/// … and where groups of digits alone are among them, as in numbers of articles.
+const NUMBERS_BITS_ALL: f64 = 80.0;
 /// … and from which they are likelier drawn than words.
 const LEANING_BITS: f64 = 0.8;
 
@@ -48,9 +50,9 @@ const WORDS_BITS: f64 = 16.0;
 /// texts have any length.
 const LENGTH_BITS: f64 = 2.0;
 const LENGTH_BITS_ALL: f64 = 8.0;
-/// Least characters of groups with letters and digits, beside which groups of digits alone say
-/// nothing of how a value came to be (`54CH40-8154`).
-const MIXED: usize = 5;
+/// Least characters of groups with letters, beside which groups of digits alone say nothing of how
+/// a value came to be (`54CH40-8154`).
+const LETTERED: usize = 5;
 /// Where a form keeps how many characters such groups have, beside its length; and the most.
 const NUMBERS_AT: u32 = 11;
 const MOST_NUMBERS: usize = (u16::MAX >> NUMBERS_AT) as usize;
@@ -80,7 +82,7 @@ impl TextForm {
         if !(SHORTEST..=LONGEST).contains(&bytes.len()) {
             return None;
         }
-        let mixed = has_mixed_groups(bytes);
+        let lettered = has_lettered_groups(bytes);
         let mut form = Self { length: bytes.len() as u16, ..Self::default() };
         if text.len() > bytes.len() {
             form.classes = PADDING;
@@ -88,7 +90,7 @@ impl TextForm {
         let (mut before, mut cost, mut numbers) = (0, 0_u32, 0_usize);
         let mut rest = bytes.iter().enumerate();
         while let Some((at, &byte)) = rest.next() {
-            if mixed && let Some(digits) = group_of_digits(bytes, at) {
+            if lettered && let Some(digits) = group_of_digits(bytes, at) {
                 numbers += digits;
                 form.classes |= DIGIT;
                 before = DIGIT;
@@ -154,13 +156,12 @@ impl TextForm {
     }
 }
 
-/// Whether groups with letters and digits stand between symbols.
-fn has_mixed_groups(bytes: &[u8]) -> bool {
+/// Whether groups with letters stand between symbols, enough of them to say how a value came to be.
+fn has_lettered_groups(bytes: &[u8]) -> bool {
     let groups = || bytes.split(|byte| matches!(byte, b'-' | b'_'));
-    let is_mixed = |group: &&[u8]| {
-        group.iter().any(u8::is_ascii_digit) && group.iter().any(u8::is_ascii_alphabetic)
-    };
-    groups().nth(1).is_some() && groups().filter(is_mixed).map(<[u8]>::len).sum::<usize>() >= MIXED
+    let is_lettered = |group: &&[u8]| group.iter().any(u8::is_ascii_alphabetic);
+    let lettered = || groups().filter(is_lettered).map(<[u8]>::len).sum::<usize>();
+    groups().nth(1).is_some() && lettered() >= LETTERED
 }
 
 /// How long the group of at least two digits is that stands here between symbols.
@@ -463,8 +464,12 @@ impl Population {
         if in_groups && !mixed {
             return false;
         }
-        let (enough, each) =
-            if in_groups { (GROUPS_BITS_ALL, GROUPS_BITS_EACH) } else { (BITS_ALL, BITS_EACH) };
+        let has_numbers = self.characters < u64::from(self.samples) * u64::from(self.shortest);
+        let (enough, each) = match (in_groups, has_numbers) {
+            (true, true) => (NUMBERS_BITS_ALL, GROUPS_BITS_EACH),
+            (true, false) => (GROUPS_BITS_ALL, GROUPS_BITS_EACH),
+            (false, _) => (BITS_ALL, BITS_EACH),
+        };
         let mut all = (self.cost, self.characters, self.samples);
         let mut same_length = self.shortest == self.longest;
         if fits {
@@ -501,7 +506,8 @@ impl Population {
         let letters = f64::from(form.counted()) * (self.alphabet() - f64::from(26).log2());
         let enough = if form.is_letters() { WORD_BITS } else { WORDS_BITS };
         let plain = form.word_bits().is_some_and(|bits| bits + letters > enough)
-            || !form.is_letters() && form.evidence(self.alphabet()) < -4.0 - f64::from(form.counted());
+            || !form.is_letters()
+                && form.evidence(self.alphabet()) < -4.0 - f64::from(form.counted());
         length.contains(&form.length()) && form.classes & CLASSES & !self.open() == 0 && !plain
     }
 

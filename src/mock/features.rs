@@ -436,14 +436,79 @@ fn hash(place: u64, tag: u8, value: &[u8]) -> u64 {
     hasher.finish()
 }
 
-/// A value as it is compared: `1.0` and `1` are one number.
+/// A value as it is compared: `1.0` and `1` are one number, and a document of GraphQL says the same
+/// however it is laid out.
 fn plain_text(value: Value<'_>) -> Cow<'_, str> {
     let text = value.text;
+    if value.form == Form::Text && is_graphql(text) {
+        return Cow::Owned(without_layout(text));
+    }
     let whole = text.bytes().all(|byte| byte.is_ascii_digit());
     if value.form != Form::Bare || whole {
         return Cow::Borrowed(text);
     }
     Decimal::parse(text).map_or(Cow::Borrowed(text), |number| Cow::Owned(number.to_string()))
+}
+
+/// Whether a text is a document of GraphQL.
+fn is_graphql(text: &str) -> bool {
+    const STARTS: [&str; 5] = ["{", "query", "mutation", "subscription", "fragment"];
+    let start = text.trim_start();
+    STARTS.iter().any(|word| start.starts_with(word))
+        && text.trim_end().ends_with('}')
+        && start[start.find('{').unwrap_or(0) + 1..]
+            .trim_start()
+            .starts_with(|c: char| c.is_ascii_alphabetic() || matches!(c, '_' | '.'))
+}
+
+/// A document of GraphQL without what means nothing in it: blanks, line ends, commas and comments
+/// outside of strings (its specification, §2.1).
+fn without_layout(text: &str) -> String {
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    let mut parted = false;
+    while let Some(c) = rest.chars().next() {
+        let length = match c {
+            '"' => string_length(rest),
+            '#' => rest.find(['\n', '\r']).unwrap_or(rest.len()),
+            _ => c.len_utf8(),
+        };
+        let (part, behind) = rest.split_at(length);
+        rest = behind;
+        if c == '#' || c == ',' || c == '\u{feff}' || c.is_ascii_whitespace() {
+            parted = true;
+            continue;
+        }
+        // Two names need something between them.
+        if std::mem::take(&mut parted) && is_name(c) && out.ends_with(is_name) {
+            out.push(' ');
+        }
+        out.push_str(part);
+    }
+    out
+}
+
+/// The length of the string at the start of a text, with its quotes.
+fn string_length(text: &str) -> usize {
+    let (quote, escape) =
+        if text.starts_with("\"\"\"") { ("\"\"\"", "\\\"\"\"") } else { ("\"", "\\\"") };
+    let mut at = quote.len();
+    loop {
+        let rest = &text[at..];
+        let Some(end) = rest.find(['"', '\\']) else { return text.len() };
+        let here = &rest[end..];
+        at += end;
+        if here.starts_with(quote) {
+            return at + quote.len();
+        }
+        at += match here {
+            here if here.starts_with(escape) => escape.len(),
+            // An escaped backslash is no start of another escape.
+            here if here.starts_with("\\\\") && quote.len() == 1 => 2,
+            _ => 1,
+        };
+    }
 }
 
 /// What the value's place and kind have in common with those that may stand there as well; none

@@ -286,6 +286,11 @@ impl VerdictCounts {
         self.drifted.saturating_sub(self.unsafe_drifted)
     }
 
+    /// Reads that v1 never made, to which the recording had no answer.
+    pub const fn missed_reads(&self) -> u64 {
+        self.extra.saturating_sub(self.unsafe_extra)
+    }
+
     /// How many of one verdict.
     pub const fn of(&self, verdict: CallVerdict) -> u64 {
         match verdict {

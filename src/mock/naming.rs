@@ -35,6 +35,8 @@ pub(super) fn names_by(asked: Asked, at: &Trail<'_>, text: &str, kind: Option<Va
         is_time && (!asked.reads || kind.is_some_and(|kind| is_fresh(kind, text, asked.at)));
     match at.last() {
         _ if fresh => Names::No,
+        // What is asked is told by its hash alone.
+        _ if at.name().is_some_and(|name| DOCUMENTS.contains(&&*plain(name))) => Names::Path,
         Step::Segment(_) if at.before().is_none() => Names::Path,
         _ if is_made_anew(at) => Names::No,
         _ => Names::Value,
@@ -54,6 +56,9 @@ fn is_fresh(kind: ValueKind, text: &str, at: Timestamp) -> bool {
         _ => kinds::instant_of(kind, text).is_some_and(|time| near(time, 1)),
     }
 }
+
+/// Names of hashes that stand for a document that both sides know: persisted queries.
+const DOCUMENTS: [&str; 5] = ["sha256hash", "queryhash", "documenthash", "documentid", "queryid"];
 
 /// Names of values that are new in each call.
 /// In lower case, without what stands between words.

@@ -18,12 +18,24 @@ const WRITING: [&str; 16] = [
     "put", "remove", "save", "send", "set", "update",
 ];
 /// Ends of paths that are asked by POST.
-const ASKED: [&str; 8] =
-    ["search", "_search", "query", "_query", "_msearch", "_count", "lookup", "find"];
+const ASKED: [&str; 10] = [
+    "search",
+    "_search",
+    "query",
+    "_query",
+    "_msearch",
+    "_mget",
+    "_count",
+    "_field_caps",
+    "lookup",
+    "find",
+];
+/// Methods of WebDAV and its like that only read (RFC 4918, RFC 3253, RFC 5323).
+const READING_METHODS: [&[u8]; 3] = [b"PROPFIND", b"REPORT", b"SEARCH"];
 
 /// Whether a request only reads; `operation` is what it names.
 pub(super) fn reads(request: &Request, operation: Option<&str>) -> bool {
-    if is_safe(&request.method) {
+    if is_safe(&request.method) || READING_METHODS.contains(&&*request.method) {
         return true;
     }
     if &*request.method != b"POST" {
@@ -35,6 +47,11 @@ pub(super) fn reads(request: &Request, operation: Option<&str>) -> bool {
     let path = path_and_query(&request.target).0;
     let last = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
     let content = &request.body.bytes;
+    let kind = request.headers.get("content-type").unwrap_or_default();
+    // A method of gRPC may be a verb alone.
+    if kind.starts_with(b"application/grpc") {
+        return std::str::from_utf8(last).is_ok_and(operation_reads);
+    }
     ASKED.iter().any(|name| name.as_bytes() == last)
         || std::str::from_utf8(last).is_ok_and(is_reading_procedure)
         || last == b"graphql" && memchr::memmem::find(content, b"mutation").is_none()
@@ -113,5 +130,17 @@ mod tests {
         assert!(!of("POST", "/orders", "{}"));
         assert!(!of("POST", "/orders/list", "{}"));
         assert!(!of("PUT", "/search", "{}"));
+        assert!(of("REPORT", "/calendars/1", "<href>/c/1</href>"));
+        assert!(of("POST", "/orders/_mget", "{\"ids\":[1]}"));
+        let mut call = Request {
+            method: "POST".into(),
+            target: "/shop.Orders/Get".into(),
+            ..Request::default()
+        };
+        assert!(!reads(&call, None));
+        call.headers.push(b"content-type", b"application/grpc+proto");
+        assert!(reads(&call, None));
+        call.target = "/shop.Orders/Set".into();
+        assert!(!reads(&call, None));
     }
 }

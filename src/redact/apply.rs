@@ -541,6 +541,9 @@ impl<'a> Pass<'a> {
                 None
             }
             None if !self.rules.cookies.is_empty() => self.cookies(name, value),
+            None if names::is_percent_encoded(name) => {
+                hide::parts(self, value, ViewEncoding::Percent)
+            }
             None => self.other(value),
         }
     }

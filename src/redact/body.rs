@@ -8,8 +8,10 @@ use super::hide::{self, Hide, PairKind, pairs};
 use super::marks::Marks;
 use super::names::HeaderSecret;
 use super::scan::Scanner;
-use super::view::ViewEncoding;
+use super::view::{View, ViewEncoding};
+use super::wrapped::Wrapping;
 use super::{json, markup};
+use crate::limits;
 
 /// The content with its secrets replaced; none where there are none. What its type does not say is
 /// told by its look.
@@ -139,6 +141,8 @@ pub(super) fn document(hide: &mut impl Hide, content: &[u8]) -> Option<Vec<u8>> 
 fn multipart(hide: &mut impl Hide, boundary: &[u8], content: &[u8]) -> Option<Vec<u8>> {
     let delimiter = [b"--", boundary].concat();
     let mut edits = Edits::new(content);
+    // Many small parts may be large ones inside.
+    let mut left = limits::BODY_BYTES;
     let starts: Vec<usize> = memmem::find_iter(content, &delimiter).collect();
     for (index, &start) in starts.iter().enumerate() {
         let from = start + delimiter.len();
@@ -159,7 +163,7 @@ fn multipart(hide: &mut impl Hide, boundary: &[u8], content: &[u8]) -> Option<Ve
         let name = head
             .lines()
             .find(|line| line.to_ascii_lowercase().starts_with("content-disposition"))
-            .and_then(|line| parameter(line, "name"));
+            .and_then(|line| parameter(line, "name").or_else(|| extended(line, "name*")));
         let kind = head.lines().find_map(|line| {
             let (name, value) = line.split_once(':')?;
             name.eq_ignore_ascii_case("content-type").then(|| value.trim().to_owned())
@@ -168,8 +172,19 @@ fn multipart(hide: &mut impl Hide, boundary: &[u8], content: &[u8]) -> Option<Ve
         let new = if let Some(kind) = name.and_then(|name| hide.form_field(&name)) {
             hide::whole(hide, kind, text, ViewEncoding::Plain)
         } else {
+            let of_type = kind.as_deref().unwrap_or_default().as_bytes();
+            let wrapped = Wrapping::of(text, of_type).filter(|_| left > 0);
+            let wrapped = wrapped.and_then(|wrapping| Some((wrapping, wrapping.undo(text)?)));
             // Not again into parts of parts, which would let a hostile body nest without end.
             match kind {
+                _ if let Some((wrapping, inner)) = &wrapped => {
+                    left = left.saturating_sub(inner.len());
+                    let new = match own_boundary(inner) {
+                        Some(_) => hide::parts(hide, inner, ViewEncoding::Plain),
+                        None => redact(hide, b"", inner),
+                    };
+                    new.map(|new| wrapping.redo(&new))
+                }
                 Some(kind) if !kind.to_ascii_lowercase().starts_with("multipart/") => {
                     redact(hide, kind.as_bytes(), text)
                 }
@@ -179,6 +194,15 @@ fn multipart(hide: &mut impl Hide, boundary: &[u8], content: &[u8]) -> Option<Ve
         edits.put(&value, new);
     }
     edits.finish()
+}
+
+/// A parameter in the extended notation (RFC 8187): `UTF-8''pass%77ord`.
+fn extended(value: &str, name: &str) -> Option<String> {
+    let value = parameter(value, name)?;
+    let (_charset, rest) = value.split_once('\'')?;
+    let (_language, text) = rest.split_once('\'')?;
+    let decoded = View::new(text.as_bytes(), ViewEncoding::Percent).bytes.into_owned();
+    String::from_utf8(decoded).ok()
 }
 
 /// A parameter of a header's value, without quotes.

@@ -79,18 +79,57 @@ pub(super) fn whole(
 
 /// The value with the secrets replaced that are known by their look, also inside of JSON that it
 /// may be; none where there is none.
-pub(super) fn parts(
-    hide: &mut impl Hide,
+pub(super) fn parts<H: Hide>(
+    hide: &mut H,
     source: &[u8],
     encoding: ViewEncoding,
 ) -> Option<Vec<u8>> {
+    parts_within(hide, source, encoding, MOST_ENCODINGS)
+}
+
+/// Percent-encodings of percent-encodings that are undone.
+const MOST_ENCODINGS: usize = 3;
+
+fn parts_within<H: Hide>(
+    hide: &mut H,
+    source: &[u8],
+    encoding: ViewEncoding,
+    left: usize,
+) -> Option<Vec<u8>> {
     let view = View::new(source, encoding);
+    let is_percent = matches!(encoding, ViewEncoding::Percent | ViewEncoding::Form);
+    if is_percent && left > 0 && is_percent_encoded(&view.bytes) {
+        let new = parts_within(hide, &view.bytes, ViewEncoding::Percent, left - 1)?;
+        return Some(match H::KEEPS_LENGTH {
+            true => view.rewritten(&new),
+            false => again_encoded(&new),
+        });
+    }
     let found = if body::looks_like_document(&view.bytes) {
         vec![(0..view.bytes.len(), SecretShape::Document)]
     } else {
         hide.by_look(&view.bytes)
     };
     put(hide, &view, encoding, found)
+}
+
+/// Whether a decoded value is percent-encoded once more: quotes, braces and signs between pairs are.
+fn is_percent_encoded(value: &[u8]) -> bool {
+    let signs: [&[u8]; 6] = [b"%22", b"%3D", b"%3d", b"%7B", b"%7b", b"%25"];
+    memchr::memchr_iter(b'%', value)
+        .any(|at| value.get(at..at + 3).is_some_and(|sign| signs.contains(&sign)))
+}
+
+/// A value with each percent sign written as an escape.
+fn again_encoded(value: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(value.len() + 16);
+    for &byte in value {
+        match byte {
+            b'%' => out.extend_from_slice(b"%25"),
+            _ => out.push(byte),
+        }
+    }
+    out
 }
 
 /// As [`parts`], of a text that is no JSON.

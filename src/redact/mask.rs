@@ -64,6 +64,9 @@ impl Masker {
             return Cow::Borrowed(value);
         }
         match names::header_secret(name) {
+            None if names::is_percent_encoded(name) => {
+                masked(value, hide::parts(&mut &*self, value.as_bytes(), ViewEncoding::Percent))
+            }
             None => self.value(value),
             Some(kind) => {
                 masked(value, hide::whole(&mut &*self, kind, value.as_bytes(), ViewEncoding::Plain))

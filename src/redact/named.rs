@@ -374,6 +374,11 @@ fn quoted(text: &[u8], from: usize) -> Option<Range<usize>> {
     let escaped = text.get(from) == Some(&b'\\');
     let first = from + usize::from(escaped);
     let quote = *text.get(first).filter(|byte| matches!(byte, b'"' | b'\'' | b'`'))?;
+    // A block string of GraphQL, a text of Python or TOML in three quotes.
+    if !escaped && text[first..].starts_with(b"\"\"\"") {
+        let end = memchr::memmem::find(&text[first + 3..], b"\"\"\"");
+        return Some(first + 3..end.map_or(text.len(), |length| first + 3 + length));
+    }
     let mut at = first + 1;
     while at < text.len() {
         match text[at] {

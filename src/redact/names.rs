@@ -16,6 +16,8 @@ const SECRET_WORDS: &[&str] = &[
     "auth",
     "authorization",
     "bearer",
+    "contrasena",
+    "contraseña",
     "cookie",
     "credential",
     "credentials",
@@ -23,6 +25,7 @@ const SECRET_WORDS: &[&str] = &[
     "csrf",
     "cvc",
     "cvv",
+    "hmac",
     "iban",
     "jwt",
     "kennwort",
@@ -38,6 +41,7 @@ const SECRET_WORDS: &[&str] = &[
     "pwd",
     "secret",
     "secrets",
+    "senha",
     "session",
     "sessionid",
     "sig",
@@ -45,7 +49,10 @@ const SECRET_WORDS: &[&str] = &[
     "ssn",
     "token",
     "totp",
+    "wachtwoord",
     "xsrf",
+    "пароль",
+    "密码",
 ];
 
 /// What a secret's name ends with where its words are run together: `accesstoken`, `newpassword`,
@@ -78,6 +85,7 @@ const SECRET_NAMES: &[&str] = &[
     "encryptionkey",
     "licensekey",
     "mnemonic",
+    "motdepasse",
     "oobcode",
     "pan",
     "pass",
@@ -106,8 +114,10 @@ const SECRET_PAIRS: &[[&str; 2]] = &[
     ["card", "no"],
     ["card", "pan"],
     ["card", "pin"],
+    ["connection", "string"],
     ["credit", "card"],
     ["debit", "card"],
+    ["factor", "code"],
     ["invite", "code"],
     ["login", "code"],
     ["mfa", "code"],
@@ -118,11 +128,13 @@ const SECRET_PAIRS: &[[&str; 2]] = &[
     ["recovery", "phrase"],
     ["refresh", "tokens"],
     ["reset", "code"],
+    ["security", "answer"],
     ["seed", "phrase"],
     ["sms", "code"],
     ["social", "security"],
     ["user", "pin"],
     ["verification", "code"],
+    ["2fa", "code"],
 ];
 
 /// Pairs of words that name a key to something.
@@ -135,10 +147,13 @@ const KEY_KINDS: &[&str] = &[
     "client",
     "encrypt",
     "encryption",
+    "fastly",
     "function",
+    "insert",
     "license",
     "master",
     "private",
+    "rapidapi",
     "shared",
     "signing",
     "subscription",
@@ -336,6 +351,11 @@ const CLOSED: &[&str] = &[
     "vary",
 ];
 
+/// Whether a header's value is percent-encoded (gRPC over HTTP/2: `Status-Message`).
+pub(super) fn is_percent_encoded(name: &str) -> bool {
+    name.eq_ignore_ascii_case("grpc-message")
+}
+
 /// Whether a header of this name has no room for a secret in its values, but for one that is known
 /// from elsewhere.
 pub(super) fn is_closed(name: &str) -> bool {
@@ -359,7 +379,8 @@ fn header_of(name: &str, is_secret: bool) -> Option<HeaderSecret> {
     {
         None
     } else {
-        (is_secret || is("x-functions-key")).then_some(HeaderSecret::Whole)
+        let known = ["x-functions-key", "x-honeycomb-team", "x-amzn-oidc-data"].into_iter().any(is);
+        (is_secret || known).then_some(HeaderSecret::Whole)
     }
 }
 
@@ -474,6 +495,13 @@ mod tests {
             "signature",
             "authorization",
             "refreshToken",
+            "contraseña",
+            "mot_de_passe",
+            "пароль",
+            "connectionString",
+            "securityAnswer",
+            "X-2FA-Code",
+            "X-RapidAPI-Key",
         ] {
             assert!(is_secret_field(name), "{name}");
         }
@@ -518,6 +546,9 @@ mod tests {
             "design",
             "signal_strength",
             "opinion",
+            "connection",
+            "answer",
+            "insert",
         ] {
             assert!(!is_secret_field(name), "{name}");
         }

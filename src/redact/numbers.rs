@@ -18,13 +18,13 @@ fn cards(text: &[u8], run: Range<usize>, found: &mut Vec<(Range<usize>, SecretSh
             continue;
         }
         let start = at;
-        // Digits, with single spaces or hyphens between groups.
+        // Digits, with one blank or mark between groups.
         let mut end = at;
         while at < run.end {
             if text[at].is_ascii_digit() {
                 at += 1;
                 end = at;
-            } else if (text[at] == b' ' || text[at] == b'-')
+            } else if matches!(text[at], b' ' | b'-' | b'.' | b'/' | b'+')
                 && text.get(at + 1).is_some_and(u8::is_ascii_digit)
             {
                 at += 1;
@@ -63,12 +63,16 @@ fn card_ranges(run: &[u8]) -> Vec<Range<usize>> {
             let lengths: Vec<usize> = groups[first..=last].iter().map(Range::len).collect();
             let printed =
                 matches!(lengths[..], [_] | [4, 4, 4, 1..=4] | [4, 4, 4, 4, 1..=3] | [4, 6, 4 | 5]);
-            let digits: Vec<u8> = run[groups[first].start..groups[last].end]
-                .iter()
-                .copied()
-                .filter(u8::is_ascii_digit)
-                .collect();
-            printed && is_card(&digits)
+            // Digits behind a point are those of a fraction; a path or a sum is written with marks
+            // that change.
+            let start = groups[first].start;
+            let part = &run[start..groups[last].end];
+            let is_fraction = start > 0 && run[start - 1] == b'.';
+            let mut marks = part.iter().filter(|byte| !byte.is_ascii_digit());
+            let mark = marks.next();
+            let is_one_mark = marks.all(|other| Some(other) == mark);
+            let digits: Vec<u8> = part.iter().copied().filter(u8::is_ascii_digit).collect();
+            printed && !is_fraction && is_one_mark && is_card(&digits)
         });
         if let Some(last) = last {
             found.push(groups[first].start..groups[last].end);

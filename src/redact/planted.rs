@@ -72,6 +72,11 @@ const PLACES: &[PlantedPlace] = &[
     Ask("X-Shopify-Access-Token", "§"),
     Ask("X-Goog-Api-Key", "§"),
     Ask("X-Functions-Key", "§"),
+    Ask("X-RapidAPI-Key", "§"),
+    Ask("Fastly-Key", "§"),
+    Ask("X-Honeycomb-Team", "§"),
+    Ask("X-Amzn-Oidc-Data", "§"),
+    Ask("X-2FA-Code", "§"),
     Ask("Ocp-Apim-Subscription-Key", "§"),
     Ask("X-Hub-Signature-256", "§"),
     Ask("PRIVATE-TOKEN", "§"),
@@ -106,6 +111,8 @@ const PLACES: &[PlantedPlace] = &[
     Target("/x?user%5Bpassword%5D=§"),
     Target("/x?next=%2Fcb%3Faccess_token%3D§"),
     Target("/x?variables=%7B%22credentials%22%3A%7B%22p%22%3A%22§%22%7D%7D"),
+    Target("/x?f=%257B%2522password%2522%253A%2522§%2522%257D"),
+    Target("/x?next=%252Fcb%253Faccess_token%253D§"),
     Target("/x;jsessionid=§"),
     Target("/x#access_token=§"),
     Target("/x#/cb?id_token=§"),
@@ -126,6 +133,7 @@ const PLACES: &[PlantedPlace] = &[
     Target("/api/tokens/§"),
     Target("/sessions/§"),
     // Fields of answers.
+    Answer("grpc-message", "bad%20access_token%3D§"),
     Answer("Set-Cookie", "sid=§; Path=/; HttpOnly"),
     Answer("Set-Cookie", "__Host-a=§"),
     Answer("Location", "/cb?code=§"),
@@ -151,6 +159,16 @@ const PLACES: &[PlantedPlace] = &[
     Sent(JSON, "{\"passwords\":[\"a\",\"§\"]}"),
     Sent(JSON, "{\"\\u0070assword\":\"§\"}"),
     Sent(JSON, "{\"client_secret\":\"§\"}"),
+    Sent(JSON, "{\"contraseña\":\"§\",\"mot_de_passe\":\"§\",\"senha\":\"§\"}"),
+    Sent(JSON, "{\"пароль\":\"§\",\"密码\":\"§\"}"),
+    Sent(JSON, "{\"connectionString\":\"§\",\"securityAnswer\":\"§\"}"),
+    Sent(FORM, "q=a%253D1%2526password%253D§"),
+    Sent(JSON, "{\"query\":\"mutation{login(password:\\\"\\\"\\\"§\\\"\\\"\\\"){ok}}\"}"),
+    Sent(TEXT, "password = \"\"\"§\"\"\"\n"),
+    Sent(
+        "multipart/form-data; boundary=bb",
+        "--bb\r\nContent-Disposition: form-data; name*=UTF-8''pass%77ord\r\n\r\n§\r\n--bb--\r\n",
+    ),
     Sent(JSON, "{\"grant_type\":\"x\",\"assertion\":\"§\"}"),
     Sent(JSON, "{\"code_verifier\":\"§\"}"),
     Sent(JSON, "{\"access_token\":\"§\"}"),
@@ -739,6 +757,30 @@ fn messages_without_a_schema_are_looked_into() {
             assert_eq!(seen.get(), 2, "{kind}");
         }
         assert_eq!(redactor.unsearched().bodies, 1, "what no name tells may still be secret");
+    }
+}
+
+#[test]
+fn compressed_parts_are_looked_into() {
+    let inner = format!("{{\"a\":1,\"password\":\"{SECRET}\"}}");
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(inner.as_bytes()).unwrap();
+    let packed = gzip.finish().unwrap();
+    for kind in ["application/gzip", "application/octet-stream", ""] {
+        let head = match kind {
+            "" => String::new(),
+            kind => format!("\r\nContent-Type: {kind}"),
+        };
+        let head = format!("--bb\r\nContent-Disposition: form-data; name=\"f\"{head}\r\n\r\n");
+        let body = [head.as_bytes(), &packed, b"\r\n--bb--\r\n"].concat();
+        let mut one = exchange(Sent("multipart/form-data; boundary=bb", ""), &|_| body.clone());
+        Redactor::new(&[RedactRule::Default], b"key").apply(&mut one);
+        let new = &one.request.as_ref().unwrap().message.body.bytes;
+        let (start, end) = (head.len(), new.len() - b"\r\n--bb--\r\n".len());
+        let text =
+            crate::message::content::decode(&new[start..end], [&b"gzip"[..]].into_iter(), 999);
+        let text = String::from_utf8(text.unwrap().into_owned()).unwrap();
+        assert!(text.starts_with("{\"a\":1,\"password\":") && !text.contains(SECRET), "{text}");
     }
 }
 

@@ -14,12 +14,15 @@ use super::vendors::{MIDDLES, VENDORS};
 
 /// Parts of names, of which every secret's name holds one.
 const STEMS: &[&str] = &[
+    "answer",
     "assertion",
     "auth",
     "bearer",
     "card",
     "ccnum",
     "code",
+    "connection",
+    "contrase",
     "cookie",
     "cred",
     "csrf",
@@ -28,6 +31,7 @@ const STEMS: &[&str] = &[
     "cvc",
     "cvv",
     "dpop",
+    "hmac",
     "iban",
     "jwt",
     "kennwort",
@@ -45,6 +49,7 @@ const STEMS: &[&str] = &[
     "websocket-protocol",
     "saml",
     "secret",
+    "senha",
     "sess",
     "sid",
     "sig",
@@ -53,7 +58,10 @@ const STEMS: &[&str] = &[
     "ticket",
     "token",
     "verifier",
+    "wachtwoord",
     "xsrf",
+    "пароль",
+    "密码",
     // `%74oken`: letters, digits, brackets and hyphens that are written in code.
     "%2d",
     "%3",
@@ -179,7 +187,8 @@ static SIEVE: LazyLock<Sieve> = LazyLock::new(|| {
     STEMS.iter().for_each(|stem| add(stem, Kinds::NAME, 0));
     ROUTES.iter().for_each(|part| add(part, Kinds::ROUTE, 0));
     ["bearer", "basic"].iter().for_each(|scheme| add(scheme, Kinds::SCHEME, 0));
-    for start in ["eyJ", "eyA", "ewog", "ewoJ", "ew0K", "ewkK", "W3si", "WyJ"] {
+    // The last one is `eyJ` in base64 again.
+    for start in ["eyJ", "eyA", "ewog", "ewoJ", "ew0K", "ewkK", "W3si", "WyJ", "ZXlK"] {
         add(start, Kinds::BASE64, 0);
     }
     add("://", Kinds::URL, 0);
@@ -231,10 +240,12 @@ const FEWEST: usize = 13;
 
 /// Whether a number of a card or an account may be written with it.
 const fn is_of_number(byte: u8) -> bool {
-    byte.is_ascii_digit() || byte.is_ascii_uppercase() || matches!(byte, b' ' | b'-')
+    byte.is_ascii_digit()
+        || byte.is_ascii_uppercase()
+        || matches!(byte, b' ' | b'-' | b'.' | b'/' | b'+')
 }
 
-/// Runs of digits and capitals, with blanks and hyphens, in which enough digits stand. Looks at
+/// Runs of digits and capitals, with blanks and marks between them, in which enough digits stand. Looks at
 /// every thirteenth byte, as none is shorter.
 fn digits(text: &[u8], mut run: impl FnMut(usize, usize)) {
     let mut at = FEWEST - 1;
@@ -271,7 +282,7 @@ mod tests {
     fn overlapping_parts_are_all_told() {
         assert_eq!(hits("xapikeyJx a@b"), ["key", "eyJ", "@"]);
         assert!(hits("nothing of the sort").is_empty());
-        assert_eq!(hits("Pass 4111 1111 1111 1111."), ["Pass", " 4111 1111 1111 1111"]);
+        assert_eq!(hits("Pass 4111 1111 1111 1111."), ["Pass", " 4111 1111 1111 1111."]);
         assert_eq!(hits("1 2 3 4 5 6 7"), [""; 0]);
     }
 

@@ -285,6 +285,8 @@ pub struct Egress {
     pub unsafe_different: u64,
     /// Reads that were answered by a recorded call that is only like them, and were not approved.
     pub drifted_reads: u64,
+    /// Reads that v1 never made and the mock had no answer to, and that were not approved.
+    pub missed_reads: u64,
     /// Calls that are not v1's, those that were approved left out.
     pub different: u64,
     /// Calls that are not v1's and were approved.

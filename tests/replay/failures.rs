@@ -138,6 +138,64 @@ fn lies_of_v2_are_protocol_failures_at_once_and_the_lane_goes_on() {
     }
 }
 
+/// A lie in the answer to HEAD, or in a 304, is one although no body follows.
+#[test]
+fn lengths_that_contradict_each_other_are_lies_without_a_body_too() {
+    for transport in [wire(), client()] {
+        for (method, lie) in [
+            ("HEAD", "200 OK\r\nContent-Length: 2\r\nContent-Length: 3"),
+            ("HEAD", "200 OK\r\nContent-Length: -2"),
+            ("GET", "304 Not Modified\r\nContent-Length: 2, 5"),
+        ] {
+            let result = told(transport.clone(), method, &format!("HTTP/1.1 {lie}\r\n\r\n"));
+            assert_eq!(result, "protocol: the answer is not whole: bad-length", "{lie}");
+        }
+        let twice = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\n";
+        assert_eq!(told(transport, "HEAD", twice), "200");
+    }
+}
+
+#[test]
+fn the_client_transport_tells_lies_as_the_wire_does() {
+    let ok = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+    let flood = "HTTP/1.1 103 Early Hints\r\n\r\n".repeat(5_000) + ok;
+    for (lie, result) in [
+        (format!("{ok}more"), "protocol: bytes that no request asked for stand behind it"),
+        (ok.repeat(2), "protocol: bytes that no request asked for stand behind it"),
+        (flood, "protocol: interim answers without end"),
+        (ok.replace("Content", "Transfer-Encoding: identity\r\nContent"), "200"),
+        (ok.to_owned(), "200"),
+    ] {
+        for transport in [wire(), client()] {
+            let shown = &lie[..lie.len().min(90)];
+            assert_eq!(told(transport.clone(), "GET", &lie), result, "{transport:?} {shown}");
+        }
+    }
+}
+
+const fn wire() -> shadowtap::replay::Transport {
+    shadowtap::replay::Transport::Wire
+}
+
+const fn client() -> shadowtap::replay::Transport {
+    shadowtap::replay::Transport::Client { proxy: None }
+}
+
+/// What becomes of a request that is answered so on a connection that stays open.
+fn told(transport: shadowtap::replay::Transport, method: &str, answer: &str) -> String {
+    let answer = answer.as_bytes().to_vec();
+    let address = server(move |_, mut peer| {
+        while peer.head().is_some() {
+            peer.say(&answer);
+        }
+    });
+    let request = format!("{method} /a HTTP/1.1\r\nHost: shop.invalid\r\n\r\n");
+    let exchanges = [exchange(1, 0, 0, Some(MS), request.as_bytes())];
+    let options =
+        shadowtap::replay::ReplayOptions { transport, timeout_ns: 20_000 * MS, ..options(address) };
+    replay(&exchanges, &options).result("1-0")
+}
+
 #[test]
 fn an_answer_that_came_before_its_request_is_none() {
     let early = |times: usize| {

@@ -344,3 +344,36 @@ fn a_stricter_route_and_one_that_is_not_there() {
     );
     assert_eq!(judgement.unmatched_routes, ["GET /nowhere"]);
 }
+
+/// What v2 makes of a miss, or of the answer to another question, is not what it makes of an answer.
+#[test]
+fn a_read_that_v1_never_made_fails_unless_the_policy_allows_it() {
+    let (summary, totals) =
+        run(12, &[(Shape::LogNormal(0.2), 1_000)], |random, shape| shape.sample(random));
+    let judged = |calls: Outgoing, policy: &str| {
+        let policy: Policy = toml::from_str(policy).unwrap();
+        let evidence = Evidence {
+            summary: &summary,
+            totals: &totals,
+            state: None,
+            egress: Some(calls),
+            tls: false,
+            interrupted: false,
+            scheduled: true,
+            own_speed: true,
+        };
+        let judgement = judge(&evidence, &policy);
+        let failed = judgement.with(Finding::Fail).map(|rule| rule.rule.clone());
+        (judgement.verdict, failed.collect::<Vec<_>>())
+    };
+    let calls = Outgoing { total: 9, ..Outgoing::default() };
+    assert_eq!(judged(calls, "").0, Verdict::Pass);
+    for (calls, rule) in [
+        (Outgoing { missed_reads: 2, ..calls }, "max_missed_reads"),
+        (Outgoing { drifted_reads: 2, ..calls }, "max_drifted_reads"),
+    ] {
+        assert_eq!(judged(calls, ""), (Verdict::Fail, vec![rule.to_owned()]));
+        assert_eq!(judged(calls, &format!("{rule} = 1")).0, Verdict::Fail);
+        assert_eq!(judged(calls, &format!("{rule} = 2")).0, Verdict::Pass);
+    }
+}

@@ -390,3 +390,28 @@ fn fresh_names_of_members_are_equal_by_kind_and_their_values_are_not() {
     assert_ne!(key(one, 1), key(two, 2));
     assert_ne!(key("8231", 1), key("8232", 1), "a number is a name of one thing");
 }
+
+#[test]
+fn documents_of_graphql_are_equal_however_they_are_laid_out() {
+    let one = "query U($id: ID!){user(id:$id,n:\"a, b\"){name,mail}}";
+    for same in [
+        "query U($id: ID!) {\n  user(id: $id, n: \"a, b\") { # who\n    name\n    mail\n  }\n}\n",
+        "query U ( $id : ID! ) { user ( id : $id n : \"a, b\" ) { name mail } }",
+    ] {
+        assert!(is_graphql(same));
+        assert_eq!(without_layout(same), without_layout(one), "{same}");
+    }
+    for other in [
+        "query U($id: ID!){user(id:$id,n:\"a,b\"){name,mail}}",
+        "query U($id: ID!){user(id:$id,n:\"a, b\"){namemail}}",
+        "query U($id: ID!){user(id:$id,n:\"a, b\"){name}}",
+    ] {
+        assert_ne!(without_layout(other), without_layout(one), "{other}");
+    }
+    for text in ["{a(b:\"\"\"x # \\\"\"\" , y\"\"\"){c}}", "{a(b:\"\\\\\"){c}}", "{a(b:\"open}"] {
+        assert_eq!(without_layout(text), text);
+    }
+    for none in ["{\"a\":1}", "query", "{}", "querying is {fun}!", "{ \"query\": 1 }"] {
+        assert!(!is_graphql(none), "{none}");
+    }
+}

@@ -7,6 +7,7 @@
 
 mod body;
 mod fault;
+mod honest;
 mod proxy;
 mod translate;
 mod way;
@@ -29,12 +30,12 @@ use tokio::task::LocalSet;
 pub use proxy::Proxy;
 pub(in crate::replay) use translate::parse;
 use translate::translate;
-use way::{Carrier, Way};
+use way::{Carrier, Spoken, Way};
 
 use crate::limits;
 use crate::message::target::{host, host_and_port};
 use crate::message::{Body, Framing, Headers, Request, Response, Version};
-use crate::outcome::{Failure, FailureKind, Outcome};
+use crate::outcome::{FailureKind, Outcome};
 use crate::replay::binder::Word;
 use crate::replay::plan::StepKind;
 use crate::replay::recorder::generator;
@@ -328,10 +329,11 @@ impl Crew {
                 Err(failure) => return failure.into(),
             };
             let translated = translate(request, way.target(), carrier.spoken(), way.forwarder());
-            let message = match translated {
+            let mut message = match translated {
                 Ok(message) => message,
                 Err(why) => return Answer::failed(FailureKind::Rewrite, why),
             };
+            let interims = honest::Interims::of(&mut message);
             let is_fresh = carrier.connect_ns.is_some();
             if !again {
                 sent.set(Some(self.leaves(side, task, free, carrier.connect_ns)));
@@ -339,9 +341,14 @@ impl Crew {
             let limit = Duration::from_nanos(self.shared.patience_ns(&task.load).unsigned_abs());
             let leaves = task.load.reads_ns().zip(sent.get()).map(|(reads, sent)| sent.at + reads);
             let exchange = async {
-                match carrier.send(message).await {
-                    Ok(answer) => Ok(self.read(answer, carrier, way, leaves).await),
-                    Err(why) => Err(why),
+                tokio::select! {
+                    // First: what comes with the last of them may be an answer.
+                    biased;
+                    () = interims.without_end() => Ok(honest::interims_without_end().into()),
+                    sent = carrier.send(message) => match sent {
+                        Ok(answer) => Ok(self.read(answer, carrier, way, leaves).await),
+                        Err(why) => Err(why),
+                    },
                 }
             };
             match tokio::time::timeout(limit, exchange).await {
@@ -406,10 +413,17 @@ impl Crew {
         }
         let mut gathered = GatheredBody { most: self.shared.max_body, ..GatheredBody::default() };
         let mut is_left = false;
-        let failure = loop {
-            if body.size_hint().lower() > limits::DECLARED_BYTES {
-                let what = "the answer is not whole: bad-length";
-                break Some(Failure::new(FailureKind::Protocol, what));
+        let length = match carrier.spoken() {
+            Spoken::One => honest::length(&head.headers),
+            Spoken::Two => Ok(None),
+        };
+        let mut failure = loop {
+            if length.is_err() || body.size_hint().lower() > limits::DECLARED_BYTES {
+                break Some(honest::bad_length());
+            }
+            // The library reads to the connection's end where a coding is named that is none.
+            if matches!(length, Ok(Some(length)) if gathered.length >= length) {
+                break None;
             }
             let left = leaves.map_or(i64::MAX, |at| at.saturating_sub(self.shared.clock.now()));
             let left = Duration::from_nanos(left.max(0).unsigned_abs());
@@ -428,10 +442,17 @@ impl Crew {
                 Some(Err(error)) => break Some(fault::of_body(&error)),
             }
         };
+        if failure.is_none() && !is_left {
+            let is_over = matches!(length, Ok(Some(length)) if gathered.length > length);
+            failure = is_over.then(honest::surplus);
+            if failure.is_none() {
+                failure = carrier.surplus().await;
+            }
+        }
         self.figures.borrow_mut().bytes_received += gathered.length;
         let is_whole = failure.is_none() && !is_left;
         let last = is_whole.then(|| self.shared.clock.now());
-        if is_whole {
+        if is_whole && !matches!(length, Ok(Some(_))) {
             way.give_back(carrier);
         }
         let headers = fields(&head.headers);

@@ -3,7 +3,9 @@
 use super::{fact, factor, instant, seen};
 use crate::diff::{Cluster, Kind};
 use crate::gate::words::{count, duration, percent, plural, round_times};
-use crate::gate::{ALL_CALLS, DRIFTED_READS, Finding, RuleResult, UNSAFE_CALLS, Unit, Verdict};
+use crate::gate::{
+    ALL_CALLS, DRIFTED_READS, Finding, MISSED_READS, RuleResult, UNSAFE_CALLS, Unit, Verdict,
+};
 use crate::measure::Side;
 use crate::report::text::visible;
 use crate::report::{Report, cluster_id, not_chosen, shape_words};
@@ -109,8 +111,9 @@ pub(super) fn whys(report: &Report<'_>) -> Vec<Why> {
         return judgement.reasons.iter().take(WHYS).map(plain).collect();
     }
     let mut by_route: Vec<(Option<&str>, Vec<&RuleResult>)> = Vec::new();
-    let of_calls =
-        |rule: &RuleResult| [UNSAFE_CALLS, DRIFTED_READS, ALL_CALLS].contains(&&*rule.rule);
+    let of_calls = |rule: &RuleResult| {
+        [UNSAFE_CALLS, DRIFTED_READS, MISSED_READS, ALL_CALLS].contains(&&*rule.rule)
+    };
     for rule in judgement.with(Finding::Fail).filter(|rule| !of_calls(rule)) {
         let route = rule.route.as_deref();
         match by_route.iter_mut().find(|(name, _)| *name == route) {
@@ -252,6 +255,7 @@ pub(super) fn tiles(report: &Report<'_>) -> Vec<Tile> {
         "max_new_status_rate" => "New status codes".to_owned(),
         UNSAFE_CALLS => "Provider calls with effects that differ".to_owned(),
         DRIFTED_READS => "Provider reads answered by a like call".to_owned(),
+        MISSED_READS => "Provider reads that had no answer".to_owned(),
         ALL_CALLS => "Provider calls that differ".to_owned(),
         rule => rule
             .trim_start_matches("max_")

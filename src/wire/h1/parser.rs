@@ -592,8 +592,9 @@ impl<M: Copy + Default> Parser<M> {
         let endless = matches!(plan, BodyPlan::Chunked | BodyPlan::UntilClose);
         let paced = endless && headers.get("content-type").is_some_and(has_pace);
         let pieces = paced.then(Pieces::default);
-        let framed = self.side == MessageSide::Responses && plan != BodyPlan::None;
-        let bad_length = self.limits.strict && framed && facts.has_no_one_length();
+        // Also where no body follows: of an answer to HEAD it is the length that GET would have.
+        let bad_length =
+            self.limits.strict && self.side == MessageSide::Responses && facts.has_no_one_length();
         self.current = Some(Box::new(Current {
             message: start.into_message(headers),
             body: BodyGather::new(&self.limits, declared),

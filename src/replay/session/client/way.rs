@@ -20,6 +20,7 @@ pub(super) use crate::replay::session::Spoken;
 
 use super::body::SentBody;
 use super::fault;
+use super::honest;
 use super::proxy::Proxy;
 use crate::limits;
 use crate::outcome::{Failure, FailureKind, Owner};
@@ -62,8 +63,35 @@ impl Carrier {
         }
     }
 
+    /// Why its driver ended, where v2 said something that nobody had asked for.
+    fn lie(&self) -> Option<Failure> {
+        let ended = self.ended.borrow();
+        ended.clone().filter(|failure| failure.kind == FailureKind::Protocol)
+    }
+
+    /// Whether bytes stand behind an answer that was read: the driver finds them when it looks for
+    /// the next one.
+    pub(super) async fn surplus(&self) -> Option<Failure> {
+        if self.spoken() == Spoken::Two {
+            return None;
+        }
+        // Once for the end of the body, once for what stands behind it.
+        for _ in 0..2 {
+            tokio::task::yield_now().await;
+        }
+        self.lie().map(|_| honest::surplus())
+    }
+
     /// Sends a request and waits for the head of its answer.
     pub(super) async fn send(&mut self, message: SentMessage) -> Sent {
+        if self.spoken() == Spoken::One {
+            // The driver looks whether v2 speaks first. What it says on a connection that was used
+            // before is often its farewell.
+            tokio::task::yield_now().await;
+            if self.connect_ns.is_some() && self.lie().is_some() {
+                return Err((honest::spoke_first(), true));
+            }
+        }
         let sent = match &mut self.line {
             WayLine::One(line) => match line.ready().await {
                 Ok(()) => line.try_send_request(message).await,
