@@ -523,6 +523,9 @@ fn family(at: &Trail<'_>, value: Value<'_>, known: Known<'_>, numbered: bool) ->
     if numbered && is_number(at) {
         return Some(hash(place, 3, b""));
     }
+    if naming::is_document(at) {
+        return None;
+    }
     let is_text = matches!(value.form, Form::Text | Form::Key);
     // All values of a place tell more than one does.
     let drawn = if is_text { drawn.in_text(drawn_at(scope, at), value.text) } else { 0 };

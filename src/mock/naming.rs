@@ -35,8 +35,6 @@ pub(super) fn names_by(asked: Asked, at: &Trail<'_>, text: &str, kind: Option<Va
         is_time && (!asked.reads || kind.is_some_and(|kind| is_fresh(kind, text, asked.at)));
     match at.last() {
         _ if fresh => Names::No,
-        // What is asked is told by its hash alone.
-        _ if at.name().is_some_and(|name| DOCUMENTS.contains(&&*plain(name))) => Names::Path,
         Step::Segment(_) if at.before().is_none() => Names::Path,
         _ if is_made_anew(at) => Names::No,
         _ => Names::Value,
@@ -97,6 +95,11 @@ const NAMES: [&str; 33] = [
     "xamzdate",
     "xamzsignature",
 ];
+
+/// Whether a place holds such a hash: what is asked is told by it alone.
+pub(super) fn is_document(at: &Trail<'_>) -> bool {
+    at.name().is_some_and(|name| DOCUMENTS.contains(&&*plain(name)))
+}
 
 /// Whether a place is called what says that its value is new in each call. A message has an id of
 /// its own where it is sent; who asks by one asks for that message.

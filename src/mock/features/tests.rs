@@ -415,3 +415,25 @@ fn documents_of_graphql_are_equal_however_they_are_laid_out() {
         assert!(!is_graphql(none), "{none}");
     }
 }
+
+#[test]
+fn a_persisted_query_is_told_by_its_hash() {
+    let of = |hash: &str| {
+        let body =
+            format!("{{\"extensions\":{{\"persistedQuery\":{{\"sha256Hash\":\"{hash}\"}}}}}}");
+        let headers: Headers =
+            [(&b"Content-Type"[..], &b"application/json"[..])].into_iter().collect();
+        let subject = Subject {
+            route: "POST /graphql",
+            target: b"/graphql",
+            headers: &headers,
+            content: Content::Whole(body.as_bytes()),
+            reads: true,
+            at: Timestamp::default(),
+        };
+        take(&subject, known(&FeatureRules::default(), 0)).by_kind
+    };
+    let [one, other] = ["ad80c730a21e5b8d", "0055627c9e194cb4"].map(|start| start.repeat(4));
+    assert_eq!(of(&one), of(&one));
+    assert_ne!(of(&one), of(&other));
+}
