@@ -295,8 +295,10 @@ fn crumbs(field: &[u8], visit: &mut dyn FnMut(&str, &str)) {
 
 /// Whether a header field, in lower case, may say what is asked for.
 fn may_say(name: &str) -> bool {
+    // What is copied, and where to (`x-amz-copy-source`, WebDAV's `Destination`).
+    let is_source = name.ends_with("-copy-source") || name.ends_with("-rename-source");
     !GENERAL.contains(&name)
-        && !BEGINNINGS.iter().any(|beginning| name.starts_with(beginning))
+        && (is_source || !BEGINNINGS.iter().any(|beginning| name.starts_with(beginning)))
         && !CONDITIONS.contains(&name)
         && !is_hop_by_hop(name.as_bytes())
         && !is_framing(name.as_bytes())

@@ -18,7 +18,7 @@ const WRITING: [&str; 16] = [
     "put", "remove", "save", "send", "set", "update",
 ];
 /// Ends of paths that are asked by POST.
-const ASKED: [&str; 10] = [
+const ASKED: [&str; 11] = [
     "search",
     "_search",
     "query",
@@ -29,6 +29,7 @@ const ASKED: [&str; 10] = [
     "_field_caps",
     "lookup",
     "find",
+    "sparql",
 ];
 /// Methods of WebDAV and its like that only read (RFC 4918, RFC 3253, RFC 5323).
 const READING_METHODS: [&[u8]; 3] = [b"PROPFIND", b"REPORT", b"SEARCH"];
@@ -48,6 +49,9 @@ pub(super) fn reads(request: &Request, operation: Option<&str>) -> bool {
     let last = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
     let content = &request.body.bytes;
     let kind = request.headers.get("content-type").unwrap_or_default();
+    if let Some(method) = xml_rpc(content) {
+        return operation_reads(method);
+    }
     // A method of gRPC may be a verb alone.
     if kind.starts_with(b"application/grpc") {
         return std::str::from_utf8(last).is_ok_and(operation_reads);
@@ -55,6 +59,15 @@ pub(super) fn reads(request: &Request, operation: Option<&str>) -> bool {
     ASKED.iter().any(|name| name.as_bytes() == last)
         || std::str::from_utf8(last).is_ok_and(is_reading_procedure)
         || last == b"graphql" && memchr::memmem::find(content, b"mutation").is_none()
+}
+
+/// The method that a call of XML-RPC names, in its first lines.
+fn xml_rpc(content: &[u8]) -> Option<&str> {
+    let head = &content[..content.len().min(512)];
+    let start = memchr::memmem::find(head, b"<methodCall")?;
+    let name = &head[start + memchr::memmem::find(&head[start..], b"<methodName>")? + 12..];
+    let name = &name[..memchr::memchr(b'<', name)?];
+    std::str::from_utf8(name).ok().map(str::trim)
 }
 
 /// Whether a path's end is a procedure's name that reads, as gRPC and its like have them:
@@ -130,6 +143,12 @@ mod tests {
         assert!(!of("POST", "/orders", "{}"));
         assert!(!of("POST", "/orders/list", "{}"));
         assert!(!of("PUT", "/search", "{}"));
+        let call = |method: &str| {
+            let body =
+                format!("<?xml version='1.0'?><methodCall><methodName>{method}</methodName>");
+            of("POST", "/RPC2", &body)
+        };
+        assert!(call("blog.getPost") && !call("blog.newPost") && !call(""));
         assert!(of("REPORT", "/calendars/1", "<href>/c/1</href>"));
         assert!(of("POST", "/orders/_mget", "{\"ids\":[1]}"));
         let mut call = Request {

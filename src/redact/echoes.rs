@@ -95,6 +95,10 @@ impl Hide for Collector<'_> {
         Some(mask)
     }
 
+    fn noticed(&mut self, value: &[u8]) {
+        let _ = self.hidden(value, value);
+    }
+
     fn by_look(&self, value: &[u8]) -> Vec<(Range<usize>, SecretShape)> {
         self.masker.by_look(value)
     }
@@ -114,6 +118,8 @@ mod tests {
         let masker = Masker::new(b"key");
         let mut request = Request::default();
         request.headers.push(b"X-Api-Key", b"aYJYwY4azJ5oAPmg");
+        // joe:pa55-of-joe
+        request.headers.push(b"Authorization", b"Basic am9lOnBhNTUtb2Ytam9l");
         request.body = Body::whole(&br#"{"password":"hunter2hunter2"}"#[..]);
         let answer =
             Response { body: Body::whole(&b"token=s3cr3t-w0rd"[..]), ..Response::default() };
@@ -123,7 +129,7 @@ mod tests {
             echoes.hide(&mut text);
             text
         };
-        for secret in ["aYJYwY4azJ5oAPmg", "hunter2hunter2", "s3cr3t-w0rd"] {
+        for secret in ["aYJYwY4azJ5oAPmg", "hunter2hunter2", "s3cr3t-w0rd", "pa55-of-joe"] {
             assert_eq!(hidden(&format!("no {secret}!")), format!("no {}!", masker.secret(secret)));
         }
         assert!(!hidden("ayjywy4azj5oapmg.example").contains("ayjy"));

@@ -50,6 +50,9 @@ pub(super) trait Hide {
             .then(|| names::field_secret(name).unwrap_or(HeaderSecret::Whole))
     }
 
+    /// Is told a secret inside of one that is hidden as a whole.
+    fn noticed(&mut self, _value: &[u8]) {}
+
     /// Whether paths matter at all.
     fn has_paths(&self) -> bool {
         false
@@ -191,7 +194,11 @@ fn inner<H: Hide>(hide: &mut H, value: &[u8], encoding: ViewEncoding) -> Option<
 
 /// User and password have the tokens that they have elsewhere.
 fn basic<H: Hide>(hide: &mut H, credentials: &[u8], source: &[u8]) -> Option<Vec<u8>> {
-    let pair = values::basic(credentials).filter(|_| H::KEEPS_LENGTH);
+    let pair = values::basic(credentials);
+    if let Some((pair, colon)) = pair.as_ref().filter(|_| !H::KEEPS_LENGTH) {
+        hide.noticed(&pair[colon + 1..]);
+    }
+    let pair = pair.filter(|_| H::KEEPS_LENGTH);
     let Some((pair, colon)) = pair else { return hide.hidden(credentials, source) };
     let (user, password) = (&pair[..colon], &pair[colon + 1..]);
     let mut new = hide.hidden(user, user).unwrap_or_default();
