@@ -13,7 +13,7 @@ use shadowtap::exchange::Exchange;
 use shadowtap::ledger::Ledger;
 use shadowtap::record::exchanges::{End, Header, Line, Rest};
 use shadowtap::record::framed::{Frame, FrameContent, FrameWriter, encode, hash};
-use shadowtap::source::recording::Recording;
+use shadowtap::source::recording::{Recording, merge};
 use shadowtap::time::Timestamp;
 
 /// A file begins so, and each frame of it.
@@ -23,7 +23,7 @@ fuzz_target!(|data: &[u8]| {
     let [choice, rest @ ..] = data else { return };
     if choice % 3 == 0 {
         let file = Box::new(std::io::Cursor::new(rest.to_vec()));
-        let mut recording = Recording::new("a".to_owned(), file, 1_000);
+        let mut recording = merge(vec![Recording::new("a".to_owned(), file, 1_000)]);
         for exchange in recording.by_ref().take(10_000) {
             if exchange.is_err() {
                 break;
@@ -44,7 +44,10 @@ fuzz_target!(|data: &[u8]| {
             content[place] ^= change[2];
         }
         let read = exchanges(&frame(1, &content));
-        assert!(!changes.is_empty() || !exchange.closed.is_empty() || read == [*exchange], "what was written is not read");
+        assert!(
+            !changes.is_empty() || !exchange.closed.is_empty() || read == [*exchange],
+            "what was written is not read"
+        );
         read
     };
     assert_eq!(read, exchanges(&written(&read)));

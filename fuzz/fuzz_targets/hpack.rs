@@ -36,7 +36,8 @@ fuzz_target!(|data: &[u8]| {
             let mut out = Vec::new();
             parts().for_each(|part| write(&mut out, 0x2a, part[0], 9, part));
             let read = frames(&out, |_| usize::MAX);
-            let read: Vec<_> = read.iter().map(|(kind, stream, part)| (*kind, *stream, &part[..])).collect();
+            let read: Vec<_> =
+                read.iter().map(|(kind, stream, part)| (*kind, *stream, &part[..])).collect();
             assert_eq!(read, parts().map(|part| (0x2a, 9, part)).collect::<Vec<_>>());
         }
     }

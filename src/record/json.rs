@@ -483,7 +483,8 @@ fn version(text: Option<Text<'_>>) -> Result<Version, String> {
 }
 
 fn content(bytes: Bytes, length: Option<u64>, sha256: Option<Text<'_>>) -> Result<Body, String> {
-    let length = length.unwrap_or(bytes.len() as u64);
+    // A line that was edited may say that there is less than it has.
+    let length = length.unwrap_or(0).max(bytes.len() as u64);
     let sha256 = sha256.map(|Text(text)| digest(&text)).transpose()?;
     Ok(Body { bytes, length, sha256 })
 }

@@ -46,7 +46,11 @@ impl Wrapping {
                 memchr::memmem::find(content_type, b"16")?;
                 let charset = content_type.to_ascii_lowercase();
                 let named = |name: &[u8]| memchr::memmem::find(&charset, name).is_some();
-                (named(b"utf-16")).then(|| Self::Utf16 { big: !named(b"utf-16le"), marked: false })
+                // What is called so and is none is read as what it is.
+                let is_utf8 =
+                    std::str::from_utf8(content).is_ok() && memchr::memchr(0, content).is_none();
+                (named(b"utf-16") && !is_utf8)
+                    .then(|| Self::Utf16 { big: !named(b"utf-16le"), marked: false })
             }
         }
     }
@@ -153,6 +157,12 @@ mod tests {
             assert_eq!(wrapping.undo(&wrapped).as_deref(), Some(text.as_bytes()), "{wrapping:?}");
         }
         assert_eq!(Wrapping::of(text.as_bytes(), b"application/json"), None);
+        let utf16 = b"text/plain; charset=utf-16";
+        assert_eq!(
+            Wrapping::of(b"N-e\x87", utf16),
+            Some(Wrapping::Utf16 { big: true, marked: false })
+        );
+        assert_eq!(Wrapping::of(text.as_bytes(), utf16), None, "it is called so and is none");
     }
 
     #[test]

@@ -238,8 +238,8 @@ impl HeadWriter<'_> {
 
     /// What of a body does not stand in its bytes.
     fn body(&mut self, body: &Body) {
-        let Body { bytes: _, length, sha256 } = body;
-        self.number(*length);
+        let Body { bytes, length, sha256 } = body;
+        self.number((*length).max(bytes.len() as u64));
         self.some(sha256.as_ref(), |head, sha256| head.0.extend_from_slice(sha256));
     }
 

@@ -47,6 +47,24 @@ fn exchanges() -> Vec<Exchange> {
     lines().iter().map(read).collect()
 }
 
+/// A line that says that its body is shorter than it is: one wrong number costs no frame.
+#[test]
+fn a_body_is_as_long_as_it_is_whatever_its_line_says() {
+    let wrong = lines()[0].replace("\"body_bytes\":12", "\"body_bytes\":2");
+    assert_ne!(wrong, lines()[0]);
+    let Ok(Line::Exchange(read)) = read(wrong.as_bytes()) else { panic!("{wrong}") };
+    let length = |one: &Exchange| one.request.as_ref().unwrap().message.body.length;
+    assert_eq!(length(&read), 12);
+    let mut short = *read.clone();
+    short.request.as_mut().unwrap().message.body.length = 2;
+    let (lines, damaged) = unframed(&framed(&[short]));
+    let back = lines.into_iter().find_map(|line| match line {
+        Line::Exchange(exchange) => Some(exchange),
+        _ => None,
+    });
+    assert_eq!((back.as_deref(), damaged), (Some(&*read), 0));
+}
+
 fn header() -> Header {
     Header::new(Timestamp::from_nanos(1_795_341_600_000_000_000), vec!["v1.pcap".to_owned()])
 }

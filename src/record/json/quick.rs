@@ -215,7 +215,7 @@ impl<'a> Cursor<'a> {
         self.expect(b",\"body\":")?;
         let bytes = self.body()?;
         self.expect(b",\"body_bytes\":")?;
-        let length = self.length()?;
+        let length = self.length().filter(|length| *length >= bytes.len() as u64)?;
         self.expect(b",\"framing\":\"")?;
         let framing = match self.plain()? {
             "none" => Framing::None,

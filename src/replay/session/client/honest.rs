@@ -4,11 +4,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use hyper::HeaderMap;
 use hyper::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use hyper::{HeaderMap, Request};
 use tokio::sync::Notify;
 
-use super::way::SentMessage;
 use crate::limits;
 use crate::message::fields::members;
 use crate::outcome::{Failure, FailureKind};
@@ -67,7 +66,7 @@ pub(super) struct Interims {
 }
 
 impl Interims {
-    pub(super) fn of(message: &mut SentMessage) -> Self {
+    pub(super) fn of<B>(message: &mut Request<B>) -> Self {
         let without_end = Arc::new(Notify::new());
         let (told, seen) = (Arc::clone(&without_end), AtomicU32::new(0));
         hyper::ext::on_informational(message, move |_| {
