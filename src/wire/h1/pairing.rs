@@ -4,7 +4,8 @@
 //! order of the connection. Two rules go beyond counting. A response cannot answer a request of
 //! which its sender had acknowledged no byte, so a server that sends more responses than there are
 //! requests does not shift the pairs; and a response that is found after lost bytes belongs to the
-//! request that the acknowledgements of both sides allow.
+//! request that the acknowledgements of both sides allow, or to none where they allow several that
+//! were pipelined.
 
 mod slot;
 
@@ -47,6 +48,13 @@ pub struct Pairing {
     /// The last response answered no request that is known, so how its body was framed is a guess
     /// (it may have answered a HEAD): what follows is placed by acknowledgements, as after a loss.
     unsure: bool,
+    /// Its client has sent a request before it had the whole answer to the one before it.
+    is_pipelined: bool,
+    /// What it had received when it sent the last request, and where the last answer ended.
+    last_ack: Option<u64>,
+    answered_to: u64,
+    /// Which answers were lost cannot be told any more: none is given to a request.
+    is_adrift: bool,
     /// Which direction holds requests is settled by a message.
     settled: bool,
     /// Nothing more comes, so nothing waits.
@@ -71,6 +79,9 @@ enum NextReader {
 const REQUESTS: usize = 0;
 /// The lane of responses.
 const RESPONSES: usize = 1;
+/// Said of a request whose answer may be there, among others.
+const UNTOLD: &str =
+    "which answer is its own cannot be told behind missing bytes: it was pipelined";
 /// Bytes of unknown protocol after which a connection whose start was seen is given up.
 const UNKNOWN_BYTES: u64 = 64 << 10;
 
@@ -92,6 +103,14 @@ struct H1Direction {
 
 /// Gaps that are remembered of a direction: those that are not yet acknowledged matter.
 const GAPS_REMEMBERED: usize = 16;
+
+/// Which request an answer belongs to.
+enum Asked {
+    ByNone,
+    By(usize),
+    /// To one of several that were sent together, and some answers were lost.
+    BySeveral,
+}
 
 #[derive(Debug)]
 enum Held {
@@ -133,6 +152,10 @@ impl Pairing {
             bases: [0; 2],
             stray: Interim::default(),
             unsure: false,
+            is_pipelined: false,
+            last_ack: None,
+            answered_to: 0,
+            is_adrift: false,
             settled: false,
             over: false,
             misplaced: 0,
@@ -246,7 +269,10 @@ impl Pairing {
             return false;
         }
         if lane == REQUESTS {
-            return self.gate;
+            // Its client had received what is missing, the answer that it waited for among it.
+            let is_lost = other.parser.is_resuming()
+                && mark.ack.is_some_and(|ack| ack >= other.parser.position());
+            return self.gate && !is_lost;
         }
         // Its sender had received bytes that are not here yet: the capture is out of order, the
         // request is still to come.
@@ -260,7 +286,8 @@ impl Pairing {
     /// Where the next response stands in its stream, where it is searched after lost bytes.
     fn place(&self) -> Option<u64> {
         let responses = &self.lanes[RESPONSES].parser;
-        (self.unsure || responses.is_resuming()).then(|| responses.position())
+        let is_searched = self.unsure || self.is_adrift || responses.is_resuming();
+        is_searched.then(|| responses.position())
     }
 
     /// Gives what waited and need not any more, from both directions, until nothing moves.
@@ -326,6 +353,13 @@ impl Pairing {
     /// `slots.len()` is the request under way. `place`: it was searched after lost bytes and found
     /// at this offset of its stream.
     fn partner(&self, mark: PacketMark, place: Option<u64>) -> Option<usize> {
+        if let Asked::By(index) = self.asked(mark, place) { Some(index) } else { None }
+    }
+
+    fn asked(&self, mark: PacketMark, place: Option<u64>) -> Asked {
+        if self.is_adrift {
+            return Asked::BySeveral;
+        }
         let requests = &self.lanes[REQUESTS].parser;
         // (place, offset of its first byte, what its client had received when it began)
         // What only may be a head, found by search, is nothing to answer yet.
@@ -351,15 +385,24 @@ impl Pairing {
             .chain(under_way)
             .take_while(|&(_, start, _)| mark.ack.is_none_or(|ack| ack > start));
         let Some(here) = place else {
-            return waiting.map(|(index, ..)| index).next();
+            return waiting.map(|(index, ..)| Asked::By(index)).next().unwrap_or(Asked::ByNone);
         };
-        // After lost bytes: the requests that were sent before their client had received what comes
-        // now; of those with the latest knowledge (pipelined together) the first.
+        // After lost bytes: of the requests that were sent before their client had received what
+        // comes now the one with the latest knowledge, as clients ask when they have been answered.
+        // Where this one does not wait, nobody knows how many answers are among the lost bytes.
         let mut best: Option<(usize, u64, Option<u64>)> = None;
+        let (mut possible, mut together) = (0, false);
         for (index, start, ack) in waiting {
-            if ack.is_none_or(|ack| ack <= here) && best.is_none_or(|(.., known)| ack > known) {
-                best = Some((index, start, ack));
+            if ack.is_none_or(|ack| ack <= here) {
+                possible += 1;
+                together |= best.is_some_and(|(.., known)| ack == known);
+                if best.is_none_or(|(.., known)| ack > known) {
+                    best = Some((index, start, ack));
+                }
             }
+        }
+        if possible > 1 && (self.is_pipelined || together) {
+            return Asked::BySeveral;
         }
         // Where requests were lost as well, behind the one that was found, it may be the answer to
         // one of those.
@@ -372,7 +415,7 @@ impl Pairing {
                 .is_some_and(|parsed| parsed.damage.is_some());
             damaged || lost.is_none_or(|lost| lost <= start)
         })
-        .map(|(index, ..)| index)
+        .map_or(Asked::ByNone, |(index, ..)| Asked::By(index))
     }
 
     /// Where the last bytes of requests were lost that the sender of a response had received.
@@ -416,6 +459,10 @@ impl Pairing {
     }
 
     fn take_request(&mut self, parsed: Parsed<PacketMark>) {
+        let ack = parsed.first.ack;
+        let unheard = |ack| self.last_ack == Some(ack) || ack < self.answered_to;
+        self.is_pipelined |= ack.is_some_and(unheard);
+        self.last_ack = ack.or(self.last_ack);
         self.gate = parsed.tunnel && parsed.damage.is_none();
         self.kept += weight(&parsed.message);
         match self.slots.back_mut() {
@@ -442,29 +489,27 @@ impl Pairing {
     }
 
     fn take_response(&mut self, parsed: Parsed<PacketMark>) {
-        let resumed = parsed.resumed || self.unsure;
-        let partner = self.partner(parsed.first, resumed.then_some(parsed.start));
+        let resumed = parsed.resumed || self.unsure || self.is_adrift;
+        let asked = self.asked(parsed.first, resumed.then_some(parsed.start));
         let interim = parsed.message.is_interim();
         if !interim {
             self.kept += weight(&parsed.message);
         }
-        let Some(index) = partner else {
+        let Asked::By(index) = asked else {
             if interim {
                 self.stray.add(parsed);
                 return;
             }
             self.unsure = self.unsure
                 || matches!(&parsed.message, Message::Response(response) if response.body.length > 0);
-            if resumed && let Some(lost) = self.lost_request_before(parsed.first) {
+            if matches!(asked, Asked::BySeveral) {
+                self.is_adrift = true;
+                self.gate = false;
+                let ack = parsed.first.ack;
+                self.lose_answers(|start| ack.is_none_or(|ack| ack > start), Some(UNTOLD));
+            } else if resumed && let Some(lost) = self.lost_request_before(parsed.first) {
                 // It answers a request that was lost; the answers to those before it were lost too.
-                let before = |slot: &&mut PairingSlot| {
-                    slot.request.as_ref().is_some_and(|request| request.start < lost)
-                };
-                for slot in
-                    self.slots.iter_mut().filter(before).filter(|slot| slot.response.is_none())
-                {
-                    slot.lost = true;
-                }
+                self.lose_answers(|start| start < lost, None);
             }
             let place =
                 self.slots.iter().position(|slot| !slot.is_done()).unwrap_or(self.slots.len());
@@ -483,6 +528,9 @@ impl Pairing {
             let start = self.lanes[REQUESTS].parser.start().unwrap_or_default();
             self.slots.push_back(PairingSlot { open: true, start, ..PairingSlot::default() });
         }
+        let next = self.slots.get(index + 1).and_then(|slot| slot.request.as_ref()?.first.ack);
+        self.is_pipelined |= next.is_some_and(|ack| ack < parsed.end);
+        self.answered_to = parsed.end;
         if resumed {
             // The answers to requests before it were in the lost bytes.
             for slot in self.slots.iter_mut().take(index).filter(|slot| slot.response.is_none()) {
@@ -503,6 +551,16 @@ impl Pairing {
         }
         self.unsure = false;
         self.slots[index].response = Some(Box::new(parsed));
+    }
+
+    /// Marks requests without an answer, by where they start, as such whose answers were lost.
+    fn lose_answers(&mut self, which: impl Fn(u64) -> bool, note: Option<&'static str>) {
+        let asked = |slot: &&mut PairingSlot| {
+            slot.response.is_none() && slot.request.as_ref().is_some_and(|one| which(one.start))
+        };
+        for slot in self.slots.iter_mut().filter(asked).filter(|slot| !slot.lost) {
+            (slot.lost, slot.note) = (true, note);
+        }
     }
 
     fn open_tunnel(&mut self, parsed: &Parsed<PacketMark>, index: usize) {
@@ -609,7 +667,9 @@ impl Pairing {
         }
         match &slot.response {
             Some(parsed) => note("response", parsed, &mut marks),
-            None if slot.lost => marks.push("response lost with missing bytes".to_owned()),
+            None if slot.lost && slot.note.is_none() => {
+                marks.push("response lost with missing bytes".to_owned())
+            }
             None => {}
         }
         marks.extend(slot.note.map(str::to_owned));
@@ -794,7 +854,7 @@ impl Conversation for Pairing {
         for slot in &mut self.slots {
             slot.open = false;
             if slot.response.is_none() && slot.request.is_some() && !slot.lost {
-                slot.lost = lossy;
+                slot.lost = lossy || self.is_adrift;
                 slot.note = foreign.then_some("the answer is not HTTP");
             }
         }

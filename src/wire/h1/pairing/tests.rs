@@ -177,6 +177,75 @@ fn after_a_gap_the_acknowledgements_tell_which_request_is_answered() {
 }
 
 #[test]
+fn after_a_gap_a_client_that_waits_for_answers_tells_which_one_comes() {
+    let mut drive = Drive::new(false);
+    drive.send(ToServer, &get("/1")).send(ToClient, &answer(200, "")).send(ToServer, &get("/2"));
+    drive.lose(ToClient, answer(202, "").len() as u64);
+    drive.send(ToServer, &get("/3")).send(ToClient, &answer(203, "three"));
+    drive.send(ToServer, &get("/4")).send(ToClient, &answer(204, ""));
+    assert_eq!(
+        drive.end(),
+        ["/1>200 complete", "/2>- response-damaged", "/3>203 complete", "/4>204 complete"]
+    );
+}
+
+#[test]
+fn an_upgrade_whose_answer_is_lost_holds_no_request_back() {
+    let offer = |target: &str| {
+        let get = get(target);
+        get.trim_end().to_owned() + "\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
+    };
+    let mut drive = Drive::new(false);
+    drive.send(ToServer, &offer("/1")).lose(ToClient, 300);
+    drive.send(ToServer, &offer("/2")).send(ToClient, &answer(202, "two"));
+    drive.send(ToServer, &offer("/3")).send(ToClient, &answer(203, ""));
+    assert_eq!(drive.end(), ["/1>- response-damaged", "/2>202 complete", "/3>203 complete"]);
+}
+
+#[test]
+fn after_a_gap_no_answer_is_given_to_requests_that_were_pipelined() {
+    let mut drive = Drive::new(false);
+    drive.send(ToServer, &(get("/1") + &get("/2") + &get("/3") + &get("/4")));
+    drive.send(ToClient, &answer(200, "")).lose(ToClient, 300);
+    drive.send(ToClient, &(answer(203, "") + &answer(204, "")));
+    drive.send(ToServer, &get("/5")).send(ToClient, &answer(205, ""));
+    assert_eq!(
+        drive.end(),
+        [
+            "/1>200 complete",
+            "/2>- response-damaged",
+            "/3>- response-damaged",
+            "/4>- response-damaged",
+            "->203 orphan-response",
+            "->204 orphan-response",
+            "/5>- response-damaged",
+            "->205 orphan-response",
+        ]
+    );
+    assert_eq!(drive.out[2].marks, [UNTOLD]);
+    // Only one is left, so it is the one.
+    let mut drive = Drive::new(false);
+    drive.send(ToServer, &(get("/1") + &get("/2")));
+    drive.send(ToClient, &answer(200, "")).lose(ToClient, 300).send(ToClient, &answer(202, ""));
+    assert_eq!(drive.end(), ["/1>200 complete", "/2>202 complete"]);
+    // One that was sent while an answer came had not been waited with either.
+    let mut drive = Drive::new(false);
+    let long = answer(200, "a body of two segments");
+    drive.send(ToServer, &get("/1")).send(ToClient, &long[..30]).send(ToServer, &get("/2"));
+    drive.send(ToClient, &long[30..]).send(ToServer, &get("/3")).lose(ToClient, 300);
+    drive.send(ToClient, &answer(203, ""));
+    assert_eq!(
+        drive.end(),
+        [
+            "/1>200 complete",
+            "/2>- response-damaged",
+            "/3>- response-damaged",
+            "->203 orphan-response",
+        ]
+    );
+}
+
+#[test]
 fn a_gap_in_a_request_does_not_hurt_the_next() {
     let mut drive = Drive::new(false);
     drive
