@@ -227,6 +227,9 @@ pub const CONTENT_BYTES: usize = 64 << 20;
 /// each.
 pub const KNOWN_TOKENS: usize = 4 << 20;
 
+/// Settings of one client of HTTP/2 that are kept: there are seven, and some that mean nothing.
+pub const CLIENT_SETTINGS: usize = 64;
+
 /// Octets of an HPACK table that are kept of one direction of a connection. Senders use 4 KiB, some
 /// 64 KiB; one that uses more is understood as if it had been joined in the middle.
 pub const HPACK_TABLE_BYTES: usize = 64 << 10;

@@ -16,12 +16,12 @@ use std::sync::{Arc, Mutex};
 
 use h2_server::{Asked, Talk, serve};
 use rig::*;
-use shadowtap::exchange::{Completeness, Exchange};
+use shadowtap::exchange::{Carriage, ClientSettings, Completeness, Exchange};
 use shadowtap::message::{Body, Extras, Framing, Request, Version};
 use shadowtap::outcome::FailureKind;
 use shadowtap::record::exchanges::Line;
 use shadowtap::replay::plan::Wishes;
-use shadowtap::replay::{ReplayOptions, ReplayStop, Spoken};
+use shadowtap::replay::{ReplayOptions, ReplayStop, Spoken, Windows};
 use shadowtap::schedule::pacing::{Pacing, Speed};
 use shadowtap::schedule::select::Selection;
 use shadowtap::wire::h2::frame::{self, flag, kind};
@@ -101,6 +101,59 @@ fn streams_of_a_connection_share_one_and_wait_only_for_what_their_client_had() {
     let slow = replayed.outcome("4-0").response.as_ref().unwrap();
     assert_eq!((slow.status, &slow.body.bytes[..]), (200, &b"slow"[..]));
     assert_eq!(slow.version, Version::Http2);
+}
+
+#[test]
+fn v2_is_told_what_the_captured_client_announced() {
+    let announced = |exchange: &mut Exchange, values: &[(u16, u32)], window| {
+        let settings = Some(Box::new(ClientSettings { values: values.to_vec(), window }));
+        exchange.carriage = Some(Box::new(Carriage { settings, ..Carriage::default() }));
+    };
+    // One connection tells it with a request that is not replayed, one with its first; of the last
+    // nothing is known.
+    let on = |connection, ordinal, path: &str| {
+        let mut exchange = asked(ordinal, i64::from(ordinal) * MS, Some(500 * MS), path);
+        exchange.id.connection = connection;
+        exchange
+    };
+    let mut exchanges =
+        [on(1, 0, "/left-out"), on(1, 1, "/small"), on(2, 0, "/wide"), on(3, 0, "/unknown")];
+    announced(&mut exchanges[0], &[(0x1a2a, 7), (4, 100), (2, 1), (3, 50)], 0);
+    announced(&mut exchanges[2], &[(1, 1 << 20), (4, 6_291_456), (5, 20)], 15_663_105);
+    exchanges[0].request.as_mut().unwrap().message.method = "POST".into();
+    let log = Arc::new(Mutex::new(BTreeMap::new()));
+    let address = serve({
+        let log = Arc::clone(&log);
+        move |talk: &mut Talk, asked: &Asked| {
+            let told = (talk.settings.clone(), talk.window);
+            log.lock().unwrap().insert(asked.field(":path"), told);
+            talk.answer(asked.stream, &[b'a'; 16_000]);
+        }
+    });
+    let wishes = Wishes {
+        selection: Selection::default(),
+        pacing: Pacing { speed: Speed::Max, ..Pacing::default() },
+        ..Wishes::default()
+    };
+    let said = |h2: Windows| {
+        let replayed = run(&exchanges, wishes.clone(), &ReplayOptions { h2, ..options(address) });
+        assert_eq!(replayed.finished.answered, 3, "{:?}", replayed.outcomes);
+        let mut log = log.lock().unwrap();
+        ["/small", "/wide", "/unknown"].map(|path| log.remove(path).unwrap())
+    };
+    let wide = (vec![(2, 0), (4, 16 << 20)], (64 << 20) - 65_535);
+    assert_eq!(
+        said(Windows::Captured),
+        [
+            // Nobody asked for what pushes hold.
+            (vec![(0x1a2a, 7), (4, 100), (2, 0), (3, 50)], 0),
+            // A table of header fields has its bound, and frames theirs (RFC 9113 §6.5.2).
+            (vec![(1, 64 << 10), (4, 6_291_456), (5, 16_384), (2, 0)], 15_663_105),
+            wide.clone(),
+        ]
+    );
+    assert_eq!(said(Windows::Large), [wide.clone(), wide.clone(), wide]);
+    assert_eq!(said(Windows::Initial)[1], (vec![(2, 0), (4, 65_535)], 0));
 }
 
 #[test]

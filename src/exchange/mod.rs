@@ -147,8 +147,21 @@ pub struct Carriage {
     pub pushed_by: Option<u32>,
     /// The TLS session around it.
     pub tls: Option<TlsSession>,
+    /// What its client announced, of the first exchange of a connection.
+    pub settings: Option<Box<ClientSettings>>,
     /// Messages of a WebSocket that it opened.
     pub messages: Vec<SocketMessage>,
+}
+
+/// What a client of HTTP/2 announced when it began its connection (RFC 9113 §3.4).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ClientSettings {
+    /// Its settings in their order: number and value (RFC 9113 §6.5.1).
+    pub values: Vec<(u16, u32)>,
+    /// By how much it enlarged the window of the connection before its first request (RFC 9113
+    /// §6.9).
+    pub window: u32,
 }
 
 /// What is told of a TLS session; never its secrets.

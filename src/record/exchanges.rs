@@ -12,8 +12,8 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use crate::exchange::{
-    Carriage, Closed, Completeness, Exchange, ExchangeId, Redacted, SocketKind, SocketMessage,
-    TimedRequest, TimedResponse, TlsSession,
+    Carriage, ClientSettings, Closed, Completeness, Exchange, ExchangeId, Redacted, SocketKind,
+    SocketMessage, TimedRequest, TimedResponse, TlsSession,
 };
 use crate::flow::{Direction, Endpoint};
 use crate::ledger::Ledger;
@@ -261,7 +261,11 @@ fn carriage_fields(out: &mut Vec<u8>, carriage: &Carriage) {
     }
     if let Some(tls) = &carriage.tls {
         out.extend_from_slice(b",\"tls\":");
-        serde_json::to_writer(out, tls).expect("texts and flags serialise");
+        serde_json::to_writer(&mut *out, tls).expect("texts and flags serialise");
+    }
+    if let Some(settings) = &carriage.settings {
+        out.extend_from_slice(b",\"settings\":");
+        serde_json::to_writer(out, settings).expect("numbers serialise");
     }
 }
 
@@ -370,6 +374,8 @@ struct RawExchange<'a, A> {
     pushed_by: Option<u32>,
     /// The TLS session around it.
     tls: Option<TlsSession>,
+    /// What its client announced, of the first exchange of a connection.
+    settings: Option<Box<ClientSettings>>,
     /// Messages of a WebSocket that it opened.
     #[serde(default)]
     messages: Vec<RawSocketMessage>,
@@ -531,6 +537,7 @@ fn read_exchange<'a, A: RawAnswer + Deserialize<'a>>(line: &'a [u8]) -> Result<L
         stream: raw.stream,
         pushed_by: raw.pushed_by,
         tls: raw.tls,
+        settings: raw.settings,
         messages: raw.messages.into_iter().map(RawSocketMessage::into_message).collect(),
     };
     Ok(Line::Exchange(Box::new(Exchange {

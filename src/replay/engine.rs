@@ -275,6 +275,7 @@ pub(crate) fn run_noting(
         baseline: options.baseline.as_ref().map(|_| (targets.len() - 1) as u16),
         targets,
         names: plan.names.clone(),
+        announced: plan.announced.clone(),
         tls,
         spool: plan.spool.clone(),
         budget: Budget::default(),

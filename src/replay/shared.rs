@@ -9,6 +9,7 @@ use rustls::ClientConfig;
 use super::hope::Hope;
 use super::task::{Budget, Live, ReplayStop, TargetSide};
 use super::underway::UnderWay;
+use crate::exchange::ClientSettings;
 use crate::outcome::ReplayId;
 use crate::replay::plan::Load;
 use crate::replay::plan::spool::Spool;
@@ -31,6 +32,8 @@ pub(super) struct Shared {
     pub(super) tls: Option<[Arc<ClientConfig>; 2]>,
     /// How HTTP/2 is spoken.
     pub(super) two: H2Rules,
+    /// What clients announced, by number.
+    pub(super) announced: Vec<ClientSettings>,
     /// Requests of HTTP/2 may go in HTTP/1, where a server speaks nothing else: by target, whether
     /// one does.
     pub(super) downgrades: Option<Vec<AtomicBool>>,

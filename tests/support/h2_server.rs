@@ -52,6 +52,9 @@ pub(crate) struct Talk {
     pub(crate) number: usize,
     encoder: Encoder,
     begun: Vec<u32>,
+    /// What the client announced, and by how much it enlarged the connection's window.
+    pub(crate) settings: Vec<(u16, u32)>,
+    pub(crate) window: u32,
 }
 
 impl Talk {
@@ -144,8 +147,8 @@ fn listen(serve: impl Fn(&mut Talk) + Send + Sync + 'static) -> SocketAddr {
             std::thread::spawn(move || {
                 stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
                 stream.set_nodelay(true).unwrap();
-                let mut talk =
-                    Talk { stream, number, encoder: Encoder::default(), begun: Vec::new() };
+                let (encoder, begun, settings) = Default::default();
+                let mut talk = Talk { stream, number, encoder, begun, settings, window: 0 };
                 serve(&mut talk);
             });
         }
@@ -200,8 +203,13 @@ fn read(talk: &mut Talk, mut each: impl FnMut(&mut Talk, Event<'_>)) {
                         let mut ack = Vec::new();
                         frame::write(&mut ack, kind::SETTINGS, flag::ACK, 0, &[]);
                         talk.say(&ack);
+                        talk.settings.extend(frame::settings(payload));
                     }
-                    let _ = payload;
+                }
+                Piece::Frame(head, more)
+                    if (head.kind, head.stream) == (kind::WINDOW_UPDATE, 0) =>
+                {
+                    talk.window += frame::number(more).unwrap();
                 }
                 Piece::Frame(head, payload) if head.has_block() => {
                     if head.kind == kind::HEADERS {

@@ -60,6 +60,8 @@ enum ProtocolFlag {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum H2SettingsFlag {
+    /// What the client of the captured connection announced; `large` where that is not known
+    Captured,
     /// 64 KiB on a stream and on a connection, what every client begins with
     Initial,
     /// So much that the windows never keep v2 waiting
@@ -232,7 +234,7 @@ pub struct ReplayFlags {
     /// Send requests of HTTP/2 over HTTP/1.1 where v2 speaks nothing else; they fail without it
     #[arg(help_heading = "Connections", long)]
     allow_downgrade: bool,
-    /// How much v2 may send over HTTP/2 before it is allowed more [default: initial]
+    /// What is announced to v2 over HTTP/2, and how much it may send before it is allowed more [default: captured]
     #[arg(help_heading = "Connections", long, value_enum)]
     h2_settings: Option<H2SettingsFlag>,
     /// Send through this proxy (--transport client)
@@ -608,7 +610,8 @@ impl ReplayShape {
             },
             allow_downgrade: flags.allow_downgrade || file.allow_downgrade.unwrap_or(false),
             h2: match settings {
-                None | Some(H2SettingsFlag::Initial) => Windows::Initial,
+                None | Some(H2SettingsFlag::Captured) => Windows::Captured,
+                Some(H2SettingsFlag::Initial) => Windows::Initial,
                 Some(H2SettingsFlag::Large) => Windows::Large,
             },
             negotiates,

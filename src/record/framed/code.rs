@@ -7,8 +7,8 @@ use bytes::Bytes;
 
 use super::{FIXED, hash};
 use crate::exchange::{
-    Carriage, Closed, Completeness, Exchange, ExchangeId, SocketKind, SocketMessage, TimedRequest,
-    TimedResponse, TlsSession,
+    Carriage, ClientSettings, Closed, Completeness, Exchange, ExchangeId, SocketKind,
+    SocketMessage, TimedRequest, TimedResponse, TlsSession,
 };
 use crate::flow::{Direction, Endpoint};
 use crate::message::wire::{Chunks, Verbatim};
@@ -31,6 +31,11 @@ mod at {
     pub(super) const REQUEST_HASH: usize = 48;
     pub(super) const RESPONSE_HASH: usize = 56;
 }
+
+/// What stands before how an exchange was carried.
+const NO_CARRIAGE: u8 = 0;
+const CARRIAGE: u8 = 1;
+const CARRIAGE_WITH_SETTINGS: u8 = 2;
 
 /// Appends an exchange but for its name and what closed before it: its fixed part, its head, the
 /// bodies of its request and of its answer.
@@ -65,7 +70,7 @@ pub fn encode(exchange: &Exchange, out: &mut Vec<u8>) {
     }
     head.some(opened_at.as_ref(), |head, at| head.signed(at.nanos()));
     head.some(handshake_ns.as_ref(), |head, nanos| head.signed(*nanos));
-    head.some(carriage.as_deref(), HeadWriter::carriage);
+    head.carriage(carriage.as_deref());
     head.list(marks, |head, mark| head.text(mark.as_bytes()));
     head.some(request.as_ref(), |head, TimedRequest { at, duration_ns, message }| {
         head.signed(at.nanos());
@@ -214,8 +219,18 @@ impl HeadWriter<'_> {
         self.0.extend_from_slice(&port.to_le_bytes());
     }
 
-    fn carriage(&mut self, carriage: &Carriage) {
-        let Carriage { stream, pushed_by, tls, messages } = carriage;
+    fn carriage(&mut self, carriage: Option<&Carriage>) {
+        let Some(carriage) = carriage else { return self.0.push(NO_CARRIAGE) };
+        let Carriage { stream, pushed_by, tls, settings, messages } = carriage;
+        self.0.push(if settings.is_some() { CARRIAGE_WITH_SETTINGS } else { CARRIAGE });
+        if let Some(settings) = settings {
+            let ClientSettings { values, window } = &**settings;
+            self.list(values, |head, (name, value)| {
+                head.number(u64::from(*name));
+                head.number(u64::from(*value));
+            });
+            self.number(u64::from(*window));
+        }
         self.some(stream.as_ref(), |head, stream| head.number(u64::from(*stream)));
         self.some(pushed_by.as_ref(), |head, stream| head.number(u64::from(*stream)));
         self.some(tls.as_ref(), |head, tls| {
@@ -358,7 +373,7 @@ pub(super) fn decode(plain: &Bytes, number: usize) -> Option<Exchange> {
     };
     let opened_at = head.some(HeadReader::time)?;
     let handshake_ns = head.some(HeadReader::signed)?;
-    let carriage = head.some(HeadReader::carriage)?.map(Box::new);
+    let carriage = head.carriage()?.map(Box::new);
     let marks = head.list(HeadReader::string)?;
     let request = head.some(|head| {
         let (at, duration_ns) = (head.time()?, head.signed()?);
@@ -477,8 +492,18 @@ impl HeadReader<'_> {
         Some(Endpoint { address, port })
     }
 
-    fn carriage(&mut self) -> Option<Carriage> {
-        Some(Carriage {
+    fn carriage(&mut self) -> Option<Option<Carriage>> {
+        let settings = match self.byte()? {
+            NO_CARRIAGE => return Some(None),
+            CARRIAGE => None,
+            CARRIAGE_WITH_SETTINGS => Some(Box::new(ClientSettings {
+                values: self.list(|head| Some((head.small()?, head.small()?)))?,
+                window: self.small()?,
+            })),
+            _ => return None,
+        };
+        Some(Some(Carriage {
+            settings,
             stream: self.some(Self::small)?,
             pushed_by: self.some(Self::small)?,
             tls: self.some(|head| {
@@ -507,7 +532,7 @@ impl HeadReader<'_> {
                 let bytes = head.bytes()?;
                 Some(SocketMessage { direction, at_ns, kind, data: head.body(bytes)? })
             })?,
-        })
+        }))
     }
 
     fn body(&mut self, bytes: Bytes) -> Option<Body> {

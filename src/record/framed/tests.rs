@@ -28,7 +28,7 @@ fn lines() -> Vec<String> {
             start(1, r#","closed":[[0,"2026-11-22T10:00:00.000000002Z"]]"#)
         ),
         format!(
-            r#"{}"http/2","completeness":"orphan-response","stream":3,"pushed_by":1,"tls":{{"version":"1.3","suite":"S","sni":"a.b","joined":true}},"request":null,"response":{{"at":"2026-11-22T10:00:01.000000000Z","status":0,"reason":"","version":"2","headers":[[":status",null],[null,"v"]],"body":null,"body_bytes":0,"framing":"frames","trailers":[]}},"interim":[]}}"#,
+            r#"{}"http/2","completeness":"orphan-response","stream":3,"pushed_by":1,"tls":{{"version":"1.3","suite":"S","sni":"a.b","joined":true}},"settings":{{"values":[[2,0],[65027,4294967295]],"window":7}},"request":null,"response":{{"at":"2026-11-22T10:00:01.000000000Z","status":0,"reason":"","version":"2","headers":[[":status",null],[null,"v"]],"body":null,"body_bytes":0,"framing":"frames","trailers":[]}},"interim":[]}}"#,
             start(2, "")
         ),
         format!(

@@ -118,6 +118,9 @@ pub(in crate::replay) struct Load {
     /// For how long v1's client read an answer that it did not read to the end, in milliseconds; 0
     /// where it did.
     pub(in crate::replay) reads_ms: u32,
+    /// What its client announced on its connection: index into [`Plan::announced`], 0 where nothing
+    /// is known.
+    pub(in crate::replay) announced: u16,
     /// The status of that answer; 0 where its head had not come.
     pub(in crate::replay) status: u16,
 }

@@ -6,6 +6,7 @@
 //! waits for what, where lanes open and end), then by time. Both sorts spill to disk, so memory
 //! does not grow with the capture.
 
+mod announced;
 pub(super) mod bound;
 pub mod guard;
 mod lanes;
@@ -35,6 +36,7 @@ use self::rewrite::Rewriter;
 use self::spool::Spool;
 use self::step::STEP_BYTES;
 use crate::bind::Parts;
+use crate::exchange::ClientSettings;
 use crate::ledger::Ledger;
 use crate::outcome::ReplayId;
 use crate::replay::session::Spoken;
@@ -100,6 +102,8 @@ pub struct Plan {
     /// Requests to be sent, by method (of the first copy).
     pub methods: BTreeMap<String, u64>,
     pub(in crate::replay) names: Vec<Arc<str>>,
+    /// What clients announced, by its number ([`load::Load::announced`]).
+    pub(in crate::replay) announced: Vec<ClientSettings>,
     /// The routes' names by their number.
     pub routes: Vec<Arc<str>>,
     /// How far apart the lanes of two copies are numbered.

@@ -16,12 +16,13 @@ use crate::ledger::Ledger;
 use crate::message::target::{host, without_port};
 use crate::message::{Request, Version};
 use crate::record::exchanges::Rest;
+use crate::replay::plan::announced::Announced;
 use crate::replay::plan::bound::BoundWriter;
 use crate::replay::plan::guard::Captured;
 use crate::replay::plan::lanes::{InLane, Lanes, Owner};
 use crate::replay::plan::load::{Load, Traits};
 use crate::replay::plan::script::{self, Story};
-use crate::replay::plan::spool::{SpoolPlace, SpoolWriter};
+use crate::replay::plan::spool::SpoolWriter;
 use crate::replay::plan::step::StepKind;
 use crate::replay::plan::step::{
     CLOSED_BYTES, ENTRY_BYTES, FieldCursor, PlanStep, STEP_BYTES, StepEntry, StepReader,
@@ -65,6 +66,7 @@ pub struct Planner {
     ledger: Ledger,
     methods: BTreeMap<String, u64>,
     names: Interner,
+    announced: Announced,
     routes: Interner,
     first_at: i64,
     /// When requests that are chosen came, where gaps are cut.
@@ -136,6 +138,7 @@ impl Planner {
             ledger: Ledger::default(),
             methods: BTreeMap::new(),
             names: Interner::new(NAMES, ""),
+            announced: Announced::default(),
             routes: Interner::new(ROUTES, "other"),
             first_at: i64::MAX,
             last_at: i64::MIN,
@@ -156,6 +159,7 @@ impl Planner {
     /// when all shards begin and loop depends on all of them.
     pub fn add(&mut self, exchange: &Exchange) -> io::Result<()> {
         self.captured.add(exchange);
+        let announced = self.announced.number(exchange);
         let named = self.with_host(exchange);
         let exchange = named.as_ref().unwrap_or(exchange);
         self.add_closed(&exchange.closed)?;
@@ -218,7 +222,7 @@ impl Planner {
                 ..self.encode(exchange, request)?
             },
         };
-        let mut load = load;
+        let mut load = Load { announced, ..load };
         if is_users && load.traits.spoken() == Spoken::One {
             // What a user had under way side by side needs connections side by side.
             load.traits.0 |= Traits::SPREADS;
@@ -368,11 +372,8 @@ impl Planner {
             name,
             route,
             place,
-            note: SpoolPlace::default(),
             head: u32::try_from(head).unwrap_or(u32::MAX),
-            patience_ms: 0,
-            reads_ms: 0,
-            status: 0,
+            ..Load::default()
         })
     }
 
@@ -448,6 +449,7 @@ impl Planner {
             ledger: self.ledger,
             methods: self.methods,
             names: self.names.texts,
+            announced: self.announced.into_kinds(),
             routes: self.routes.texts,
             lanes: lanes.count.max(1),
             totals,

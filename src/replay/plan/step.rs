@@ -78,6 +78,7 @@ impl FieldCursor<'_> {
         self.put(load.head.to_be_bytes());
         self.put(load.patience_ms.to_be_bytes());
         self.put(load.reads_ms.to_be_bytes());
+        self.put(load.announced.to_be_bytes());
         self.put(load.status.to_be_bytes());
     }
 }
@@ -110,6 +111,7 @@ impl StepReader<'_> {
             head: u32::from_be_bytes(self.get()),
             patience_ms: u32::from_be_bytes(self.get()),
             reads_ms: u32::from_be_bytes(self.get()),
+            announced: u16::from_be_bytes(self.get()),
             status: u16::from_be_bytes(self.get()),
         }
     }
@@ -117,7 +119,7 @@ impl StepReader<'_> {
 
 /// When a connection closed, sorted by connection.
 pub(super) const CLOSED_BYTES: usize = 8 + 8;
-const LOAD_BYTES: usize = 2 + 2 + 4 + 2 + 8 + 8 + 8 + 8 + 4 + 4 + 4 + 2;
+const LOAD_BYTES: usize = 2 + 2 + 4 + 2 + 8 + 8 + 8 + 8 + 4 + 4 + 4 + 2 + 2;
 pub(super) const ENTRY_BYTES: usize = 8 + 8 + 8 + 4 + 8 + 8 + 8 + 1 + OWNER_BYTES + LOAD_BYTES;
 pub(super) const STEP_BYTES: usize = 8 + 8 + 4 + 8 + 4 + 1 + 8 + 8 + LOAD_BYTES;
 /// Stands for a time that is not known.

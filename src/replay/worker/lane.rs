@@ -68,6 +68,8 @@ pub(in crate::replay) struct Lane {
     /// What is spoken on it, and whether as gRPC's C core does.
     pub(in crate::replay) spoken: Spoken,
     pub(in crate::replay) is_core: bool,
+    /// What its client announced.
+    pub(in crate::replay) announced: u16,
     /// v2 spoke on its connection before anything was asked.
     pub(in crate::replay) accused: bool,
 }
@@ -89,6 +91,7 @@ impl Lane {
             name: load.name,
             spoken: load.traits.spoken(),
             is_core: load.traits.is_core(),
+            announced: load.announced,
             accused: false,
         }
     }

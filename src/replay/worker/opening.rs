@@ -43,12 +43,13 @@ impl Worker<'_> {
         let lane = self.lanes.get(at);
         let target =
             &self.shared.targets[usize::from(lane.upstream).min(self.shared.targets.len() - 1)];
-        let (upstream, spoken, is_core) = (lane.upstream, lane.spoken, lane.is_core);
+        let (upstream, spoken) = (lane.upstream, lane.spoken);
+        let (is_core, announced) = (lane.is_core, lane.announced);
         let address = target.address(lane.number);
         let source = self.shared.sources.of(address, lane.number);
         let (index, generation) = match Socket::connect(address, source) {
             Ok(socket) => {
-                let session = self.session(upstream, spoken, is_core);
+                let session = self.session(upstream, spoken, is_core, announced);
                 self.connections.insert(TargetConnection::new(at, upstream, socket, session, now))
             }
             Err(error) => return self.no_socket(at, &error, now),
@@ -81,10 +82,20 @@ impl Worker<'_> {
     }
 
     /// A session for a new connection, of a protocol that its end is known to speak.
-    fn session(&self, upstream: u16, spoken: Spoken, is_core: bool) -> (Spoken, Box<dyn Session>) {
+    fn session(
+        &self,
+        upstream: u16,
+        spoken: Spoken,
+        is_core: bool,
+        announced: u16,
+    ) -> (Spoken, Box<dyn Session>) {
         match self.shared.spoken(upstream, spoken) {
             Spoken::One => (Spoken::One, Box::new(One::new(self.shared.max_body))),
-            Spoken::Two => (Spoken::Two, Box::new(Two::new(self.shared.two.speaking(is_core)))),
+            Spoken::Two => {
+                let announced = Some(announced).filter(|&number| number > 0);
+                let announced = announced.and_then(|at| self.shared.announced.get(usize::from(at)));
+                (Spoken::Two, Box::new(Two::new(self.shared.two.speaking(announced, is_core))))
+            }
         }
     }
 
@@ -212,7 +223,7 @@ impl Worker<'_> {
                 return self.not_opened(at, failure, now);
             }
             self.figures.note("downgraded-to-http-1");
-            let (spoken, session) = self.session(upstream, Spoken::One, false);
+            let (spoken, session) = self.session(upstream, Spoken::One, false, 0);
             let connection = self.connections.get(at);
             (connection.spoken, connection.session) = (spoken, session);
         }

@@ -8,14 +8,16 @@ use std::collections::VecDeque;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::exchange::{Carriage, Completeness, Exchange, ExchangeId, TimedRequest, TimedResponse};
+use crate::exchange::{
+    Carriage, ClientSettings, Completeness, Exchange, ExchangeId, TimedRequest, TimedResponse,
+};
 use crate::flow::{Direction, Endpoint};
 use crate::limits;
 use crate::message::Request;
 use crate::time::Timestamp;
 use crate::wire::conversation::{Conversation, Ending, ExchangeOut, Origin, PacketMark};
 use crate::wire::h1::parser::ParserLimits;
-use crate::wire::h2::frame::error_name;
+use crate::wire::h2::frame::{error_name, settings};
 use crate::wire::h2::hpack::HeaderBlock;
 use crate::wire::h2::message::{Half, Is, kind_of, leaning_of, may_trail, must_lead, status_of};
 use crate::wire::h2::side::{Event, H2Side};
@@ -58,6 +60,11 @@ struct StreamTable {
     lossy: [bool; 2],
     /// How far requests were given.
     asked: u64,
+    /// The number of the first exchange, which tells what the client announced.
+    first: u32,
+    /// By side: what it announced before the first request.
+    announced: [ClientSettings; 2],
+    begun: bool,
 }
 
 /// A request that came as HTTP/1 and is answered on stream 1 (RFC 7540 §3.2).
@@ -146,6 +153,9 @@ impl Streams {
                 unkept_interim: 0,
                 lossy: [false; 2],
                 asked: 0,
+                first: 0,
+                announced: Default::default(),
+                begun: false,
             },
         }
     }
@@ -167,6 +177,7 @@ impl Streams {
         };
         let table = &mut streams.table;
         table.ordinal = ordinal + 1;
+        table.first = ordinal;
         table.settled = true;
         table.streams.insert(1, stream);
         table.order.push_back(1);
@@ -218,8 +229,31 @@ impl StreamTable {
             Event::End { stream } => self.end(side, stream, mark),
             Event::Reset { stream, code } => self.reset(side, stream, code, mark),
             Event::GoAway { last, code } => self.go_away(side, last, code),
+            Event::Settings { payload } => {
+                if let Some(announced) = self.announcing(side) {
+                    let room = limits::CLIENT_SETTINGS.saturating_sub(announced.values.len());
+                    announced.values.extend(settings(payload).take(room));
+                }
+            }
+            Event::Window { more } => {
+                if let Some(announced) = self.announcing(side) {
+                    announced.window = announced.window.saturating_add(more);
+                }
+            }
+            Event::Unannounced => {
+                if let Some(announced) = self.announcing(side) {
+                    *announced = ClientSettings::default();
+                    self.begun = true;
+                }
+            }
             Event::Lost => self.lose(side),
         }
+    }
+
+    /// What a side announces, while there is no request and everything from the start was seen.
+    fn announcing(&mut self, side: usize) -> Option<&mut ClientSettings> {
+        let is_start = !self.begun && !self.origin.joined && !self.lossy[side];
+        is_start.then(|| &mut self.announced[side])
     }
 
     /// The message of a stream that a side sends.
@@ -309,6 +343,7 @@ impl StreamTable {
         let after = stream.weight();
         self.kept += after - before;
         self.ordinal += u32::from(!is_known);
+        self.begun = true;
     }
 
     fn response(
@@ -544,7 +579,7 @@ impl StreamTable {
         }
     }
 
-    fn exchange(&self, number: u32, ordinal: u32, mut stream: Stream) -> Exchange {
+    fn exchange(&mut self, number: u32, ordinal: u32, mut stream: Stream) -> Exchange {
         let lossy = self.lossy[1 - self.requests];
         let completeness = completeness(&stream, lossy);
         let mut marks = std::mem::take(&mut stream.notes);
@@ -573,6 +608,9 @@ impl StreamTable {
             None => timed_request(stream.request),
         };
         let (client, server) = self.roles();
+        let announced = &mut self.announced[self.requests];
+        let tells = ordinal == self.first && *announced != ClientSettings::default();
+        let settings = tells.then(|| Box::new(std::mem::take(announced)));
         let response = timed_response(stream.response, at);
         let said = socket_messages(request.as_ref(), response.as_ref());
         let messages = said.map_or_else(Vec::new, |said| {
@@ -595,6 +633,7 @@ impl StreamTable {
                 stream: Some(number),
                 pushed_by: stream.pushed_by,
                 tls: None,
+                settings,
                 messages,
             })),
             closed: Vec::new(),

@@ -29,6 +29,12 @@ pub(super) enum Event<'a> {
     Reset { stream: u32, code: u32 },
     /// Streams of the other side above this one were not looked at.
     GoAway { last: u32, code: u32 },
+    /// Settings, but no acknowledgement of such.
+    Settings { payload: &'a [u8] },
+    /// The window of the connection is larger by so much.
+    Window { more: u32 },
+    /// One of these cannot be read.
+    Unannounced,
     /// Any frames may be missing.
     Lost,
 }
@@ -187,6 +193,8 @@ impl H2Side {
             match head.kind {
                 kind::DATA => to(Event::Hole { stream: head.stream, bytes: loss.content }, mark),
                 kind::RST_STREAM => to(Event::Reset { stream: head.stream, code: u32::MAX }, mark),
+                kind::SETTINGS => to(Event::Unannounced, mark),
+                kind::WINDOW_UPDATE if head.stream == 0 => to(Event::Unannounced, mark),
                 _ => {
                     let (decoder, opening) = (&mut self.decoder, &mut self.opening);
                     lose_block(decoder, opening, head, "bytes-missing", mark, to);
@@ -264,6 +272,11 @@ impl HeaderBlocks<'_> {
                 let last = frame::number(payload).unwrap_or_default() & (u32::MAX >> 1);
                 let code = frame::number(&payload[4..]).unwrap_or_default();
                 to(Event::GoAway { last, code }, self.mark);
+            }
+            kind::SETTINGS if !head.has(flag::ACK) => to(Event::Settings { payload }, self.mark),
+            kind::WINDOW_UPDATE if head.stream == 0 => {
+                let more = frame::number(payload).unwrap_or_default() & (u32::MAX >> 1);
+                to(Event::Window { more }, self.mark);
             }
             _ => {}
         }

@@ -4,7 +4,10 @@ use crate::limits;
 use crate::outcome::{Failure, FailureKind};
 use crate::replay::session::Heard;
 use crate::replay::session::h2::stream::{BegunStream, Lies};
-use crate::replay::session::h2::{Core, ENABLE_PUSH, INITIAL_WINDOW_SIZE};
+use crate::replay::session::h2::{
+    Core, ENABLE_PUSH, HEADER_TABLE_SIZE, INITIAL_WINDOW_SIZE, LARGEST_FRAME, LARGEST_WINDOW,
+    MAX_FRAME_SIZE,
+};
 use crate::wire::h2::frame::{
     self, FrameHead, FrameReader, Piece, error_name, flag, headers_fragment, kind,
 };
@@ -13,12 +16,8 @@ use crate::wire::h2::message::{Is, kind_of, status_of};
 
 const REFUSED_STREAM: u32 = 7;
 const PROTOCOL_ERROR: u32 = 1;
-const LARGEST_WINDOW: i64 = i32::MAX as i64;
-/// Settings (RFC 9113 §6.5.2).
-const HEADER_TABLE_SIZE: u16 = 1;
+/// A setting (RFC 9113 §6.5.2).
 const MAX_CONCURRENT_STREAMS: u16 = 3;
-const MAX_FRAME_SIZE: u16 = 5;
-const LARGEST_FRAME: u32 = (1 << 24) - 1;
 /// What HTTP/1 begins its answers with.
 const HTTP_1: &[u8] = b"HTTP/";
 
@@ -44,7 +43,8 @@ pub(super) struct Incoming {
 impl Incoming {
     pub(super) fn new(frame: usize) -> Self {
         Self {
-            reader: FrameReader::new(frame),
+            // Content goes on as it comes, whatever its frames are; other frames are held whole.
+            reader: FrameReader::new(frame.min(limits::HEAD_BYTES)),
             decoder: Decoder::default(),
             open: None,
             fragments: Vec::new(),
@@ -96,6 +96,7 @@ impl Incoming {
             Piece::Frame(head, payload) => {
                 ControlFrames { decoder, open, fragments, idle }.frame(head, payload, core)
             }
+            Piece::TooLong(head) => Err(too_long(head.length, limits::HEAD_BYTES)),
             _ => Err("another frame stands inside a header block".to_owned()),
         }?;
         Ok(true)

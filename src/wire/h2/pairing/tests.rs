@@ -69,6 +69,41 @@ impl Ends {
     }
 }
 
+#[test]
+fn the_first_exchange_tells_what_its_client_announced() {
+    let mut ends = Ends::new();
+    ends.frame(ToServer, kind::WINDOW_UPDATE, 0, 0, &1_000u32.to_be_bytes());
+    ends.frame(ToServer, kind::SETTINGS, flag::ACK, 0, &[]);
+    ends.frame(ToServer, kind::SETTINGS, 0, 0, &[0xfe, 3, 0, 0, 0, 1]);
+    ends.frame(ToServer, kind::WINDOW_UPDATE, 0, 1, &9u32.to_be_bytes());
+    ends.ask(1, "/a", true);
+    ends.frame(ToServer, kind::SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 1]);
+    ends.frame(ToServer, kind::WINDOW_UPDATE, 0, 0, &5u32.to_be_bytes());
+    ends.ask(3, "/b", true);
+    ends.answer(3, "b", b"b");
+    ends.answer(1, "a", b"a");
+    let told = |exchanges: Vec<Exchange>| {
+        let mut told: Vec<_> = exchanges
+            .into_iter()
+            .map(|one| (one.id.ordinal, one.carriage.and_then(|carriage| carriage.settings)))
+            .collect();
+        told.sort_by_key(|(ordinal, _)| *ordinal);
+        told
+    };
+    let values = vec![(3, 100), (0xfe03, 1)];
+    let announced = Some(Box::new(ClientSettings { values, window: 1_000 }));
+    for cut in [1, 7, 1_000] {
+        assert_eq!(told(read(&ends.sent, cut, false)), [(0, announced.clone()), (1, None)]);
+    }
+    // Where something of it is missing, nothing is told.
+    assert_eq!(told(read(&ends.rest(1), 1_000, true)), [(0, None), (1, None)]);
+    for write in [0, 2, 4] {
+        let part = ends.sent[write].1.len() - 3..ends.sent[write].1.len();
+        let read = told(read_with(&ends.sent, 1_000, false, Some((write, part))));
+        assert_eq!(read, [(0, None), (1, None)], "{write}");
+    }
+}
+
 /// What comes out of writes, each cut into slices of `cut` bytes.
 fn read(sent: &[(Direction, Vec<u8>)], cut: usize, joined: bool) -> Vec<Exchange> {
     read_with(sent, cut, joined, None)
