@@ -97,7 +97,9 @@ fn in_words(kind: &str, may_be_left_out: bool) -> String {
         "HeaderFields" => "array",
         _ if inner.starts_with("Vec<") || inner.starts_with('[') => "array",
         "RawChunks" => "text or array",
-        "A" | "Response" | "Failure" | "TlsSession" | "FlowEnd" | "Unbound" => "object",
+        "A" | "Response" | "Failure" | "TlsSession" | "ClientSettings" | "FlowEnd" | "Unbound" => {
+            "object"
+        }
         "Difference" => "object",
         _ if inner.contains("Map<") || inner.starts_with("RawMessage") => "object",
         _ => "text",

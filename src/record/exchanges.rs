@@ -375,7 +375,7 @@ struct RawExchange<'a, A> {
     /// The TLS session around it.
     tls: Option<TlsSession>,
     /// What its client announced, of the first exchange of a connection.
-    settings: Option<Box<ClientSettings>>,
+    settings: Option<ClientSettings>,
     /// Messages of a WebSocket that it opened.
     #[serde(default)]
     messages: Vec<RawSocketMessage>,
@@ -537,7 +537,7 @@ fn read_exchange<'a, A: RawAnswer + Deserialize<'a>>(line: &'a [u8]) -> Result<L
         stream: raw.stream,
         pushed_by: raw.pushed_by,
         tls: raw.tls,
-        settings: raw.settings,
+        settings: raw.settings.map(Box::new),
         messages: raw.messages.into_iter().map(RawSocketMessage::into_message).collect(),
     };
     Ok(Line::Exchange(Box::new(Exchange {

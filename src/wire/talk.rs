@@ -5,6 +5,8 @@
 //! too short to tell, it waits. A connection that the capture joined in the middle is read as
 //! HTTP/1 while nothing else is found in it.
 
+use std::collections::VecDeque;
+
 use crate::flow::{Direction, Endpoint};
 use crate::wire::conversation::{Conversation, Ending, ExchangeOut, Origin, PacketMark};
 use crate::wire::h1::pairing::Pairing;
@@ -34,13 +36,52 @@ pub struct Talk {
 #[derive(Debug, Default)]
 struct Hunt {
     searches: [Search<()>; 2],
-    /// All that came, which is read anew where frames are found.
-    all: Vec<Early>,
+    /// What came last, which is read anew where frames are found.
+    all: VecDeque<Early>,
     bytes: usize,
+    /// By direction: what came before that, and is not kept.
+    passed: [Option<(u64, PacketMark)>; 2],
+    looked_at: usize,
 }
 
-/// Bytes of a connection that was joined in the middle in which frames are looked for.
+impl Hunt {
+    /// Keeps what came; lets go of the oldest where that is too much.
+    fn keep(&mut self, what: Early) {
+        if let Early::Bytes(_, bytes, _) = &what {
+            self.bytes += bytes.len();
+            self.looked_at += bytes.len();
+        }
+        self.all.push_back(what);
+        while self.bytes > HUNT_BYTES
+            && let Some(oldest) = self.all.pop_front()
+        {
+            let (direction, n, mark) = match oldest {
+                Early::Bytes(direction, bytes, mark) => {
+                    self.bytes -= bytes.len();
+                    (direction, bytes.len() as u64, mark)
+                }
+                Early::Gap(direction, n, mark) => (direction, n, mark),
+                Early::Close(..) => continue,
+            };
+            let before = self.passed[direction as usize].map_or(0, |(n, _)| n);
+            self.passed[direction as usize] = Some((before + n, mark));
+        }
+    }
+
+    /// All that came: what is not kept is missing.
+    fn into_all(self) -> impl Iterator<Item = Early> {
+        let passed = [Direction::ToServer, Direction::ToClient].into_iter().zip(self.passed);
+        let gap = |(direction, passed): (_, Option<(u64, PacketMark)>)| {
+            passed.map(|(n, mark)| Early::Gap(direction, n, mark))
+        };
+        passed.filter_map(gap).chain(self.all)
+    }
+}
+
+/// Bytes of a connection that was joined in the middle that are kept while frames are looked for.
 const HUNT_BYTES: usize = 128 << 10;
+/// Bytes in which they are looked for: gRPC's C core makes frames of up to 4 MiB.
+const HUNTED_BYTES: usize = 8 << 20;
 
 #[derive(Debug)]
 enum TalkReader {
@@ -142,7 +183,7 @@ impl Talk {
         self.told = [true; 2];
         if let Some(hunt) = self.hunt.take() {
             // All that came is read anew.
-            self.early.splice(0..0, hunt.all);
+            self.early.splice(0..0, hunt.into_all());
         }
         self.reader = TalkReader::Other(other);
         true
@@ -162,7 +203,6 @@ impl Talk {
         };
         let found = match &what {
             Early::Bytes(direction, bytes, _) => {
-                hunt.bytes += bytes.len();
                 let frames = hunt.searches[*direction as usize].push(bytes, ()).is_some();
                 // Most senders begin a segment with each record.
                 let record = probe::guess(bytes) == Guess::Certain("tls");
@@ -174,7 +214,7 @@ impl Talk {
             }
             Early::Close(..) => None,
         };
-        hunt.all.push(what);
+        hunt.keep(what);
         if let Some(name) = found {
             let changed = self.change(name, self.origin);
             if changed {
@@ -182,7 +222,7 @@ impl Talk {
             }
             return changed;
         }
-        if hunt.bytes > HUNT_BYTES {
+        if self.hunt.as_ref().is_some_and(|hunt| hunt.looked_at > HUNTED_BYTES) {
             self.hunt = None;
         }
         false
@@ -311,5 +351,86 @@ impl Conversation for Talk {
     fn finish(&mut self, out: ExchangeOut<'_>) {
         self.go_on(out);
         self.reader_mut().finish(out);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use Direction::{ToClient, ToServer};
+
+    use super::*;
+    use crate::exchange::Exchange;
+    use crate::wire::h2::frame::{flag, kind, write, write_block};
+    use crate::wire::h2::hpack::{Encoder, Indexing};
+
+    fn block(stream: u32, fields: &[(&str, &str)]) -> Vec<u8> {
+        let (mut block, mut out) = (Vec::new(), Vec::new());
+        for (name, value) in fields {
+            Encoder::default().field(
+                name.as_bytes(),
+                value.as_bytes(),
+                Indexing::Without,
+                &mut block,
+            );
+        }
+        write_block(&mut out, stream, &block, true, 16_384);
+        out
+    }
+
+    /// Each direction begins inside of a frame with so many bytes of content to come, in text or
+    /// not; then there are requests.
+    fn joined_inside(content: usize, octet: u8) -> Vec<Exchange> {
+        let origin = Origin {
+            connection: 1,
+            client: "10.0.0.1:1000".parse().unwrap(),
+            server: "10.0.0.2:80".parse().unwrap(),
+            opened_at: None,
+            joined: true,
+        };
+        let mut talk = Talk::new(origin, &Setup::default());
+        let mut given = [0; 2];
+        let mut out = Vec::new();
+        let mut packet = 0;
+        let mut say = |direction: Direction, octets: &[u8], out: &mut Vec<Exchange>| {
+            for slice in octets.chunks(1_448) {
+                packet += 1;
+                let ack = Some(given[1 - direction as usize]);
+                let mark = PacketMark { packet, ack, ..PacketMark::default() };
+                talk.bytes(direction, slice, mark, &mut |exchange| out.push(exchange));
+                given[direction as usize] += slice.len() as u64;
+            }
+        };
+        for direction in [ToServer, ToClient] {
+            say(direction, &vec![octet; content], &mut out);
+            let mut end = Vec::new();
+            write(&mut end, kind::DATA, flag::END_STREAM, 1, b"");
+            say(direction, &end, &mut out);
+        }
+        for stream in [3, 5, 7] {
+            let path = format!("/{stream}");
+            let fields = [
+                (":method", "GET"),
+                (":scheme", "http"),
+                (":path", path.as_str()),
+                (":authority", "shop.test"),
+            ];
+            say(ToServer, &block(stream, &fields), &mut out);
+            say(ToClient, &block(stream, &[(":status", "200")]), &mut out);
+        }
+        talk.finish(&mut |exchange| out.push(exchange));
+        out
+    }
+
+    #[test]
+    fn frames_are_found_behind_content_of_any_length_that_frames_have() {
+        for (content, octet) in [(10, b'a'), (HUNT_BYTES, 0xa5), (3 << 20, b'a'), (300_000, 0)] {
+            let exchanges = joined_inside(content, octet);
+            let asked = exchanges.iter().filter_map(|one| one.request.as_ref());
+            let mut targets: Vec<_> = asked.map(|one| one.message.target.clone()).collect();
+            targets.sort();
+            assert_eq!(targets, ["/3", "/5", "/7"], "{content}: {exchanges:#?}");
+        }
+        let beyond = joined_inside(HUNTED_BYTES, b'a');
+        assert!(beyond.is_empty(), "{beyond:#?}");
     }
 }
