@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Lets real clients and servers talk, captures them, and holds what `shadowtap parse` makes of it against what they say themselves.
 
-    peers.py SHADOWTAP [--list] [--keep FOLDER] [--cuts N] [NAME-PART ...]
+    peers.py SHADOWTAP [--list] [--keep FOLDER] [--cuts N] [--replay] [NAME-PART ...]
 
 Root (for tcpdump, in a network namespace of its own). Peers that are not installed are left out and named. A row tells: exchanges expected,
 right, wrong; how many of those that begin behind a cut are there when the capture begins there (`joined`), and that none of the cut
-captures, or of those that miss packets, has a wrong one (`false`). Ends with 1 where anything is wrong."""
+captures, or of those that miss packets, has a wrong one (`false`). With --replay each capture is replayed at the server that served it;
+what differs is wrong. Ends with 1 where anything is wrong."""
 import argparse
 import base64
 import collections
@@ -312,7 +313,22 @@ def whole(record):
     return record["completeness"] == "complete"
 
 
-def trial(peer, program, folder, cuts):
+def replayed(program, made, capture):
+    """What differs where the capture is replayed at the server that served it."""
+    keys = ["--keylog", str(made.keys)] if made.keys.exists() else []
+    sealed = made.keys.exists() and made.keys.stat().st_size > 0
+    target = f"{'https' if sealed else 'http'}://127.0.0.1:{PORT}"
+    command = [program, "run", capture, *keys, "--port", PORT, "--target", target, "--insecure", "--allow-captured-server", "--unsafe-methods",
+               "--speed", "max", "--no-marker", "-o", made.folder / "run", "--force"]
+    done = subprocess.run([str(part) for part in command], capture_output=True, timeout=120, cwd=made.folder)
+    # Too few samples for a verdict on latency end with 5.
+    if done.returncode not in (0, 1, 5):
+        return [f"run ended with {done.returncode}: {done.stderr.decode()[-300:]}"]
+    rows = (made.folder / "run" / "mismatches.csv").read_text().splitlines()[1:]
+    return ["differs: " + row for row in rows]
+
+
+def trial(peer, program, folder, cuts, replay):
     """Runs one: how many are expected, how many are right, what is wrong; of those behind cuts how many there are and were; what is false."""
     folder.mkdir(parents=True)
     made = Trial(folder)
@@ -326,12 +342,15 @@ def trial(peer, program, folder, cuts):
                 break
             time.sleep(0.05)
         peer(made)
-        time.sleep(0.3)
-    finally:
-        made.end()
-        time.sleep(1.0)
+        time.sleep(1.3)
         tap.send_signal(signal.SIGINT)
         tap.wait()
+        differs = replayed(program, made, capture) if replay else []
+    finally:
+        made.end()
+        if tap.poll() is None:
+            tap.kill()
+            tap.wait()
     records, ledger = parse(program, capture, made.keys)
     (folder / "ledger.txt").write_text(ledger)
     left, wrong, right = collections.Counter(made.expected), [], 0
@@ -375,7 +394,7 @@ def trial(peer, program, folder, cuts):
         cut.write_bytes(head + b"".join(one for one in heard if seeded.random() > 0.02))
         found, _ = parse(program, cut, made.keys)
         false += falsehoods(found, f"thinned out {number}", made)
-    return sum(made.expected.values()), right, wrong, joined, false
+    return sum(made.expected.values()), right, wrong + differs, joined, false
 
 
 def falsehoods(records, where, made):
@@ -405,6 +424,7 @@ def main():
     options.add_argument("--list", action="store_true")
     options.add_argument("--keep")
     options.add_argument("--cuts", type=int, default=4)
+    options.add_argument("--replay", action="store_true")
     told = options.parse_intermixed_args()
     import conversations  # noqa: F401 - its peers add themselves
     chosen = [one for one in PEERS if not told.names or any(part in one.called for part in told.names)]
@@ -425,7 +445,7 @@ def main():
         folder = keep / re.sub(r"[^A-Za-z0-9]+", "-", one.called)
         shutil.rmtree(folder, ignore_errors=True)
         try:
-            expected, right, wrong, joined, false = trial(one, program, folder, told.cuts)
+            expected, right, wrong, joined, false = trial(one, program, folder, told.cuts, told.replay)
         except Missing as error:
             print(f"{one.called:58} not tried: no {error}", flush=True)
             continue

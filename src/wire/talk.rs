@@ -430,7 +430,7 @@ mod tests {
             targets.sort();
             assert_eq!(targets, ["/3", "/5", "/7"], "{content}: {exchanges:#?}");
         }
-        let beyond = joined_inside(HUNTED_BYTES, b'a');
+        let beyond = joined_inside(HUNTED_BYTES + 1, b'a');
         assert!(beyond.is_empty(), "{beyond:#?}");
     }
 }

@@ -97,7 +97,9 @@ fn connect(
 /// A TLS handshake under the name that requests will ask for, where that is known.
 fn shake_hands(mut stream: TcpStream, target: &Target, trust: &Trust) -> Result<(), String> {
     let nobody = Arc::<Nobody>::default();
-    let config = trust.config_as(&[b"http/1.1"], &nobody).map_err(|error| innermost(&error))?;
+    // Whatever the server speaks: some refuse who does not offer HTTP/2 (gRPC's in Go and in Node).
+    let both: &[&[u8]] = &[b"h2", b"http/1.1"];
+    let config = trust.config_as(both, &nobody).map_err(|error| innermost(&error))?;
     let Some(name) = trust.sni.name("", target) else { return Ok(()) };
     let mut session = ClientConnection::new(config, name).map_err(|error| error.to_string())?;
     let bounded = stream
@@ -264,6 +266,35 @@ mod tests {
         let closed = Target::resolve(&format!("http://{address}")).unwrap();
         let refused = reach(&closed, &Trust::default(), |_| false);
         assert!(matches!(refused, Err(Unusable::NoConnection(_))), "{refused:?}");
+    }
+
+    #[test]
+    fn a_server_of_tls_is_reached_whichever_protocol_is_the_only_one_it_speaks() {
+        let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+        for protocol in [&b"h2"[..], b"http/1.1"] {
+            let key = rustls::pki_types::PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
+            let provider = Arc::new(rustls::crypto::ring::default_provider());
+            let mut config = rustls::ServerConfig::builder_with_provider(provider)
+                .with_safe_default_protocol_versions()
+                .unwrap()
+                .with_no_client_auth()
+                .with_single_cert(vec![made.cert.der().clone()], key.into())
+                .unwrap();
+            config.alpn_protocols = vec![protocol.to_vec()];
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let url = format!("https://{}", listener.local_addr().unwrap());
+            let server = std::thread::spawn(move || {
+                let (mut stream, _) = listener.accept().unwrap();
+                let mut session = rustls::ServerConnection::new(Arc::new(config)).unwrap();
+                while session.is_handshaking() && session.complete_io(&mut stream).is_ok() {}
+                session.alpn_protocol().map(<[u8]>::to_vec)
+            });
+            let target = Target::resolve(&url).unwrap();
+            let trust = Trust { insecure: true, ..Trust::default() };
+            let reached = reach(&target, &trust, |_| false);
+            assert!(reached.is_ok(), "{reached:?}");
+            assert_eq!(server.join().unwrap().as_deref(), Some(protocol));
+        }
     }
 
     #[test]
