@@ -167,11 +167,17 @@ def java(t, url, targets):
     t.call("java", "-Djdk.internal.httpclient.disableHostnameVerification=true", "-cp", t.folder, "Oracle", url, *targets, keys=False)
 
 
-def go_program(t):
+def go_program(t, name="oracle"):
     need("go")
     home = {"HOME": str(t.folder), "GO111MODULE": "off", "GOCACHE": "/tmp/peers.gocache", "GOFLAGS": "", "GOPATH": "/usr/share/gocode"}
-    t.call("go", "build", "-o", t.path("oracle"), HERE / "oracle.go", keys=False, env=home, timeout=300)
-    return t.path("oracle")
+    t.call("go", "build", "-o", t.path(name), HERE / (name + ".go"), keys=False, env=home, timeout=300)
+    return t.path(name)
+
+
+def go_calls(t, target, cert=None, env=()):
+    if not os.path.isdir("/usr/share/gocode/src/google.golang.org/grpc"):
+        raise Missing("gRPC of Go")
+    t.call(go_program(t, "calls"), "call", target, *([cert] if cert else []), keys=False, env=env)
 
 
 def go(t, url, targets):
@@ -213,6 +219,11 @@ against_node("h2load", "h2s", h2load, SIMPLE)
 
 # Servers of HTTP/2 with curl, nghttp and httpx.
 
+def small(targets):
+    """Without answers that curl 7.88 gives up on where they come with its upgrade."""
+    return [target for target in targets if not target.startswith("/o/70000")]
+
+
 def two_clients(t, url, targets):
     t.expect(targets, times=2)
     curl(t, url, targets, "--http2-prior-knowledge" if url.startswith("http:") else "--http2")
@@ -249,10 +260,11 @@ def apache_tls(t):
 @peer("curl, Apache h2c, by Upgrade and by prior knowledge")
 def apache_clear(t):
     apache(t, "Protocols h2c http/1.1")
-    t.expect(FILES, times=3)
-    curl(t, H1, FILES, "--http2", parallel=False)
+    t.expect(FILES, times=2)
     curl(t, H1, FILES, "--http2-prior-knowledge")
     curl(t, H1, FILES, "--http1.1")
+    t.expect(small(FILES))
+    curl(t, H1, small(FILES), "--http2")
 
 
 @peer("nghttp, Apache h2c, by Upgrade")
@@ -300,9 +312,10 @@ def h2o_clear(t):
     t.path("h2o.conf", f"listen:\n  host: 127.0.0.1\n  port: {PORT}\nnum-threads: 1\nuser: root\nhosts:\n  default:\n    paths:\n      /:\n"
            f"        file.dir: {files(t)}\n")
     t.serve("h2o", "-c", t.path("h2o.conf"), keys=False)
-    t.expect(FILES, times=3)
+    t.expect(FILES, times=2)
     curl(t, H1, FILES, "--http2-prior-knowledge")
-    curl(t, H1, FILES, "--http2", parallel=False)
+    t.expect(small(FILES))
+    curl(t, H1, small(FILES), "--http2")
     t.call("nghttp", "-nu", *[H1 + target for target in FILES])
 
 
@@ -352,7 +365,8 @@ def nghttpd(t):
     curl(t, H1S, FILES, "--http2")
 
 
-@peer("curl, Caddy h2 TLS, to Node h2")
+# Its fields go on to Node in another order each time, and its answers have a type or not.
+@peer("curl, Caddy h2 TLS, to Node h2", steady=False)
 def caddy(t):
     cert, key = certificates(t)
     node(t, "h2", port=BACK)
@@ -371,7 +385,7 @@ https://localhost:{PORT}, https://127.0.0.1:{PORT} {{
 
 
 def lighttpd(module):
-    @peer(f"curl, lighttpd h2 TLS by {module}")
+    @peer(f"curl, lighttpd h2 TLS by {module}", steady=module != "wolfssl")
     def talk(t):
         cert, key = certificates(t)
         t.path("lighttpd.conf", f"""server.modules = ("mod_{module}")
@@ -408,8 +422,8 @@ def hypercorn_clear(t):
     t.serve(PY, "-m", "hypercorn", "-b", f"127.0.0.1:{PORT}", "oracle:app", cwd=HERE, keys=False)
     t.expect(TARGETS)
     curl(t, H1, TARGETS, "--http2-prior-knowledge")
-    t.expect(SIMPLE)
-    curl(t, H1, SIMPLE, "--http2", parallel=False)
+    t.expect(small(SIMPLE))
+    curl(t, H1, small(SIMPLE), "--http2")
 
 
 @peer("aiohttp, http.client, uvicorn TLS")
@@ -605,7 +619,8 @@ def js_server(t, tls):
 
 for called, call in (("grpcio", python_calls("sync")), ("grpcio aio", python_calls("aio")), ("grpcio, gzip", python_calls("sync", "gzip")),
                      ("grpcio, deflate", python_calls("sync", "deflate")), ("grpc-js", js_calls),
-                     ("grpc-js, gzip", lambda t, target, cert=None: js_calls(t, target, cert, {"GZIP": "1"}))):
+                     ("grpc-js, gzip", lambda t, target, cert=None: js_calls(t, target, cert, {"GZIP": "1"})), ("grpc-go", go_calls),
+                     ("grpc-go, gzip", lambda t, target, cert=None: go_calls(t, target, cert, {"GZIP": "1"}))):
     def pair(called=called, call=call):
         @peer(f"{called}, server of grpcio")
         def clear(t):
@@ -619,6 +634,16 @@ for called, call in (("grpcio", python_calls("sync")), ("grpcio aio", python_cal
             js_server(t, True)
             expect_calls(t)
             call(t, f"127.0.0.1:{PORT}", t.path("rsa.pem"))
+
+        if "deflate" in called:
+            return  # Which Go does not have.
+
+        @peer(f"{called}, server of grpc-go TLS")
+        def to_go(t):
+            cert, key = certificates(t)
+            t.serve(go_program(t, "calls"), "serve", PORT, cert, key)
+            expect_calls(t)
+            call(t, f"127.0.0.1:{PORT}", cert)
     pair()
 
 
