@@ -64,7 +64,8 @@ pub(super) fn split_extension(segment: &[u8]) -> (&[u8], &[u8]) {
                 && (1..=5).contains(&(segment.len() - at - 1))
                 && segment[at + 1..].iter().all(u8::is_ascii_alphanumeric)
                 && segment[at + 1..].iter().any(u8::is_ascii_alphabetic)
-                && !segment.contains(&b'@') =>
+                && !segment.contains(&b'@')
+                && !behind_sign(segment) =>
         {
             segment.split_at(at)
         }
@@ -94,6 +95,7 @@ pub(super) fn class(stem: &[u8]) -> RouteSegment {
         || kinds::random_token(stem)
         || prefixed_number(stem)
         || prefixed_hex(stem)
+        || behind_sign(stem)
         || holds_identifier(stem);
     if identifier {
         return RouteSegment::Id;
@@ -124,6 +126,15 @@ fn holds_identifier(stem: &[u8]) -> bool {
             part.len() >= 16 && kinds::of_text(part).is_some_and(|kind| !kind.is_time())
         }
     })
+}
+
+/// `!jsVtLhgegXzQwRbfTM:chat.test`, `@ann:chat.test`, `$` and something random: rooms, people and
+/// events as Matrix names them, by a sign of their kind.
+fn behind_sign(stem: &[u8]) -> bool {
+    const SIGNS: [&[u8]; 8] = [b"!", b"$", b"@", b"#", b"%21", b"%24", b"%40", b"%23"];
+    let Some(rest) = SIGNS.iter().find_map(|sign| stem.strip_prefix(*sign)) else { return false };
+    let colon = |mark: &[u8]| memchr::memmem::find(rest, mark).is_some_and(|at| at > 0);
+    colon(b":") || colon(b"%3A") || colon(b"%3a") || kinds::random_token(rest)
 }
 
 /// `ord_8231`, `SKU-0042`, `P1001`: one to five letters of one case, perhaps a joiner, at least

@@ -83,6 +83,21 @@ fn shapes_need_no_samples() {
 }
 
 #[test]
+fn what_stands_behind_the_sign_of_its_kind_is_a_value() {
+    for (path, name) in [
+        ("/rooms/!jsVtLhgegXzQwRbfTM:chat.test/state", "GET /rooms/{id}/state"),
+        ("/rooms/%21jsVtLhgegXzQwRbfTM%3Achat.test/state", "GET /rooms/{id}/state"),
+        ("/user/@ann0:chat.test/filter", "GET /user/{id}/filter"),
+        ("/room/%23talk-0:chat.test", "GET /room/{id}"),
+        ("/event/$kJ8sQx0_vLw2T9bZfNn5rYc1XhEkJ8sQx0_vLw2T9bZ", "GET /event/{id}"),
+        ("/@scope/package", "GET /@scope/package"),
+        ("/$metadata", "GET /$metadata"),
+    ] {
+        assert_eq!(&*learned(&[path]).route(b"GET", path.as_bytes()), name);
+    }
+}
+
+#[test]
 fn slugs_are_found_by_cardinality_in_any_order() {
     let mut targets: Vec<String> =
         (0..40).map(|n| format!("/products/red-shoe-no-{}/reviews", "x".repeat(n))).collect();
