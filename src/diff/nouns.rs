@@ -16,6 +16,15 @@ pub(super) fn at(steps: &[Step<'_>], target: &[u8]) -> Vec<String> {
     found
 }
 
+/// What a parameter of a link to `path` may name: `5` in `/topic.php?id=5` a topic.
+pub(super) fn of_link(name: &str, path: &str, target: &[u8]) -> Vec<String> {
+    let mut found = at(&[Step::Query(name.into())], target);
+    found.extend(
+        of(path.as_bytes()).filter(|noun| things::is_nameless(name) && !found.contains(noun)),
+    );
+    found
+}
+
 /// Whether these steps lead to an entity tag: `$.eTag`, `/prop/getetag/text()`.
 pub(super) fn is_entity_tag(steps: &[Step<'_>]) -> bool {
     let mut named = steps.iter().rev().filter_map(|step| match step {

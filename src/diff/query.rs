@@ -5,8 +5,9 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use super::change::{Change, Context, Differ, SeenChange, Sink, Step, kind_of, mix, short};
+use super::change::{Change, Context, Differ, SeenChange, Sink, kind_of, mix, short};
 use super::embedded::Base;
+use super::nouns;
 use super::rules::RuleVerdict;
 
 /// Most parameters of one URL that are compared by name.
@@ -55,8 +56,9 @@ pub(super) fn compare(
     if names.len() > MOST {
         return false;
     }
+    let path = a;
     if a != b {
-        one(context, base, None, [Some(a), Some(b)], sink);
+        one(context, base, None, a, [Some(a), Some(b)], sink);
     }
     for (name, [left, right]) in &names {
         for at in 0..left.len().max(right.len()) {
@@ -64,18 +66,19 @@ pub(super) fn compare(
             let [a, b] = both.map(|one| one.map(|one| &one.value));
             if a != b {
                 let written = both.map(|one| one.map(|one| &*one.written));
-                one(context, base, Some(name), written, sink);
+                one(context, base, Some(name), path, written, sink);
             }
         }
     }
     true
 }
 
-/// Reports a parameter, or what stands before them, unless a rule takes it.
+/// Reports a parameter of a link to `path`, or what stands before them, unless a rule takes it.
 fn one(
     context: &Context<'_>,
     base: &Base,
     name: Option<&str>,
+    path: &str,
     [a, b]: [Option<&str>; 2],
     sink: &mut Sink,
 ) {
@@ -89,9 +92,12 @@ fn one(
         return;
     }
     let place_hash = name.map_or(base.hash, |name| mix(base.hash, name.as_bytes()));
-    let steps: Vec<Step<'_>> = name.map(|name| Step::Query(name.into())).into_iter().collect();
+    let things = || match name {
+        Some(name) => nouns::of_link(name, path, &context.request.target),
+        None => nouns::at(&[], &context.request.target),
+    };
     let (label, seen) = match (a, b) {
-        (Some(a), Some(b)) => match context.differ_at(a, b, false, &steps) {
+        (Some(a), Some(b)) => match context.differ(a, b, false, things) {
             Differ::Not => return sink.twins.push(place_hash),
             Differ::Identity(label) => (label, SeenChange::PLAIN),
             Differ::So(seen) => ("changed", seen),

@@ -374,6 +374,10 @@ impl<'l> Looker<'l> {
         let url = at.before()?;
         if let Step::Query(name) = at.last() {
             let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+            if things::is_nameless(name) {
+                // `/topic.php?id=5` names a topic.
+                return self.url.1.clone().filter(|_| is_number && self.url.0 == url.hash());
+            }
             return (is_number && !things::is_counter(name)).then(|| things::singular(name))?;
         }
         let Step::Segment(_) = at.last() else { return None };

@@ -933,6 +933,9 @@ fn values_of_real_applications_flow() {
     let page = "<p><a href='/index.php?title=One&amp;oldid=5&amp;limit=7'>older</a></p>";
     let found = uses("GET /index.php?title=One", page, &[], "GET /index.php?oldid=5&limit=7");
     assert_eq!(found, ["0-1 query:oldid 5 0-0"]);
+    let page = "<p><a href='/topic.php?id=5&amp;start=5'>a topic</a></p>";
+    let found = uses("GET /index.php", page, &[], "GET /topic.php?id=5&start=5");
+    assert_eq!(found, ["0-1 query:id 5 0-0"]);
     let tag = "11323808-1795959569-11";
     let says = format!("<m xmlns='DAV:'><getetag>\"{tag}\"</getetag></m>");
     let found = uses("PROPFIND /a", &says, &[("If-Match", "\"11323808-1795959569-11\"")], "PUT /a");

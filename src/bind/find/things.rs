@@ -212,6 +212,11 @@ fn identifies(name: &str) -> Option<&str> {
     (!head.is_empty() && is_known(tail)).then_some(head)
 }
 
+/// Whether a field of this name identifies what holds it: `id`.
+pub(crate) fn is_nameless(name: &str) -> bool {
+    identifies(name) == Some("")
+}
+
 /// Whether a field of this name identifies something.
 pub(super) fn is_identifier(name: &str) -> bool {
     identifies(name).is_some()

@@ -71,3 +71,25 @@ fn the_fragment_of_a_location_may_be_another_id() {
     };
     assert_eq!(["/posts/4#note-8", "/posts/4#note-9", "/posts/4"].map(changes), [0, 1, 1]);
 }
+
+#[test]
+fn a_number_in_a_link_names_what_its_path_does() {
+    use std::io::Write as _;
+
+    let mut file = tempfile::tempfile().expect("a file");
+    let line = r#"{"slot":0,"id":"0-0","place":"path[2]","thing":"topicphp","v1":"7","v2":"8"}"#;
+    writeln!(file, "{line}").expect("room");
+    let bindings = Bindings::read(&file).expect("read");
+    let changes = |a: &str, b: &str| {
+        let request = Request::default();
+        let context = Context { bound: Some(Bound::new(&bindings, 1)), ..Context::plain(&request) };
+        let head = |value: &str| [(&b"Location"[..], value.as_bytes())].into_iter().collect();
+        let (mut sink, a, b): (_, Headers, Headers) = (Sink::default(), head(a), head(b));
+        compare(&context, &a, &b, true, &mut sink);
+        sink.changes.len()
+    };
+    assert_eq!(changes("/topic.php?id=7&x=1", "/topic.php?id=8&x=1"), 0);
+    assert_eq!(changes("/topic.php?id=7", "/topic.php?id=9"), 1);
+    assert_eq!(changes("/topic.php?start=7", "/topic.php?start=8"), 1, "no topic");
+    assert_eq!(changes("/forum.php?id=7", "/forum.php?id=8"), 1, "of another kind");
+}
