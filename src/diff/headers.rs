@@ -12,6 +12,7 @@ use super::nouns;
 use super::query;
 use super::rules::RuleVerdict;
 use crate::message::Headers;
+use crate::message::encoding::Encoding;
 use crate::message::protobuf::{DETAILS, details};
 use crate::message::target::path_and_query;
 use crate::steps;
@@ -417,7 +418,11 @@ fn cookies(context: &Context<'_>, a: &[&[u8]], b: &[&[u8]], sink: &mut Sink) {
                 } else if a.value != b.value {
                     let steps = [Step::Cookie((&*name).into())];
                     let differ = match (a.value.is_empty(), b.value.is_empty()) {
-                        (false, false) => context.differ_at(&a.value, &b.value, false, &steps),
+                        (false, false) => {
+                            // As values are bound, and their parts told apart.
+                            let plain = [&a.value, &b.value].map(|v| Encoding::Percent.decoded(v));
+                            context.differ_at(&plain[0], &plain[1], false, &steps)
+                        }
                         _ => Differ::So(SeenChange::PLAIN),
                     };
                     let found = match differ {

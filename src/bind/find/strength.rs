@@ -202,14 +202,16 @@ fn is_figure(bytes: &[u8]) -> bool {
 }
 
 /// `11323808-1795959569-11`: a file's number, time and size, as entity tags of file servers have
-/// them. Amounts, clocks, addresses and the numbers of cards and books have no part as long, or
+/// them; `20261128100000|9`: where a list goes on. Amounts, clocks, addresses and the numbers of cards and books have no part as long, or
 /// fewer digits.
 fn is_numbers(bytes: &[u8]) -> bool {
     let mut parts = bytes.split(|byte| !byte.is_ascii_digit());
     let digits = bytes.iter().filter(|byte| byte.is_ascii_digit()).count();
-    digits >= CAPITALS
+    // Nobody writes an amount with a bar.
+    let least = if bytes.contains(&b'|') { DIGITS } else { CAPITALS };
+    digits >= least
         && bytes[0].is_ascii_digit()
-        && bytes.iter().all(|byte| byte.is_ascii_digit() || matches!(byte, b'-' | b'_' | b'.'))
+        && bytes.iter().all(|byte| byte.is_ascii_digit() || b"-_.|".contains(byte))
         && parts.any(|part| part.len() >= DIGITS && part.iter().any(|digit| *digit != part[0]))
 }
 
@@ -293,6 +295,7 @@ mod tests {
             "c2Vzc2lvbjo0Mg==",
             "ktdzymtluzhlzqepwlecrdahfzzkjdaaydsl",
             "11323808-1795959569-11",
+            "20261128100000|9",
             "1355517523.000005",
             "!jsVtLhgegXzQwRbfTM:chat.test",
             "2026-11-28T10:00:00.345Z",

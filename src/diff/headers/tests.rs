@@ -93,3 +93,25 @@ fn a_number_in_a_link_names_what_its_path_does() {
     assert_eq!(changes("/topic.php?start=7", "/topic.php?start=8"), 1, "no topic");
     assert_eq!(changes("/forum.php?id=7", "/forum.php?id=8"), 1, "of another kind");
 }
+
+#[test]
+fn a_cookie_in_percent_encoding_is_compared_by_what_it_says() {
+    use std::io::Write as _;
+
+    let mut file = tempfile::tempfile().expect("a file");
+    let line =
+        r#"{"slot":0,"id":"0-0","place":"cookie:at","v1":"1@77#a1b2c3d4","v2":"2@78#a1b2c3d4"}"#;
+    writeln!(file, "{line}").expect("room");
+    let bindings = Bindings::read(&file).expect("read");
+    let changes = |b: &str| {
+        let request = Request::default();
+        let context = Context { bound: Some(Bound::new(&bindings, 1)), ..Context::plain(&request) };
+        let head = |value: &str| [(&b"Set-Cookie"[..], value.as_bytes())].into_iter().collect();
+        let (mut sink, a, b): (_, Headers, Headers) =
+            (Sink::default(), head("at=1%4077%23a1b2c3d4; Path=/"), head(b));
+        compare(&context, &a, &b, true, &mut sink);
+        sink.changes.len()
+    };
+    assert_eq!(changes("at=2%4078%23a1b2c3d4; Path=/"), 0);
+    assert_eq!(changes("at=2%4079%23a1b2c3d4; Path=/"), 1);
+}
