@@ -94,7 +94,10 @@ trial() {
         ! grep -q 'still being written' err stdout || wrong "$name: $signal $n: said to be still being written" ;;
       esac
       if [ -e "$out/run.json" ] && [ -e "$out/outcomes.jsonl" ] && [ ! -e "$out/diff.json" ]; then
-        timeout 60 "$program" -q diff "$out" > /dev/null 2> err || { [ "$(wc -l < "$out/outcomes.jsonl")" -lt 2 ] || wrong "$name: $signal $n: diff: $(head -1 err)"; }
+        timeout 60 "$program" -q diff "$out" > /dev/null 2> err; ended=$?
+        # On a busy machine a comparison may take longer than is waited for, which is no fault of the kill.
+        [ $ended != 124 ] || echo "not done within 60 s" > err
+        [ $ended = 0 ] || [ "$(wc -l < "$out/outcomes.jsonl")" -lt 2 ] || wrong "$name: $signal $n: diff: $(head -1 err)"
       fi
     done
   done
