@@ -49,7 +49,7 @@ impl Wrapping {
                 // What is called so and is none is read as what it is.
                 let is_utf8 =
                     std::str::from_utf8(content).is_ok() && memchr::memchr(0, content).is_none();
-                (named(b"utf-16") && !is_utf8)
+                (named(b"utf-16") && !is_utf8 && !has_plain_text(content))
                     .then(|| Self::Utf16 { big: !named(b"utf-16le"), marked: false })
             }
         }
@@ -98,6 +98,12 @@ impl Wrapping {
 
 const fn is_text(byte: u8) -> bool {
     byte.is_ascii_graphic() || byte.is_ascii_whitespace()
+}
+
+/// Whether more bytes of ASCII follow each other than characters of two bytes have by chance.
+fn has_plain_text(content: &[u8]) -> bool {
+    const LONG: usize = 16;
+    content.split(|byte| !byte.is_ascii_graphic()).any(|run| run.len() >= LONG)
 }
 
 fn from_utf16(content: &[u8], big: bool, marked: bool) -> Option<Vec<u8>> {
@@ -163,6 +169,7 @@ mod tests {
             Some(Wrapping::Utf16 { big: true, marked: false })
         );
         assert_eq!(Wrapping::of(text.as_bytes(), utf16), None, "it is called so and is none");
+        assert_eq!(Wrapping::of(b"\xff\x01token=Zq7hT2mXw9Lk4RvB1nYs", utf16), None);
     }
 
     #[test]
