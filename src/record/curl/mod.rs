@@ -1,4 +1,4 @@
-//! `curl` command lines as requests: those of a browser's "copy as cURL" (bash), of documentation,
+//! `curl` command lines as requests: those of a browser's "copy as cURL" (bash, cmd), of documentation,
 //! and those that this program writes. Nothing is run, and no file that a line names is opened.
 //!
 //! They tell no times: requests are a second apart, in the order of the lines.
@@ -45,10 +45,14 @@ fn has(line: &[u8], word: &[u8]) -> bool {
 
 /// Reads a list; `each` says by an error that it cannot go on.
 pub fn read<E: From<io::Error>>(
-    input: impl BufRead,
+    mut input: impl BufRead,
     mut each: impl FnMut(Result<ReadEntry, Reason>) -> Result<(), E>,
 ) -> Result<(), E> {
-    let mut pipelines = Pipelines::new(input, limits::BODY_BYTES + limits::HEAD_BYTES);
+    let most = limits::BODY_BYTES + limits::HEAD_BYTES;
+    let mut pipelines = match shell::has_carets(input.fill_buf()?) {
+        true => Pipelines::of_cmd(input, most),
+        false => Pipelines::new(input, most),
+    };
     let mut at = Timestamp::from_nanos(0);
     while let Some(pipeline) = pipelines.next()? {
         let read = match pipeline {

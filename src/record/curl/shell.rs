@@ -1,5 +1,5 @@
-//! Command lines of a POSIX shell and bash: words, quotes, pipes. Nothing is expanded and nothing
-//! is run.
+//! Command lines of a POSIX shell and bash: words, quotes, pipes; and those of cmd, whose carets are
+//! taken off first. Nothing is expanded and nothing is run.
 
 use std::io::{self, BufRead};
 use std::iter::Peekable;
@@ -21,6 +21,16 @@ pub(super) struct Pipelines<R: BufRead> {
     bytes: Peekable<io::Bytes<R>>,
     /// Most bytes of one pipeline's words.
     most: usize,
+    /// A caret takes its meaning from what follows it, as in cmd.
+    has_carets: bool,
+}
+
+/// Whether the first command line of a text is one of cmd, as browsers copy them: its quotes stand
+/// behind carets, or a caret at its end goes on with the next line.
+pub(super) fn has_carets(beginning: &[u8]) -> bool {
+    let mut lines = beginning.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii);
+    let first = lines.find(|line| !line.is_empty() && !line.starts_with(b"#"));
+    first.is_some_and(|line| line.starts_with(b"curl ^\"") || line.ends_with(b" ^"))
 }
 
 /// A word that is being read, and those before it.
@@ -57,7 +67,12 @@ impl ShellReading {
 
 impl<R: BufRead> Pipelines<R> {
     pub(super) fn new(input: R, most: usize) -> Self {
-        Self { bytes: input.bytes().peekable(), most }
+        Self { bytes: input.bytes().peekable(), most, has_carets: false }
+    }
+
+    /// The same for command lines of cmd.
+    pub(super) fn of_cmd(input: R, most: usize) -> Self {
+        Self { has_carets: true, ..Self::new(input, most) }
     }
 
     /// The next pipeline; none at the end.
@@ -116,7 +131,19 @@ impl<R: BufRead> Pipelines<R> {
     }
 
     fn byte(&mut self) -> io::Result<Option<u8>> {
-        self.bytes.next().transpose()
+        let byte = self.bytes.next().transpose()?;
+        if byte != Some(b'^') || !self.has_carets {
+            return Ok(byte);
+        }
+        // The end of a line goes on with the next one, whose first character means itself.
+        let mut escaped = self.bytes.next().transpose()?;
+        if escaped == Some(b'\r') && self.peek() == Some(b'\n') {
+            escaped = self.bytes.next().transpose()?;
+        }
+        match escaped {
+            Some(b'\n') => self.bytes.next().transpose(),
+            escaped => Ok(escaped),
+        }
     }
 
     fn peek(&mut self) -> Option<u8> {

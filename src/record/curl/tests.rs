@@ -43,6 +43,25 @@ fn what_a_browser_copies_is_a_request() {
 }
 
 #[test]
+fn what_a_browser_copies_for_cmd_is_the_same_request() {
+    let copied = "curl ^\"https://shop.example/cart?x=1^&y=^%^20^\" ^\r\n  -H ^\"accept: */*^\" ^\r\n  \
+        -H ^\"sec-ch-ua: ^\\^\"Chromium^\\^\";v=^\\^\"149^\\^\"^\" ^\r\n  \
+        --data-raw ^\"^{^\\^\"note^\\^\":^\\^\"a^\r\n\r\nb^\\^\"^}^\" &\r\n\
+        curl ^\"https://shop.example/^\" ^\r\n  --compressed\r\n";
+    assert!(is_one(copied.as_bytes()));
+    let all = read_all(copied);
+    assert_eq!(all.len(), 2, "{all:?}");
+    let request = message(copied);
+    assert_eq!(&request.target[..], b"/cart?x=1&y=%20");
+    assert_eq!(field(&request, "accept"), "*/*");
+    assert_eq!(field(&request, "sec-ch-ua"), "\"Chromium\";v=\"149\"");
+    let body = String::from_utf8_lossy(&request.body.bytes).replace('\r', "");
+    assert_eq!(body, "{\"note\":\"a\nb\"}");
+    // A caret of bash is a caret.
+    assert_eq!(&message("curl 'http://x/^a^' -d \"^\"").body.bytes[..], b"^");
+}
+
+#[test]
 fn options_say_what_curl_would_send() {
     for (line, method, target, body) in [
         ("curl http://x/", "GET", "/", ""),
