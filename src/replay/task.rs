@@ -45,6 +45,17 @@ pub(super) struct Task {
     pub(super) blamed: bool,
 }
 
+/// How a request left, on the replay's clock.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct SentTimes {
+    /// When; none where it did not.
+    pub(super) at: Option<i64>,
+    /// How long its connection took to open, where it opened one.
+    pub(super) connect_ns: Option<i64>,
+    /// How long it waited for v2.
+    pub(super) waited: i64,
+}
+
 /// What v1 answered to a request, as far as live figures need it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Original {
@@ -109,6 +120,33 @@ impl Task {
     pub(super) fn filled(&self, side: TargetSide) -> Option<Bytes> {
         let ready = self.gate.as_ref()?.ready(side)?;
         ready.bytes.as_ref().map(|(bytes, _)| bytes.clone())
+    }
+
+    /// What became of it, with the `answer` that it had by `now`.
+    pub(super) fn outcome(
+        &self,
+        side: TargetSide,
+        answer: Answer,
+        sent: SentTimes,
+        now: i64,
+    ) -> Outcome {
+        let (bound, unbound) = self.bound(side);
+        Outcome {
+            id: self.id,
+            lane: self.lane,
+            due_ns: self.due,
+            sent_ns: sent.at,
+            first_byte_ns: answer.first,
+            last_byte_ns: answer.last,
+            failed_ns: answer.failure.as_ref().map(|_| now),
+            left_ns: (answer.failure.is_none() && answer.last.is_none()).then_some(now),
+            connect_ns: sent.connect_ns,
+            waited_ns: sent.waited,
+            bound,
+            unbound,
+            response: answer.response,
+            failure: answer.failure,
+        }
     }
 
     /// What is told of its end to the thread that binds values, where that is to know.

@@ -35,14 +35,14 @@ use way::{Carrier, Spoken, Way};
 use crate::limits;
 use crate::message::target::{host, host_and_port};
 use crate::message::{Body, Framing, Headers, Request, Response, Version};
-use crate::outcome::{FailureKind, Outcome};
+use crate::outcome::FailureKind;
 use crate::replay::binder::Word;
 use crate::replay::plan::StepKind;
 use crate::replay::recorder::generator;
 use crate::replay::recorder::generator::GeneratorFigures;
 use crate::replay::recorder::outbox::OutcomeBatch;
 use crate::replay::shared::Shared;
-use crate::replay::task::{Answer, Done, TargetSide, Task, bump};
+use crate::replay::task::{Answer, Done, SentTimes, TargetSide, Task, bump};
 use crate::replay::worker::lane::{Arrivals, Think};
 use crate::schedule::after::After;
 
@@ -516,23 +516,12 @@ impl Crew {
             // Where nobody hears it, the replay is being stopped.
             let _ = words.send(Word::Done(Box::new(ended)));
         }
-        let (bound, unbound) = task.bound(side);
-        let outcome = Outcome {
-            id: task.id,
-            lane: task.lane,
-            due_ns: task.due,
-            sent_ns: sent.as_ref().map(|sent| sent.at),
-            first_byte_ns: answer.first,
-            last_byte_ns: answer.last,
-            failed_ns: answer.failure.as_ref().map(|_| now),
-            left_ns: (answer.failure.is_none() && answer.last.is_none()).then_some(now),
-            connect_ns: sent.and_then(|sent| sent.connect_ns),
-            waited_ns: sent.map_or(0, |sent| sent.waited),
-            bound,
-            unbound,
-            response: answer.response,
-            failure: answer.failure,
-        };
+        let sent = sent.map_or_else(SentTimes::default, |sent| SentTimes {
+            at: Some(sent.at),
+            connect_ns: sent.connect_ns,
+            waited: sent.waited,
+        });
+        let outcome = task.outcome(side, answer, sent, now);
         // The recorder takes what comes; where it is gone, the replay is being stopped.
         let (route, request, filled) = (task.load.route, task.load.place, task.filled(side));
         let original = task.original();

@@ -1,8 +1,7 @@
 //! How a request ends: with its record, after its deadline, or since the replay was stopped.
 
-use super::super::task::{Done, Task, bump, shown};
+use super::super::task::{Done, SentTimes, Task, bump, shown};
 use super::{Answer, Failure, FailureKind, Worker};
-use crate::outcome::Outcome;
 use crate::replay::binder::Word;
 use crate::replay::recorder::generator;
 use crate::replay::session::connection::Phase;
@@ -170,23 +169,8 @@ impl Worker<'_> {
             // Where nobody hears it, the replay is being stopped.
             let _ = words.send(Word::Done(Box::new(ended)));
         }
-        let (bound, unbound) = task.bound(side);
-        let outcome = Outcome {
-            id: task.id,
-            lane: task.lane,
-            due_ns: task.due,
-            sent_ns: sent,
-            first_byte_ns: answer.first,
-            last_byte_ns: answer.last,
-            failed_ns: answer.failure.as_ref().map(|_| now),
-            left_ns: (answer.failure.is_none() && answer.last.is_none()).then_some(now),
-            connect_ns,
-            waited_ns: waited,
-            bound,
-            unbound,
-            response: answer.response,
-            failure: answer.failure,
-        };
+        let sent = SentTimes { at: sent, connect_ns, waited };
+        let outcome = task.outcome(side, answer, sent, now);
         let (route, request, filled) = (task.load.route, task.load.place, task.filled(side));
         let original = task.original();
         if self.outbox.add(Done { side, route, original, request, filled, outcome }, now) {
