@@ -6,7 +6,7 @@
 use std::io::Cursor;
 
 use libfuzzer_sys::fuzz_target;
-use shadowtap::capture::file::{self, Damage, Input};
+use shadowtap::capture::file::{self, FileDamage, Input};
 use shadowtap::capture::merge::CaptureMerge;
 use shadowtap::capture::{Batch, PacketSource};
 
@@ -24,7 +24,7 @@ fuzz_target!(|data: &[u8]| {
     assert_eq!(warnings, same, "the length of blocks shows in the damage");
 });
 
-fn read(data: &[u8], block_bytes: usize) -> Option<(Vec<Packet>, Option<Damage>)> {
+fn read(data: &[u8], block_bytes: usize) -> Option<(Vec<Packet>, Option<FileDamage>)> {
     let Ok(Input::Packets(file)) =
         file::from_reader("fuzz", Box::new(Cursor::new(data.to_vec())), None)
     else {
@@ -52,7 +52,7 @@ fn read(data: &[u8], block_bytes: usize) -> Option<(Vec<Packet>, Option<Damage>)
     let damaged = source.ledger().noted.contains_key("damaged-inputs");
     assert_eq!(damaged, !source.warnings().is_empty(), "damage is in the ledger and told");
     if damaged {
-        damage = Some(Damage {
+        damage = Some(FileDamage {
             offset: 0,
             packet: packets.len() as u64,
             what: String::new(),
