@@ -275,10 +275,6 @@ impl HashKey {
     /// Hash of a pair, equal for both directions.
     fn pair(self, pair: &Pair) -> u64 {
         use std::net::IpAddr;
-        let fold = |a: u64, b: u64| {
-            let wide = u128::from(a) * u128::from(b);
-            wide as u64 ^ (wide >> 64) as u64
-        };
         let ports = u64::from(pair.low.port) << 16 | u64::from(pair.high.port);
         let (a, b) = match (pair.low.address, pair.high.address) {
             (IpAddr::V4(low), IpAddr::V4(high)) => {
@@ -295,8 +291,22 @@ impl HashKey {
                 (fold(a ^ self.0[0], b ^ self.0[1]) ^ ports, fold(c ^ self.0[1], d ^ self.0[0]))
             }
         };
+        self.two(a, b)
+    }
+
+    /// Hash of two numbers of a segment.
+    pub(crate) fn numbers(self, a: u32, b: u32) -> u64 {
+        self.two(u64::from(a), u64::from(b))
+    }
+
+    fn two(self, a: u64, b: u64) -> u64 {
         fold(a ^ self.0[0], fold(b ^ self.0[1], 0x9e37_79b9_7f4a_7c15))
     }
+}
+
+const fn fold(a: u64, b: u64) -> u64 {
+    let wide = a as u128 * b as u128;
+    wide as u64 ^ (wide >> 64) as u64
 }
 
 impl Pair {

@@ -175,6 +175,7 @@ pub(super) struct RoundEngine<R: Render> {
 impl<R: Render> RoundEngine<R> {
     pub(super) fn new(source: Box<dyn PacketSource>, options: &ParseOptions, render: R) -> Self {
         let (render, ring) = (Arc::new(render), Arc::<KeyRing>::default());
+        let key = HashKey::default();
         let tls: Vec<_> = (0..SHARDS).map(|_| tls::TlsShared::new(Arc::clone(&ring))).collect();
         let table = |tls: &tls::TlsShared| {
             let setup = Setup { limits: options.http, tls: tls.clone(), in_records: false };
@@ -187,13 +188,13 @@ impl<R: Render> RoundEngine<R> {
             keylogs: KeyLogs::new(&options.keylogs),
             ring,
             tls,
-            key: HashKey::default(),
+            key,
             threads: options.threads.max(1),
             held_bytes: options.held_bytes,
             shards,
             fragments: Fragments::default(),
             quic: Quic::new(options.ports.clone()),
-            sightings: Sightings::new(options.ports.clone()),
+            sightings: Sightings::new(options.ports.clone(), key),
             joined_fragments: 0,
             rejects: BTreeMap::new(),
             packets: 0,

@@ -11,10 +11,10 @@
 //! settled; all memory is bounded, and what is decided depends on the packets alone.
 
 use std::collections::{BTreeSet, HashMap};
-use std::hash::{BuildHasher, BuildHasherDefault, Hash, RandomState};
+use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher};
 
 use super::table::Hashed;
-use crate::decode::{Pair, Segment, TcpFlags};
+use crate::decode::{HashKey, Pair, Segment, TcpFlags};
 use crate::flow::Endpoint;
 use crate::limits;
 use crate::time::Timestamp;
@@ -67,8 +67,6 @@ struct Sighting {
     at: Timestamp,
     start: [u8; COMPARED],
     captured: u8,
-    /// Several connections share these numbers.
-    ambiguous: bool,
 }
 
 impl Sighting {
@@ -86,7 +84,6 @@ impl Sighting {
             at: segment.at,
             start,
             captured: captured as u8,
-            ambiguous: false,
         }
     }
 
@@ -98,6 +95,66 @@ impl Sighting {
     fn starts_like(&self, other: &Self) -> bool {
         let both = usize::from(self.captured.min(other.captured));
         self.start[..both] == other.start[..both]
+    }
+}
+
+/// The payloads that were looked at last, each once; others name them by their serial numbers.
+#[derive(Default)]
+struct Looked {
+    ring: Vec<Sighting>,
+    next: u32,
+}
+
+impl Looked {
+    const MOST: u32 = 2 * limits::SIGHTINGS as u32;
+
+    fn push(&mut self, sighting: Sighting) -> u32 {
+        let serial = self.next;
+        match self.ring.get_mut((serial % Self::MOST) as usize) {
+            Some(oldest) => *oldest = sighting,
+            None => self.ring.push(sighting),
+        }
+        self.next = serial.wrapping_add(1);
+        serial
+    }
+
+    fn get(&self, serial: u32) -> Option<&Sighting> {
+        let is_kept = (1..=Self::MOST).contains(&self.next.wrapping_sub(serial));
+        self.ring.get((serial % Self::MOST) as usize).filter(|_| is_kept)
+    }
+}
+
+/// A payload that is looked for by its sequence and acknowledgement number.
+#[derive(Clone, Copy)]
+struct Copied {
+    serial: u32,
+    /// Several connections share these numbers.
+    ambiguous: bool,
+}
+
+/// Payloads that are looked for by the number at which their answer begins.
+#[derive(Clone, Copy)]
+struct Asked {
+    /// The first of them.
+    serial: u32,
+    /// From its start to the end of the last one, in bytes.
+    length: u32,
+    /// Several connections share this number.
+    ambiguous: bool,
+}
+
+/// Numbers out of packets with their keyed hash, so that nobody can write a capture whose numbers
+/// all collide.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Numbers {
+    seq: u32,
+    ack: u32,
+    hash: u64,
+}
+
+impl Hash for Numbers {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.hash);
     }
 }
 
@@ -143,7 +200,8 @@ impl<K: Copy + Eq + Hash, V, S: BuildHasher + Default> Recent<K, V, S> {
 
     fn insert(&mut self, key: K, value: V) {
         if self.new.len() >= limits::SIGHTINGS {
-            self.old = std::mem::take(&mut self.new);
+            std::mem::swap(&mut self.old, &mut self.new);
+            self.new.clear();
         }
         self.old.remove(&key);
         self.new.insert(key, value);
@@ -165,17 +223,19 @@ impl<K: Copy + Eq + Hash, V, S: BuildHasher + Default> Recent<K, V, S> {
 /// By the hash of a pair, which is keyed.
 type ByPair<V> = Recent<u64, V, BuildHasherDefault<Hashed>>;
 /// By numbers out of packets.
-type ByNumber<K> = Recent<K, Sighting, RandomState>;
+type ByNumbers<V> = Recent<Numbers, V, BuildHasherDefault<Hashed>>;
 
 /// Finds the connections that a tap sees under several addresses.
 pub struct Sightings {
     /// Ports of servers that were asked for; all where there is none.
     ports: Vec<u16>,
+    key: HashKey,
     known: ByPair<KnownEnds>,
-    /// Payloads by sequence and acknowledgement number.
-    copies: ByNumber<(u32, u32)>,
-    /// Payloads by the number at which their answer begins.
-    asked: ByNumber<u32>,
+    looked: Looked,
+    /// By sequence and acknowledgement number.
+    copies: ByNumbers<Copied>,
+    /// By the number at which their answer begins; the other number is 0.
+    asked: ByNumbers<Asked>,
     aliases: ByPair<Alias>,
     /// Aliases that ended in this round.
     ended: Vec<Alias>,
@@ -186,11 +246,13 @@ pub struct Sightings {
 }
 
 impl Sightings {
-    /// For connections with these ports of servers; all where there is none.
-    pub fn new(ports: Vec<u16>) -> Self {
+    /// For connections with these ports of servers; all where there is none. `key` keys the tables.
+    pub fn new(ports: Vec<u16>, key: HashKey) -> Self {
         Self {
             ports,
+            key,
             known: Recent::default(),
+            looked: Looked::default(),
             copies: Recent::default(),
             asked: Recent::default(),
             aliases: Recent::default(),
@@ -287,14 +349,19 @@ impl Sightings {
         self.ports.is_empty() || asked(pair.low.port) || asked(pair.high.port)
     }
 
+    fn numbers(&self, seq: u32, ack: u32) -> Numbers {
+        Numbers { seq, ack, hash: self.key.numbers(seq, ack) }
+    }
+
     /// The payload that this one is a copy of.
     fn copy_of(&self, segment: &Segment, here: &Sighting, known: &KnownEnds) -> Option<Sighting> {
-        let there = self.copies.get(&(segment.seq, segment.ack))?;
+        let copied = self.copies.get(&self.numbers(segment.seq, segment.ack))?;
+        let there = self.looked.get(copied.serial)?;
         let made = segment.seq.min(segment.ack) < SMALL_NUMBER;
         let apart = here.at.since(there.at).saturating_abs();
         let near = apart <= if made { MADE_COPY_NS } else { COPY_NS };
         let is_copy = near
-            && !there.ambiguous
+            && !copied.ambiguous
             && there.pair != here.pair
             && there.starts_like(here)
             && self.may_be_rewritten(here, there, known)
@@ -324,7 +391,8 @@ impl Sightings {
 
     /// The payload that this one answers, where its own connection shows no other half.
     fn half_of(&self, segment: &Segment, here: &Sighting, known: &KnownEnds) -> Option<Sighting> {
-        let there = self.asked.get(&segment.seq)?;
+        let question = self.asked.get(&self.numbers(segment.seq, 0))?;
+        let there = self.looked.get(question.serial)?;
         let other = self.known.get(&there.hash).filter(|known| known.pair == there.pair)?;
         let alone = !known.spoke[usize::from(!segment.from_low)]
             && !other.spoke[usize::from(!there.from_low)]
@@ -332,7 +400,7 @@ impl Sightings {
         let took = here.at.since(there.at);
         let received = segment.ack.wrapping_sub(there.seq);
         let ((asker, asked), (answering, receiver)) = (there.ends(), here.ends());
-        let (exact, some) = (received == there.length, (1..=REQUEST_BYTES).contains(&received));
+        let (exact, some) = (received == question.length, (1..=REQUEST_BYTES).contains(&received));
         let others = (asker.address != receiver.address, asked.address != answering.address);
         let opened = other.syn.is_some_and(|(_, by_low)| by_low == there.from_low);
         let proved = if segment.seq.min(segment.ack) < SMALL_NUMBER {
@@ -343,7 +411,7 @@ impl Sightings {
         };
         let is_answer = alone
             && proved
-            && !there.ambiguous
+            && !question.ambiguous
             && there.pair != here.pair
             && (-COPY_NS..=ANSWER_NS).contains(&took);
         is_answer.then_some(*there)
@@ -356,23 +424,33 @@ impl Sightings {
                 before.pair != here.pair && here.at.since(before.at).saturating_abs() <= for_ns
             })
         };
-        let key = (segment.seq, segment.ack);
-        let ambiguous = shared(self.copies.get(&key), COPY_NS);
-        self.copies.insert(key, Sighting { ambiguous, ..here });
+        let numbers = self.numbers(segment.seq, segment.ack);
+        let before = self.copies.get(&numbers).and_then(|before| self.looked.get(before.serial));
+        let copied = Copied { serial: self.looked.next, ambiguous: shared(before, COPY_NS) };
+        self.copies.insert(numbers, copied);
         if segment.flags.has(TcpFlags::ACK) {
-            let before = self.asked.get(&segment.ack);
-            let first = before.filter(|before| before.pair == here.pair).copied();
-            let ambiguous = shared(before, ANSWER_NS);
-            // Of a request in several payloads the first one tells where it begins.
-            let kept = match first {
-                Some(first) if here.seq.wrapping_sub(first.seq) <= REQUEST_BYTES => {
+            let number = self.numbers(segment.ack, 0);
+            let question = self.asked.get(&number);
+            let question =
+                question.and_then(|&question| Some((question, self.looked.get(question.serial)?)));
+            let kept = match question {
+                // Of a request in several payloads the first one tells where it begins.
+                Some((question, first))
+                    if first.pair == here.pair
+                        && here.seq.wrapping_sub(first.seq) <= REQUEST_BYTES =>
+                {
                     let length = here.seq.wrapping_sub(first.seq).wrapping_add(here.length);
-                    Sighting { length, ..first }
+                    Asked { length, ..question }
                 }
-                _ => Sighting { ambiguous, ..here },
+                _ => Asked {
+                    serial: copied.serial,
+                    length: here.length,
+                    ambiguous: shared(question.map(|(_, first)| first), ANSWER_NS),
+                },
             };
-            self.asked.insert(segment.ack, kept);
+            self.asked.insert(number, kept);
         }
+        self.looked.push(here);
     }
 
     /// Whether any segment is rewritten.

@@ -16,7 +16,7 @@ use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, de};
 
 use crate::limits;
-use crate::message::json::escape::{escape, is_plain};
+use crate::message::json::escape::{escape, escape_utf8, is_plain};
 use crate::message::wire::{Chunks, Verbatim};
 use crate::message::{Body, Extras, Framing, HeaderPart, Headers, Request, Response, Version};
 use crate::time::Timestamp;
@@ -36,9 +36,13 @@ pub fn octets(out: &mut Vec<u8>, octets: &[u8]) {
         out.push(b'"');
         return;
     }
-    match simdutf8::basic::from_utf8(octets) {
-        Ok(text) => string(out, text),
-        Err(_) => base64_object(out, octets),
+    let start = out.len();
+    out.push(b'"');
+    if escape_utf8(out, octets) {
+        out.push(b'"');
+    } else {
+        out.truncate(start);
+        base64_object(out, octets);
     }
 }
 
@@ -58,45 +62,31 @@ pub(super) fn body(out: &mut Vec<u8>, bytes: &[u8]) {
         out.extend_from_slice(b"null");
         return;
     }
-    match simdutf8::basic::from_utf8(bytes) {
-        Ok(text) if is_short_escaped(text) => {
-            out.extend_from_slice(b"{\"utf8\":");
-            string(out, text);
-            out.push(b'}');
-        }
-        _ => base64_object(out, bytes),
+    let start = out.len();
+    out.extend_from_slice(b"{\"utf8\":\"");
+    if is_short_escaped(bytes) && escape_utf8(out, bytes) {
+        out.extend_from_slice(b"\"}");
+    } else {
+        out.truncate(start);
+        base64_object(out, bytes);
     }
 }
 
 /// Whether a body's text is no longer escaped than in base64; not looked at where it is small.
 /// Control characters take six bytes, and a line of them would be longer than readers take.
-fn is_short_escaped(text: &str) -> bool {
+fn is_short_escaped(text: &[u8]) -> bool {
     let escape = |&byte: &u8| match byte {
         0..0x20 => 5,
         b'"' | b'\\' => 1,
         _ => 0,
     };
     text.len() <= limits::ESCAPED_BODY_BYTES
-        || text.as_bytes().iter().map(escape).sum::<usize>() <= text.len() / 3
+        || text.iter().map(escape).sum::<usize>() <= text.len() / 3
 }
 
 /// Appends an integer.
 pub fn integer(out: &mut Vec<u8>, value: i64) {
-    let mut digits = [0u8; 20];
-    let mut at = digits.len();
-    let mut rest = value.unsigned_abs();
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
-    }
-    if value < 0 {
-        out.push(b'-');
-    }
-    out.extend_from_slice(&digits[at..]);
+    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 
 /// Appends fields as pairs.

@@ -1,6 +1,8 @@
-//! Escapes text into JSON strings, eight or sixteen bytes at a time: the writer of exchanges spends
-//! most of its time here.
+//! Escapes text into JSON strings, as many bytes at a time as the processor can: the writer of
+//! exchanges spends most of its time here.
 
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 #[cfg(target_arch = "x86_64")]
 mod ssse3;
 
@@ -11,21 +13,56 @@ pub(crate) fn escape(out: &mut Vec<u8>, text: &[u8]) {
         out.extend_from_slice(text);
         return;
     }
+    escape_blocks(out, text, |_| true);
+}
+
+/// Appends the escaped form of `octets` without quotes where they are UTF-8; else appends nothing
+/// and says so. ASCII is not looked at twice for that.
+pub(crate) fn escape_utf8(out: &mut Vec<u8>, octets: &[u8]) -> bool {
+    let (start, mut is_utf8) = (out.len(), None);
+    // All before the first block that is not ASCII is, so characters begin where it does.
+    escape_blocks(out, octets, |rest| {
+        *is_utf8.get_or_insert_with(|| simdutf8::basic::from_utf8(rest).is_ok())
+    });
+    let is_utf8 = is_utf8.unwrap_or(true);
+    if !is_utf8 {
+        out.truncate(start);
+    }
+    is_utf8
+}
+
+/// Appends the escaped form of `text`, up to a block that is not ASCII where `go_on` says no of it
+/// and what follows.
+fn escape_blocks(out: &mut Vec<u8>, text: &[u8], mut go_on: impl FnMut(&[u8]) -> bool) {
     out.reserve(text.len() + text.len() / 8);
     let mut block = [0; ESCAPED];
-    for part in text.chunks(BLOCK) {
-        let n = escape_block(&mut block, part);
-        out.extend_from_slice(&block[..n]);
+    for (number, part) in text.chunks(BLOCK).enumerate() {
+        let Block { length, is_ascii } = escape_block(&mut block, part);
+        if !is_ascii && !go_on(&text[number * BLOCK..]) {
+            return;
+        }
+        out.extend_from_slice(&block[..length]);
     }
 }
 
-/// Escapes at most [`BLOCK`] bytes to the front of `block`; how many bytes came out.
-fn escape_block(block: &mut Escaped, text: &[u8]) -> usize {
+/// Escapes at most [`BLOCK`] bytes to the front of `block`.
+fn escape_block(block: &mut Escaped, text: &[u8]) -> Block {
     #[cfg(target_arch = "x86_64")]
-    if let Some(n) = ssse3::escape_block(block, text) {
-        return n;
+    if let Some(escaped) =
+        avx512::escape_block(block, text).or_else(|| ssse3::escape_block(block, text))
+    {
+        return escaped;
     }
     escape_words(block, 0, text)
+}
+
+/// What came of a block.
+#[derive(Clone, Copy)]
+struct Block {
+    /// Bytes that came out.
+    length: usize,
+    /// Whether all that went in were ASCII.
+    is_ascii: bool,
 }
 
 /// Texts up to this length are mostly header fields, and those mostly plain.
@@ -34,7 +71,7 @@ const SHORT: usize = 96;
 const BLOCK: usize = 256;
 /// Room for a block of which every byte takes six, and for what is written beyond before it is
 /// known to be too much.
-const ESCAPED: usize = BLOCK * 6 + 16;
+const ESCAPED: usize = BLOCK * 6 + 64;
 
 /// A block's escaped form, at its front.
 type Escaped = [u8; ESCAPED];
@@ -80,10 +117,12 @@ const fn is_special(byte: u8) -> bool {
 
 /// Escapes `text` to `block` from `n` on, with nothing that not every processor has; where its form
 /// ends.
-fn escape_words(block: &mut Escaped, mut n: usize, text: &[u8]) -> usize {
+fn escape_words(block: &mut Escaped, mut n: usize, text: &[u8]) -> Block {
     let (words, rest) = text.as_chunks::<8>();
+    let mut seen = 0;
     for bytes in words {
         let mut word = u64::from_le_bytes(*bytes);
+        seen |= word;
         let mut mask = special(word);
         block[n..n + 8].copy_from_slice(bytes);
         let mut left = 8;
@@ -106,7 +145,7 @@ fn escape_words(block: &mut Escaped, mut n: usize, text: &[u8]) -> usize {
             n += 1;
         }
     }
-    n
+    Block { length: n, is_ascii: seen & HIGH == 0 && rest.is_ascii() }
 }
 
 /// The second character of the escapes that have two; 0 where the form is `\u00xx`.
@@ -118,6 +157,18 @@ const SHORT_FORM: [u8; 256] = {
     table[b'\r' as usize] = b'r';
     table[b'\t' as usize] = b't';
     table
+};
+
+/// [`SHORT_FORM`] of the first sixteen bytes: all short forms of control characters are among them.
+#[cfg(target_arch = "x86_64")]
+const SHORT_FORMS: (u64, u64) = {
+    let (mut forms, mut at) = ([0u8; 16], 0);
+    while at < 16 {
+        forms[at] = SHORT_FORM[at];
+        at += 1;
+    }
+    let forms = u128::from_le_bytes(forms);
+    (forms as u64, (forms >> 64) as u64)
 };
 
 #[inline]
@@ -162,14 +213,56 @@ mod tests {
         for byte in 0..=255u8 {
             for place in 0..38 {
                 let mut text = b"abcdefgh\xc3\xa4~ !]^xyz{|}\"\\\n\r\t\x08\x0c0123456789".to_vec();
+                if place % 2 == 0 {
+                    text.retain(|byte| byte.is_ascii());
+                    text.extend(b"\"\\");
+                }
                 text[place] = byte;
                 let mut out = Vec::new();
                 escape(&mut out, &text);
                 assert_eq!(out, slow(&text), "{byte:#x} at {place}");
-                let mut block = [0; ESCAPED];
-                let n = escape_words(&mut block, 0, &text);
-                assert_eq!(block[..n], slow(&text), "{byte:#x} at {place}");
+                for (engine, escaped) in engines() {
+                    let mut block = [0; ESCAPED];
+                    let Some(Block { length, is_ascii }) = escaped(&mut block, &text) else {
+                        continue;
+                    };
+                    assert_eq!(block[..length], slow(&text), "{engine}: {byte:#x} at {place}");
+                    assert_eq!(is_ascii, text.is_ascii(), "{engine}: {byte:#x} at {place}");
+                }
                 assert_eq!(is_plain(&[byte]), byte < 0x80 && !is_special(byte));
+            }
+        }
+    }
+
+    type Engine = fn(&mut Escaped, &[u8]) -> Option<Block>;
+
+    /// All ways to escape a block; none of a block where this processor cannot.
+    fn engines() -> Vec<(&'static str, Engine)> {
+        vec![
+            ("words", |block, text| Some(escape_words(block, 0, text))),
+            #[cfg(target_arch = "x86_64")]
+            ("ssse3", ssse3::escape_block),
+            #[cfg(target_arch = "x86_64")]
+            ("avx512", avx512::escape_block),
+        ]
+    }
+
+    #[test]
+    fn what_is_no_utf8_adds_nothing_wherever_it_stands() {
+        for length in [0, 1, 31, 32, 33, 255, 256, 257, 600] {
+            let plain = b"say \"a\"\n".repeat(80)[..length].to_vec();
+            for (bytes, is_utf8) in [
+                (&b""[..], true),
+                ("ä€".as_bytes(), true),
+                (b"\xc3", false),
+                (b"\xff\"", false),
+                ("\u{10ffff}\u{7f}".as_bytes(), true),
+            ] {
+                let text = [&plain[..], bytes, &plain[..length / 2]].concat();
+                let mut out = b"before".to_vec();
+                assert_eq!(escape_utf8(&mut out, &text), is_utf8, "{bytes:?} behind {length}");
+                let escaped = if is_utf8 { slow(&text) } else { Vec::new() };
+                assert_eq!(out, [b"before".to_vec(), escaped].concat(), "{bytes:?} {length}");
             }
         }
     }

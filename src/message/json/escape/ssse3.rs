@@ -22,19 +22,19 @@ use std::arch::x86_64::_mm_setzero_si128;
 use std::arch::x86_64::_mm_shuffle_epi8;
 use std::arch::x86_64::_mm_unpackhi_epi64;
 
-use crate::message::json::escape::BLOCK;
 use crate::message::json::escape::Escaped;
-use crate::message::json::escape::SHORT_FORM;
+use crate::message::json::escape::HIGH;
+use crate::message::json::escape::SHORT_FORMS;
 use crate::message::json::escape::escape_words;
+use crate::message::json::escape::{BLOCK, Block};
 
 /// Whether the processor has what [`escape_block`] is made of.
 pub(super) fn is_there() -> bool {
     std::arch::is_x86_feature_detected!("ssse3") && std::arch::is_x86_feature_detected!("popcnt")
 }
 
-/// Escapes at most [`BLOCK`] bytes to the front of `block`; how many bytes came out. None where the
-/// processor cannot.
-pub(super) fn escape_block(block: &mut Escaped, text: &[u8]) -> Option<usize> {
+/// Escapes at most [`BLOCK`] bytes to the front of `block`. None where the processor cannot.
+pub(super) fn escape_block(block: &mut Escaped, text: &[u8]) -> Option<Block> {
     if !is_there() {
         return None;
     }
@@ -66,17 +66,6 @@ const PLACES: [(u64, u64); 256] = {
     table
 };
 
-/// [`SHORT_FORM`] of the first sixteen bytes: all short forms of control characters are among them.
-const SHORT_FORMS: (u64, u64) = {
-    let (mut forms, mut at) = ([0u8; 16], 0);
-    while at < 16 {
-        forms[at] = SHORT_FORM[at];
-        at += 1;
-    }
-    let forms = u128::from_le_bytes(forms);
-    (forms as u64, (forms >> 64) as u64)
-};
-
 #[inline]
 #[target_feature(enable = "ssse3")]
 fn vector((low, high): (u64, u64)) -> __m128i {
@@ -92,14 +81,15 @@ fn store(block: &mut Escaped, n: usize, bytes: __m128i) {
 }
 
 #[target_feature(enable = "ssse3,popcnt")]
-fn with_shuffles(block: &mut Escaped, text: &[u8]) -> usize {
+fn with_shuffles(block: &mut Escaped, text: &[u8]) -> Block {
     debug_assert!(text.len() <= BLOCK);
     let all = |byte: u8| _mm_set1_epi8(byte.cast_signed());
     let short_forms = vector(SHORT_FORMS);
     let (words, rest) = text.as_chunks::<16>();
-    let mut n = 0;
+    let (mut n, mut seen) = (0, 0);
     for bytes in words {
         let both = u128::from_le_bytes(*bytes);
+        seen |= both as u64 | (both >> 64) as u64;
         let text = vector((both as u64, (both >> 64) as u64));
         let quoted =
             _mm_or_si128(_mm_cmpeq_epi8(text, all(b'"')), _mm_cmpeq_epi8(text, all(b'\\')));
@@ -117,7 +107,7 @@ fn with_shuffles(block: &mut Escaped, text: &[u8]) -> usize {
         let short = _mm_or_si128(tab_or_line, _mm_cmpeq_epi8(text, all(b'\r')));
         let long = _mm_or_si128(_mm_andnot_si128(short, control), delete);
         if _mm_movemask_epi8(long) != 0 {
-            n = escape_words(block, n, bytes);
+            n = escape_words(block, n, bytes).length;
             continue;
         }
         let forms = _mm_and_si128(_mm_shuffle_epi8(short_forms, text), short);
@@ -132,5 +122,6 @@ fn with_shuffles(block: &mut Escaped, text: &[u8]) -> usize {
             n += 8 + pattern.count_ones() as usize;
         }
     }
-    escape_words(block, n, rest)
+    let escaped = escape_words(block, n, rest);
+    Block { is_ascii: escaped.is_ascii && seen & HIGH == 0, ..escaped }
 }
