@@ -320,7 +320,6 @@ const IN_CIRCLES: &[(&str, usize)] = &[
     ("decode", 2),
     ("diff", 10),
     ("measure", 2),
-    ("message", 2),
     ("mock", 7),
     ("parse", 3),
     ("reassemble", 2),

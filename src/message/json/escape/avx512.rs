@@ -14,7 +14,7 @@ use std::arch::x86_64::{
     _mm512_set1_epi16, _mm512_slli_epi16, _mm512_storeu_si512, _pdep_u64,
 };
 
-use super::{BLOCK, Block, Escaped, SHORT_FORMS, escape_words};
+use super::words::{BLOCK, Block, Escaped, SHORT_FORMS, escape_words};
 
 /// Whether the processor has what [`escape_block`] is made of.
 fn is_there() -> bool {

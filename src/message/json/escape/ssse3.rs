@@ -22,11 +22,7 @@ use std::arch::x86_64::_mm_setzero_si128;
 use std::arch::x86_64::_mm_shuffle_epi8;
 use std::arch::x86_64::_mm_unpackhi_epi64;
 
-use crate::message::json::escape::Escaped;
-use crate::message::json::escape::HIGH;
-use crate::message::json::escape::SHORT_FORMS;
-use crate::message::json::escape::escape_words;
-use crate::message::json::escape::{BLOCK, Block};
+use super::words::{BLOCK, Block, Escaped, HIGH, SHORT_FORMS, escape_words};
 
 /// Whether the processor has what [`escape_block`] is made of.
 pub(super) fn is_there() -> bool {
