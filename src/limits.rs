@@ -285,7 +285,7 @@ pub const TLS_GUESSES: u64 = 1 << 22;
 
 /// Bytes of a record that count as one guess more: a long one takes much longer to open.
 /// The build of the unit tests deciphers a hundred times as slowly.
-pub const TLS_GUESS_BYTES: usize = if cfg!(test) { 8 } else { 4_096 };
+pub const TLS_GUESS_BYTES: usize = if cfg!(test) { 8 } else { 512 };
 
 /// Such guesses for all connections of a shard.
 pub const TLS_GUESSES_SHARED: u64 = 1 << 24;

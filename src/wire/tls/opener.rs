@@ -6,6 +6,7 @@ use aes::cipher::{
     consts::{U8, U12, U16},
 };
 use aes_gcm::aead::{AeadInOut, KeyInit};
+use chacha20::cipher::{KeyIvInit as _, StreamCipher as _, StreamCipherSeek as _};
 use ghash::GHash;
 use ghash::universal_hash::UniversalHash as _;
 use ring::aead::{self, LessSafeKey, UnboundKey};
@@ -67,6 +68,8 @@ pub(super) struct Opener {
     nonce: [u8; 12],
     /// Of AES-GCM, for [`Opener::number`].
     gcm: Option<Box<Gcm>>,
+    /// Of other ciphers of TLS 1.3, for [`Opener::may_open`].
+    keystream: Option<Keystream>,
 }
 
 enum SealKind {
@@ -181,6 +184,52 @@ impl Gcm {
     }
 }
 
+/// What single bytes of a record are deciphered with.
+enum Keystream {
+    ChaCha20(Box<[u8; 32]>),
+    /// The block cipher of CCM.
+    Ccm(Box<aes::Aes128>),
+}
+
+impl Keystream {
+    fn new(cipher: Cipher, key: &[u8]) -> Option<Self> {
+        match cipher {
+            Cipher::ChaCha20 => Some(Self::ChaCha20(Box::new(key.try_into().ok()?))),
+            Cipher::Ccm(CipherBlock::Aes128, _) => {
+                Some(Self::Ccm(Box::new(aes::Aes128::new_from_slice(key).ok()?)))
+            }
+            _ => None,
+        }
+    }
+
+    /// What hides the byte at `at` of a record's text (RFC 8439 §2.8, RFC 3610 §2.3).
+    fn byte(&self, nonce: &[u8; 12], at: usize) -> u8 {
+        match self {
+            Self::ChaCha20(key) => {
+                const BLOCK: usize = 64;
+                let mut stream = chacha20::ChaCha20::new((&**key).into(), nonce.into());
+                // The first block is the key of the tag.
+                stream.seek(BLOCK + at);
+                let mut byte = [0];
+                stream.apply_keystream(&mut byte);
+                byte[0]
+            }
+            Self::Ccm(cipher) => {
+                const BLOCK: usize = 16;
+                // How long the counter is, less one; the nonce; the counter, of which 0 hides the
+                // tag.
+                let mut block = [0; BLOCK];
+                block[0] = 2;
+                block[1..13].copy_from_slice(nonce);
+                block[13..].copy_from_slice(&(1 + at / BLOCK).to_be_bytes()[5..]);
+                let mut block = block.into();
+                cipher.encrypt_block(&mut block);
+                block[at % BLOCK]
+            }
+        }
+    }
+}
+
 impl Opener {
     /// None where the keys do not fit the cipher.
     pub(super) fn new(sealing: Sealing, keys: &DirectionKeys) -> Option<Self> {
@@ -204,7 +253,9 @@ impl Opener {
             }
             Cipher::Null(hash) => SealKind::Mac(ring::hmac::Key::new(hash.hmac(), &keys.mac)),
         };
-        Some(Self { sealing, kind, nonce, gcm: None })
+        let is_13 = sealing.version == TlsVersion::Tls13;
+        let keystream = is_13.then(|| Keystream::new(sealing.cipher, &keys.key)).flatten();
+        Some(Self { sealing, kind, nonce, gcm: None, keystream })
     }
 
     /// Bytes that sealing adds to a record, its header among them; of CBC the fewest.
@@ -271,6 +322,29 @@ impl Opener {
         self.gcm.is_some()
     }
 
+    /// Whether [`Self::may_open`] tells most numbers that do not open a record.
+    pub(super) const fn can_reject(&self) -> bool {
+        self.keystream.is_some()
+    }
+
+    /// Whether a record ends as plaintext of TLS 1.3 does, were this its number: in a type of
+    /// content or in padding (RFC 8446 §5.2). Of wrong numbers one in 32 may. One byte is
+    /// deciphered, however long the record is.
+    pub(super) fn may_open(&self, number: u64, record: &[u8]) -> bool {
+        let Some(keystream) = &self.keystream else { return true };
+        let text = record.len().checked_sub(self.overhead()).and_then(|at| record.get(HEADER + at));
+        let Some(last) = text else { return false };
+        let at = record.len() - self.overhead();
+        matches!(last ^ keystream.byte(&self.numbered(number), at), 0 | 20..=26)
+    }
+
+    /// The nonce of a record that does not tell it (RFC 8446 §5.3, RFC 7905 §2).
+    fn numbered(&self, number: u64) -> [u8; 12] {
+        let mut nonce = self.nonce;
+        nonce[4..].iter_mut().zip(number.to_be_bytes()).for_each(|(byte, n)| *byte ^= n);
+        nonce
+    }
+
     /// Opens a whole record in place: its type and where its plaintext stands. The bytes are
     /// undefined where it does not open.
     pub(super) fn open(&mut self, number: u64, record: &mut [u8]) -> Option<(u8, OpenedRecord)> {
@@ -309,11 +383,10 @@ impl Opener {
             _ => (0, 16),
         };
         let plain = body.len().checked_sub(explicit + tag)?;
-        let mut nonce = self.nonce;
+        let mut nonce = self.numbered(number);
         if explicit > 0 {
+            nonce[..4].copy_from_slice(&self.nonce[..4]);
             nonce[4..].copy_from_slice(&body[..8]);
-        } else {
-            nonce[4..].iter_mut().zip(number.to_be_bytes()).for_each(|(byte, n)| *byte ^= n);
         }
         let (bound, length) = self.bound(number, header, plain);
         let bound = &bound[..length];

@@ -372,11 +372,16 @@ impl TlsConnection {
         } else {
             numbers
         };
-        // What does not tell its number is decrypted for each, a long record as many times as dear.
-        let price = 1 + (record.len() / limits::TLS_GUESS_BYTES) as u64;
+        // What does not tell its number is decrypted for each, a long record as many times as dear;
+        // where its last byte tells most that are wrong, few are decrypted whole.
+        let bytes = limits::TLS_GUESS_BYTES * if opener.can_reject() { 8 } else { 1 };
+        let price = 1 + (record.len() / bytes) as u64;
         for number in numbers {
             if !self.may_guess(price) {
                 return None;
+            }
+            if !opener.may_open(number, record) {
+                continue;
             }
             self.scratch.clear();
             self.scratch.extend_from_slice(record);

@@ -89,3 +89,64 @@ fn records_of_cbc_open_with_blocks_of_either_length_and_nothing_else_does() {
         }
     }
 }
+
+/// A record of TLS 1.3 with `padding` zeros behind its type, and what opens it.
+fn seal_13(cipher: Cipher, number: u64, plain: &[u8], padding: usize) -> (Vec<u8>, Opener) {
+    let key = vec![0x42; if cipher == Cipher::ChaCha20 { 32 } else { 16 }];
+    let keys = DirectionKeys { mac: Vec::new(), key, nonce: (1..=12).collect() };
+    let sealing = Sealing { version: TlsVersion::Tls13, cipher, encrypt_then_mac: false };
+    let opener = Opener::new(sealing, &keys).unwrap();
+    let mut text = [plain, &[23], &vec![0; padding]].concat();
+    let length = (text.len() + opener.overhead() - HEADER - 1) as u16;
+    let header = [&[23, 3, 3][..], &length.to_be_bytes()].concat();
+    let nonce = opener.numbered(number);
+    fn with<A: AeadInOut<NonceSize = U12> + KeyInit>(
+        key: &[u8],
+        nonce: [u8; 12],
+        header: &[u8],
+        text: &mut [u8],
+    ) -> Vec<u8> {
+        let cipher = A::new_from_slice(key).unwrap();
+        let tag = cipher.encrypt_inout_detached(&nonce.into(), header, text.into()).unwrap();
+        tag.to_vec()
+    }
+    let tag = match cipher {
+        Cipher::Ccm(_, 16) => {
+            with::<ccm::Ccm<aes::Aes128, U16, U12>>(&keys.key, nonce, &header, &mut text)
+        }
+        Cipher::Ccm(..) => {
+            with::<ccm::Ccm<aes::Aes128, U8, U12>>(&keys.key, nonce, &header, &mut text)
+        }
+        _ => {
+            let key = UnboundKey::new(&aead::CHACHA20_POLY1305, &keys.key).unwrap();
+            let nonce = aead::Nonce::assume_unique_for_key(nonce);
+            let bound = aead::Aad::from(&header);
+            let key = LessSafeKey::new(key);
+            key.seal_in_place_separate_tag(nonce, bound, &mut text).unwrap().as_ref().to_vec()
+        }
+    };
+    ([header, text, tag].concat(), opener)
+}
+
+#[test]
+fn the_last_byte_of_a_record_rejects_wrong_numbers_and_never_its_own() {
+    let aes = CipherBlock::Aes128;
+    for cipher in [Cipher::ChaCha20, Cipher::Ccm(aes, 16), Cipher::Ccm(aes, 8)] {
+        for length in [0, 1, 15, 16, 17, 63, 64, 65, 300, 16_384] {
+            for (number, padding) in [(0, 0), (7, 1), (1 << 40, 70)] {
+                let (record, mut opener) = seal_13(cipher, number, &vec![b'x'; length], padding);
+                let what = format!("{cipher:?}, {length} bytes, number {number}");
+                assert!(opener.can_reject(), "{what}");
+                assert!(opener.may_open(number, &record), "{what}");
+                let (kind, opened) = opener.open(number, &mut record.clone()).expect(&what);
+                assert_eq!((kind, opened.end - opened.start), (23, length), "{what}");
+                let others = (number + 1..=number + 1024).filter(|n| opener.may_open(*n, &record));
+                assert!(others.count() < 100, "{what}: one in 32 is expected");
+            }
+        }
+        let (record, opener) = seal_13(cipher, 0, b"", 0);
+        for length in 0..opener.overhead() {
+            assert!(!opener.may_open(0, &record[..length]), "{cipher:?}, {length} bytes");
+        }
+    }
+}
