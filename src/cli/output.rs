@@ -8,6 +8,7 @@ use std::io::{self, BufWriter, IoSlice, Write};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use rustix::fs::FlockOperation;
 
@@ -188,14 +189,24 @@ fn may_stand_for(theirs: &fs::Metadata, ours: &fs::Metadata, folder: &fs::Metada
     owner(theirs) == owner(ours) && (is_same || is_wider && is_owners)
 }
 
-/// Opens `path` for writing and locks it.
+/// Opens `path` for writing and locks it. A writer that is just ending is waited for, and so is a
+/// process that another one has just forked: it holds its parent's locks until it executes its own
+/// program (flock(2), `FD_CLOEXEC`).
 pub(crate) fn lock(path: &Path) -> io::Result<File> {
+    const TRIES: usize = 10;
+    const PAUSE: Duration = Duration::from_millis(20);
+    let mut busy = 0;
     loop {
         let file = File::options().write(true).create(true).truncate(false).open(path)?;
         // A file system without locks takes everybody at their word.
         if rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive)
             == Err(rustix::io::Errno::WOULDBLOCK)
         {
+            busy += 1;
+            if busy < TRIES {
+                std::thread::sleep(PAUSE);
+                continue;
+            }
             let why = "another shadowtap is writing it";
             return Err(io::Error::new(io::ErrorKind::WouldBlock, why));
         }
@@ -611,5 +622,19 @@ mod tests {
         }
         assert!(Output::create(folder.path().to_str().unwrap()).is_err());
         assert!(Output::create("/nonexistent/folder/x").is_err());
+    }
+
+    #[test]
+    fn a_lock_that_is_kept_is_told_and_one_that_is_let_go_of_is_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        let held = lock(&path).unwrap();
+        assert_eq!(lock(&path).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        // As many times as it takes: the other thread may be slow.
+        let waiting = std::thread::spawn(move || {
+            std::iter::repeat_with(|| lock(&path)).find_map(Result::ok).is_some()
+        });
+        drop(held);
+        assert!(waiting.join().unwrap());
     }
 }
