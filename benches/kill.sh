@@ -126,7 +126,8 @@ trial merge out "" merge half1 half2 -o out
 trial dry-run none "" replay v1.jsonl --dry-run
 longest=4 trial mock out.egress "" mock v1.jsonl --provider shop.local --listen 127.0.0.1:0 --log out.egress
 if "$program" -q capture -i lo --port 9 --duration 10ms -o probe.pcap > /dev/null 2> err; then
-  while :; do timeout 20 "$program" -q replay v1.jsonl --target "$target" --no-marker -o traffic --force; done > /dev/null 2>&1 & client=$!
+  # Whoever ends this loop must not run the script's own end in it, which takes the folder away.
+  { trap - EXIT; while :; do timeout 20 "$program" -q replay v1.jsonl --target "$target" --no-marker -o traffic --force; done; } > /dev/null 2>&1 & client=$!
   for kind in pcap pcapng jsonl pcap.zst; do longest=3 trial capture-$kind out.$kind "" capture -i lo --port "${target##*:}" --duration 3s -o out.$kind; done
   kill $client; wait $client 2> /dev/null
 else
