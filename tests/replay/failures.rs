@@ -325,7 +325,8 @@ fn crowd(lanes: u32) -> Replayed {
 
 #[test]
 fn more_connections_than_ports_start_from_more_addresses_of_loopback() {
-    const NAME: &str = "more_connections_than_ports_start_from_more_addresses_of_loopback";
+    const NAME: &str =
+        "failures::more_connections_than_ports_start_from_more_addresses_of_loopback";
     if !elsewhere::is_here(NAME) {
         elsewhere::run(
             NAME,
@@ -340,7 +341,8 @@ fn more_connections_than_ports_start_from_more_addresses_of_loopback() {
 
 #[test]
 fn few_file_descriptors_make_lanes_take_turns_and_say_how_many_are_needed() {
-    const NAME: &str = "few_file_descriptors_make_lanes_take_turns_and_say_how_many_are_needed";
+    const NAME: &str =
+        "failures::few_file_descriptors_make_lanes_take_turns_and_say_how_many_are_needed";
     if !elsewhere::is_here(NAME) {
         // Without the right to raise the hard limit again, as for any user but root.
         let shell = "ip link set lo up; ulimit -n 90; exec setpriv --bounding-set -sys_resource \

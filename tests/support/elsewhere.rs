@@ -3,8 +3,8 @@
 
 use std::process::Command;
 
-/// Runs a test's second half in another process, made by `shell` (`$0` is the command); answers
-/// whether that could be done.
+/// Runs the second half of `test` (its name with its modules) in another process, made by `shell`
+/// (`$0` is the command); answers whether that could be done.
 #[expect(clippy::print_stdout, reason = "a test that is skipped says so")]
 pub(crate) fn run(test: &str, shell: &str) -> bool {
     let exe = std::env::current_exe().unwrap();
@@ -16,6 +16,7 @@ pub(crate) fn run(test: &str, shell: &str) -> bool {
         .output();
     let Ok(run) = run else { return false };
     let (out, error) = (String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
+    assert!(!out.contains("running 0 tests"), "{test} is no test of this program");
     if !out.contains("elsewhere:") {
         println!("skipped, it takes root and network namespaces: {error}");
         return false;
