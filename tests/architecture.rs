@@ -323,7 +323,7 @@ const IN_CIRCLES: &[(&str, usize)] = &[
     ("mock", 7),
     ("parse", 3),
     ("reassemble", 2),
-    ("record", 7),
+    ("record", 4),
     ("redact", 12),
     ("replay", 19),
     ("report", 11),

@@ -223,6 +223,7 @@ const OF_OTHERS: &[(&str, &[&str], &[&str])] = &[
         &["POST /api/register complete 50", "PATCH /api/users/2 complete 41"],
         &[],
     ),
+    ("pcap2har-websocket.har", &["GET / complete 0"], &[]),
     ("null-type.har", &["PATCH /api/users/2 complete 145"], &[]),
     ("form-without-text.har", &["POST /api/users complete 23"], &[]),
     ("insomnia.har", &["POST /foo/bar?foo=bar complete 12"], &["har-entry-without-url"]),

@@ -65,7 +65,7 @@ pub enum ForeignError {
         "{name} is no capture and no recording (it starts with {start}): give pcap, pcapng, \
          exchanges of shadowtap parse, a HAR, a .gor file, an Envoy tap, a Postman collection, \
          curl lines or an \
-         access log (nginx, Apache, ALB, Envoy)"
+         access log (nginx, Apache, HAProxy, IIS, ALB, Envoy)"
     )]
     Unknown {
         /// The input.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::Logged;
+use super::logged::Logged;
 use super::text::common_time;
 use crate::time::{NANOS_PER_SEC, Timestamp};
 

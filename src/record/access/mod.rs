@@ -1,14 +1,19 @@
 //! Access logs as requests: nginx and Apache (common, combined, with the virtual host before),
-//! load balancers of AWS (ALB), Envoy's default text, and JSON objects a line (nginx, Envoy, Istio,
-//! Caddy, Traefik), whose members are known by name. Also as the runtimes of containers keep them.
+//! load balancers (AWS, HAProxy), Envoy's default text, logs that say what their fields are (IIS,
+//! CloudFront), and JSON objects a line (nginx, Envoy, Istio, Caddy, Traefik), whose members are
+//! known by name. Also as the runtimes of containers and syslog keep them.
 //!
 //! A log tells of a request what its format names: method and target, the status, perhaps the host,
 //! how long it took and a few fields. Bodies and other fields are in none of them. So an answer has
 //! its status and is never whole, and a request whose method has a body is damaged: it is counted
 //! and never replayed.
 
+mod balancers;
 mod json;
+mod logged;
 mod text;
+mod w3c;
+mod words;
 
 use std::borrow::Cow;
 use std::io::{self, BufRead, Read as _};
@@ -24,52 +29,27 @@ use crate::message::{Body, Framing, Headers, Request, Response};
 use crate::record::har::read::{ReadEntry, Reason, UNKNOWN, version};
 use crate::time::Timestamp;
 
+use logged::Logged;
+use w3c::LogFields;
+use words::words;
+
 /// Said of every exchange of a log.
 pub const MARK: &str = "from an access log: bodies and most header fields are not in it";
 
-/// What a line tells; what it does not is empty.
-#[derive(Debug, Default)]
-struct Logged {
-    at: Option<Timestamp>,
-    /// `at` is when the answer ended, not when the request began.
-    is_end: bool,
-    took_ns: Option<i64>,
-    client: String,
-    method: String,
-    target: String,
-    protocol: String,
-    is_https: bool,
-    host: String,
-    status: Option<u16>,
-    /// Header fields of the request.
-    fields: Vec<(String, String)>,
-    body: Option<String>,
-}
-
-impl Logged {
-    /// `GET /a?b HTTP/1.1`; false of what is none.
-    fn request_line(&mut self, line: &str) -> bool {
-        let Some((method, rest)) = line.split_once(' ') else { return false };
-        let (target, protocol) = match rest.rsplit_once(' ') {
-            Some((target, protocol)) if protocol.starts_with("HTTP/") => (target, protocol),
-            _ => (rest, ""),
+/// Whether a text begins with a line of a log, or says what the fields of its lines are.
+pub fn is_one(beginning: &[u8]) -> bool {
+    let mut fields = LogFields::default();
+    for line in beginning.split(|&byte| byte == b'\n') {
+        let Some(directive) = line.strip_prefix(b"#") else {
+            let logged = logged(line, &fields);
+            return logged.is_some_and(|logged| exchange(logged).is_ok());
         };
-        (self.method, self.target) = (method.to_owned(), target.to_owned());
-        self.protocol = protocol.to_owned();
-        true
-    }
-
-    fn field(&mut self, name: &str, value: &str) {
-        if !matches!(value, "" | "-") {
-            self.fields.push((name.to_owned(), value.to_owned()));
+        fields.directive(&String::from_utf8_lossy(directive));
+        if fields.are_of_requests() {
+            return true;
         }
     }
-}
-
-/// Whether a text begins with a line of a log.
-pub fn is_one(beginning: &[u8]) -> bool {
-    let line = beginning.split(|&byte| byte == b'\n').next().unwrap_or_default();
-    logged(line).is_some_and(|logged| exchange(logged).is_ok())
+    false
 }
 
 /// Reads a log; `each` says by an error that it cannot go on.
@@ -78,6 +58,7 @@ pub fn read<E: From<io::Error>>(
     mut each: impl FnMut(Result<ReadEntry, Reason>) -> Result<(), E>,
 ) -> Result<(), E> {
     let mut line = Vec::new();
+    let mut fields = LogFields::default();
     loop {
         line.clear();
         let most = limits::HEAD_BYTES as u64;
@@ -90,19 +71,47 @@ pub fn read<E: From<io::Error>>(
             continue;
         }
         let text = line.trim_ascii();
-        // W3C and others begin with lines that say what the fields are.
-        if text.is_empty() || text.starts_with(b"#") {
+        if let Some(directive) = text.strip_prefix(b"#") {
+            fields.directive(&String::from_utf8_lossy(directive));
             continue;
         }
-        each(logged(text).map_or(Err("access-log-line-not-understood"), exchange))?;
+        if text.is_empty() {
+            continue;
+        }
+        each(logged(text, &fields).map_or(Err("access-log-line-not-understood"), exchange))?;
     }
 }
 
-fn logged(line: &[u8]) -> Option<Logged> {
+fn logged(line: &[u8], fields: &LogFields) -> Option<Logged> {
     let line = std::str::from_utf8(line.trim_ascii()).ok()?;
+    if fields.are_of_requests() {
+        return fields.read(line);
+    }
     let unwrapped = out_of_container(line);
-    let line = unwrapped.as_deref().unwrap_or(line).trim();
-    if line.starts_with('{') { json::read(line) } else { text::read(line) }
+    let line = out_of_syslog(unwrapped.as_deref().unwrap_or(line).trim());
+    if line.starts_with('{') {
+        return json::read(line);
+    }
+    let words = words(line);
+    text::read(&words).or_else(|| balancers::read(&words))
+}
+
+/// What a program wrote, out of the line that syslog made of it (RFC 3164, §4.1): `[<PRIORITY>]TIME
+/// HOST PROGRAM[[PID]]: LINE`, where the time is `Sep 21 14:13:20` or one of RFC 3339.
+fn out_of_syslog(line: &str) -> &str {
+    let begun = line.strip_prefix('<').and_then(|rest| rest.split_once('>'));
+    let Some((head, said)) = begun.map_or(line, |(_, rest)| rest).split_once(": ") else {
+        return line;
+    };
+    let words: Vec<&str> = head.split_ascii_whitespace().collect();
+    let is_time = match &words[..] {
+        [_, day, time, _, _] => {
+            day.parse::<u8>().is_ok() && time.split(':').all(|part| part.parse::<u8>().is_ok())
+        }
+        [time, _, _] => time.parse::<Timestamp>().is_ok(),
+        _ => false,
+    };
+    if is_time { said.trim_start() } else { line }
 }
 
 /// What a container wrote, out of the line that its runtime made of it: JSON with the member `log`
@@ -130,8 +139,17 @@ fn has_body(method: &str) -> bool {
     matches!(method, "POST" | "PUT" | "PATCH" | "QUERY" | "REPORT" | "PROPFIND" | "PROPPATCH")
 }
 
+/// What methods and names of header fields are made of (RFC 9110, §5.6.2).
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+/// Whether a text may be a value of a header field: a log's escapes may hide the end of one.
+fn is_value(text: &str) -> bool {
+    !text.bytes().any(|byte| (byte < b' ' && byte != b'\t') || byte == 0x7f)
+}
+
 fn exchange(logged: Logged) -> Result<ReadEntry, Reason> {
-    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     if logged.method.is_empty() || !logged.method.bytes().all(is_token) {
         return Err("access-log-request-not-http");
     }
@@ -181,9 +199,12 @@ fn request(logged: &Logged, marks: &mut Vec<String>) -> Request {
     let host = host_of(logged);
     match &*host {
         "" | "-" | "_" => marks.push(HOST_UNKNOWN.to_owned()),
+        host if !is_value(host) || host.contains(' ') => marks.push(HOST_UNKNOWN.to_owned()),
         host => headers.push(b"Host", host.as_bytes()),
     }
-    for (name, value) in &logged.fields {
+    let names_one = |name: &str| !name.is_empty() && name.bytes().all(is_token);
+    let fields = logged.fields.iter().filter(|(name, value)| names_one(name) && is_value(value));
+    for (name, value) in fields {
         headers.push(name.as_bytes(), value.as_bytes());
     }
     let body = logged.body.clone().unwrap_or_default();

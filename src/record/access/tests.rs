@@ -86,6 +86,42 @@ fn lines_of_every_form_are_understood() {
             r#"{"StartUTC":"2026-09-21T14:13:20Z","RequestMethod":"GET","RequestPath":"/a","RequestHost":"shop.example","DownstreamStatus":200,"Duration":500000000,"RequestProtocol":"HTTP/1.1"}"#,
             ["GET", "/a", "shop.example", "200", at],
         ),
+        (
+            r#"2026-09-21T14:13:20.000000Z lb 10.0.0.1:2817 10.0.1.1:80 0.000 0.500 0.000 200 200 0 29 "GET https://shop.example:443/a HTTP/1.1" "curl/7.46.0" - -"#,
+            ["GET", "/a", "shop.example:443", "200", at],
+        ),
+        (
+            r#"Sep 21 14:13:20 node haproxy[32450]: 10.0.0.1:38862 [21/Sep/2026:14:13:19.500] in~ shop/a 0/0/1/0/+500 304 168 - - ---- 6/6/0/0/0 0/0 {x||} {|} "GET /a HTTP/1.1""#,
+            ["GET", "/a", "", "304", start],
+        ),
+        (
+            r#"<190>Sep  1 14:13:20 node nginx: 10.0.0.1 - - [21/Sep/2026:14:13:20 +0000] "GET /a HTTP/1.1" 200 12"#,
+            ["GET", "/a", "", "200", at],
+        ),
+        (
+            r#"shop.example 10.0.0.2, 10.0.0.1 - - [21/Sep/2026:14:13:20 +0000] "GET /a HTTP/1.1" 200 571 "-" "x""#,
+            ["GET", "/a", "shop.example", "200", at],
+        ),
+        (
+            r#""10.5.0.2, 10.0.0.1" 10.2.1.5 - - [21/Sep/2026:14:13:20 +0000] "GET /a HTTP/1.1" 200 5 "-" "x""#,
+            ["GET", "/a", "", "200", at],
+        ),
+        (
+            r#"[21/Sep/2026:14:13:20 +0000] 10.0.0.1 TLSv1.3 TLS_AES_256_GCM_SHA384 "GET /a HTTP/1.1" 1375"#,
+            ["GET", "/a", "", "0", at],
+        ),
+        (
+            "#Version: 1.0\n#Fields: date time s-ip cs-method cs-uri-stem cs-uri-query s-port \
+             c-ip cs(User-Agent) cs-host sc-status time-taken\n2026-09-21 14:13:20 10.0.1.1 GET \
+             /a b=1 443 10.0.0.1 Mozilla/5.0+(X11) shop.example 200 500",
+            ["GET", "/a?b=1", "shop.example", "200", start],
+        ),
+        (
+            "#Fields: date time x-edge-location c-ip cs-method cs(Host) cs-uri-stem sc-status \
+             cs-uri-query x-host-header time-taken\n2026-09-21\t14:13:20\tLAX1\t10.0.0.1\tGET\t\
+             d1.cloudfront.net\t/a\t200\t-\tshop.example\t0.5",
+            ["GET", "/a", "shop.example", "200", start],
+        ),
     ] {
         assert_eq!(told(line), expected, "{line}");
     }
@@ -116,6 +152,59 @@ fn what_a_log_holds_of_a_request_is_kept_and_what_it_lacks_is_said() {
     assert_eq!(&body.request.expect("a request").message.body.bytes[..], b"a=1");
 }
 
+/// The address of the client, and a header field of the request.
+fn client_and(field: &str, line: &str) -> (String, Option<String>) {
+    let exchange = of(line);
+    let headers = exchange.request.expect("a request").message.headers;
+    let value = headers.get(field).map(|value| String::from_utf8_lossy(value).into_owned());
+    (exchange.client.address.to_string(), value)
+}
+
+#[test]
+fn lists_of_proxies_tell_the_client_and_are_kept() {
+    let rest = r#"- - [21/Sep/2026:14:13:20 +0000] "GET /a HTTP/1.1" 200 5 "-" "x""#;
+    for (before, after, client, forwarded) in [
+        ("10.5.0.2, 10.0.0.1", "", "10.5.0.2", Some("10.5.0.2, 10.0.0.1")),
+        ("\"2a03:0:0::8, 10.0.0.1\" 10.2.1.5", "", "2a03::8", Some("2a03:0:0::8, 10.0.0.1")),
+        ("10.2.1.5", " \"10.5.0.2\"", "10.2.1.5", Some("10.5.0.2")),
+        ("10.2.1.5", " \"0.004\"", "10.2.1.5", None),
+        ("10.2.1.5", " \"-\"", "10.2.1.5", None),
+    ] {
+        let found = client_and("x-forwarded-for", &format!("{before} {rest}{after}"));
+        let forwarded = forwarded.map(str::to_owned);
+        assert_eq!(found, (client.to_owned(), forwarded), "{before} {after}");
+    }
+}
+
+#[test]
+fn what_a_client_wrote_ends_no_header_field() {
+    let line =
+        r#"10.0.0.1 - - [21/Sep/2026:14:13:20 +0000] "GET / HTTP/1.1" 200 1 "r" "x\x0d\x0aA: b""#;
+    assert_eq!(client_and("user-agent", line).1, None);
+    assert_eq!(client_and("referer", line).1.as_deref(), Some("r"));
+    assert_eq!(client_and("a", line).1, None);
+    for host in ["shop\\r\\nA: b", "two hosts"] {
+        let line = format!(
+            r#"{{"time_iso8601":"2026-09-21T14:13:20Z","request":"GET / HTTP/1.1","status":200,"host":"{host}"}}"#
+        );
+        assert_eq!(client_and("host", &line).1, None, "{line}");
+    }
+    let cloudfront = "#Fields: date time x-edge-location cs-method cs-uri-stem cs(User-Agent)\n\
+                      2026-09-21\t14:13:20\tLAX1\tGET\t/a\tx%0D%0AA:%20b";
+    assert_eq!(client_and("user-agent", cloudfront).1, None);
+}
+
+#[test]
+fn lines_of_other_fields_than_were_said_are_not_understood() {
+    let said = "#Fields: date time cs-method cs-uri-stem sc-status\n";
+    let line = "2026-09-21 14:13:20 GET /a 200";
+    assert_eq!(rejected(&format!("{said}{line}")), None);
+    assert_eq!(rejected(&format!("{said}{line} 5")), Some("access-log-line-not-understood"));
+    assert!(is_one(format!("#Software: x\n{said}").as_bytes()));
+    assert!(!is_one(b"#Software: x\n#Fields: date time action src-ip\n"), "a firewall's");
+    assert!(!is_one(b"# a note\nhello\n"));
+}
+
 #[test]
 fn what_is_no_request_is_counted_by_its_reason() {
     for (line, reason) in [
@@ -141,7 +230,7 @@ fn what_is_no_request_is_counted_by_its_reason() {
 
 proptest::proptest! {
     #[test]
-    fn no_line_ends_the_program(line in "[\\[\\]\"\\\\ a-z0-9{}:x/é-]{0,80}") {
+    fn no_line_ends_the_program(line in "[\\[\\]\"\\\\ a-z0-9{}:x/é,#<>\\t-]{0,80}") {
         let _ = read::<io::Error>(line.as_bytes(), |_| Ok(()));
     }
 }

@@ -309,7 +309,7 @@ fn request(
         (true, false) => Framing::None,
     };
     let request = Request {
-        method: Bytes::from(asked.method.clone().into_bytes()),
+        method: method(&asked.method),
         target: Bytes::from(target(url, &asked.query_string).into_bytes()),
         version: version(&asked.http_version, marks),
         headers,
@@ -318,6 +318,16 @@ fn request(
         ..Request::default()
     };
     (request, whole)
+}
+
+/// A method as it was sent: clients take `get` for `GET` (not `patch`, as the Fetch standard has it),
+/// and some write down what they were told.
+fn method(written: &str) -> Bytes {
+    let upper = written.to_ascii_uppercase();
+    match &*upper {
+        "GET" | "HEAD" | "POST" | "PUT" | "DELETE" | "OPTIONS" => Bytes::from(upper),
+        _ => Bytes::from(written.to_owned()),
+    }
 }
 
 /// Whether a text has a character for each byte of a body that is no text: as the length of the

@@ -148,6 +148,16 @@ fn gor(parts: &[(&str, &str)]) -> String {
 }
 
 #[test]
+fn methods_are_those_that_a_client_sent() {
+    let methods = [("get", "GET"), ("Post", "POST"), ("PURGE", "PURGE"), ("patch", "patch")];
+    for (written, sent) in methods {
+        let exchange = one(entry(20, written, "http://shop.example/a", "", OK)).expect(written);
+        let request = exchange.request.expect("a request");
+        assert_eq!(&request.message.method[..], sent.as_bytes());
+    }
+}
+
+#[test]
 fn payloads_of_a_gor_file_are_exchanges() {
     let at = 1_790_000_000_000_000_000i64;
     let get = "GET /a HTTP/1.1\r\nHost: shop.example:8080\r\n\r\n";
