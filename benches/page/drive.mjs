@@ -60,6 +60,19 @@ try {
   await picture(tab, "first.png");
   await picture(tab, "whole.png", { fullPage: true });
   await violations(tab, "light");
+  // Axis labels are drawn on a canvas: uPlot knows where.
+  const near = await tab.evaluate(() => {
+    const close = [];
+    shadowtap.plots.forEach(({ plot }, id) => {
+      const axis = plot.axes[0], said = (axis._splits || []).map((split, i) => [split, axis._values[i]]).filter(([split, text]) => split != null && text);
+      const at = said.map(([split, text]) => ({ text: String(text), x: plot.valToPos(split, "x") }));
+      at.slice(1).forEach((label, i) => { if (label.x - at[i].x < 3.2 * (label.text.length + at[i].text.length)) close.push(`${id}: ${at[i].text} ${label.text}`); });
+    });
+    return close;
+  });
+  check("no label of a chart runs into another", near.length === 0, near);
+  const apart = await tab.evaluate(() => Array.from(document.querySelectorAll(".account")).map(box => [box.querySelector("caption").getBoundingClientRect(), box.querySelector(".save").getBoundingClientRect()]).every(([a, b]) => Math.abs(a.top - b.top) < 20));
+  check("each ledger has its button beside its name", apart);
 
   // Search, dig to a body.
   await tab.keyboard.press("/");

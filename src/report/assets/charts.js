@@ -92,6 +92,14 @@ data.routes.forEach((route, index) => {
   option.textContent = index === 0 ? "All routes" : route.name;
   select.append(option);
 });
+// The percentiles of an axis, those that matter most first: none whose words would run into another's.
+function percentiles(width, min, max) {
+  const at = v => Math.log(v / min) / Math.log(max / min) * width, placed = [];
+  [1, 10, 100, 1e3, 1e4, 1e5, 1e6, 2, 20, 4].forEach(v => {
+    if (v >= min * .999 && v <= max * 1.001 && placed.every(other => Math.abs(at(v) - at(other)) >= 48)) placed.push(v);
+  });
+  return placed.sort((a, b) => a - b);
+}
 // v1 is drawn above v2 and dashed, so that both are seen where they are equal.
 const drawn = sides => [...sides].reverse();
 function latency() {
@@ -104,7 +112,7 @@ function latency() {
   draw("chart-percentiles", {
     scales: { x: { distr: 3, time: false }, y: { distr: 3 } },
     axes: [
-      axis("percentile", { size: 30, splits: (u, i, min, max) => (u.width < 420 ? [1, 2, 10, 100, 1e3, 1e4, 1e6] : [1, 2, 4, 10, 20, 100, 1e3, 1e4, 1e5, 1e6]).filter(v => v >= min * .999 && v <= max * 1.001), values: (u, splits) => splits.map(percentile), filter: (u, s) => s, space: 40 }),
+      axis("percentile", { size: 30, splits: (u, i, min, max) => percentiles(u.width - 100, min, max), values: (u, splits) => splits.map(percentile), filter: (u, s) => s, space: 40 }),
       axis("", { values: (u, splits) => splits.map(tick), size: 64 }),
     ],
     series: [{ label: "percentile", value: (_, v) => percentile(v) }].concat(sides.map(side => line(side, `${side} (${route.counts[side]})`, ms)), due),
@@ -144,6 +152,7 @@ function time() {
     ctx.save();
     ctx.strokeStyle = ctx.fillStyle = colour("--bad");
     ctx.setLineDash([3 * ratio, 3 * ratio]);
+    ctx.textAlign = "left";
     ctx.font = `${11 * ratio}px system-ui, sans-serif`;
     data.marks.forEach((mark, i) => {
       const x = Math.round(u.valToPos(mark.at, "x", true));

@@ -300,12 +300,13 @@ function svg(plot, title) {
 }
 all("figure.chart").forEach(figure => {
   const id = figure.querySelector(".plot").id, caption = figure.querySelector("figcaption"), name = id.replace("chart-", "");
-  const title = caption.textContent.trim();
+  const title = caption.textContent.trim(), saves = make("span", { className: "saves" });
+  caption.prepend(saves);
   [["SVG", plot => save(name + ".svg", svg(plot, title), "image/svg+xml")], ["PNG", plot => plot.ctx.canvas.toBlob(blob => save(name + ".png", blob))]].forEach(([kind, act]) => {
     const button = make("button", { type: "button", className: "quiet save" }, kind);
     button.setAttribute("aria-label", `Save as ${kind}: ${title}`);
     button.addEventListener("click", () => { const held = plots.get(id); if (held) act(held.plot); });
-    caption.append(button);
+    saves.append(button);
   });
 });
 // What the marks over time stand for.

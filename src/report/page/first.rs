@@ -257,6 +257,7 @@ pub(super) fn tiles(report: &Report<'_>) -> Vec<Tile> {
         DRIFTED_READS => "Provider reads answered by a like call".to_owned(),
         MISSED_READS => "Provider reads that had no answer".to_owned(),
         ALL_CALLS => "Provider calls that differ".to_owned(),
+        "max_typical_ratio" => format!("Typical, v2 / {}", report.judgement.reference.name()),
         rule => rule
             .trim_start_matches("max_")
             .replace("_ratio", format!(", v2 / {}", report.judgement.reference.name()).as_str()),

@@ -69,24 +69,38 @@ pub(super) fn latency_lead(report: &Report<'_>) -> String {
 /// How much later than v2 took its users had their answers, and why.
 fn from_due(report: &Report<'_>) -> String {
     let v2 = report.summary.all.side(Side::V2);
-    let p99 = |histogram: &Histogram| histogram.quantile(0.99);
-    let (Some(sent), Some(due)) = (p99(&v2.sent.whole()), p99(&v2.due)) else {
+    let sent = v2.sent.whole();
+    if sent.quantile(0.99).is_none() || v2.due.quantile(0.99).is_none() {
         return String::new();
-    };
-    // Closer than the buckets of a histogram is the same.
-    if due <= sent + sent / 50 {
-        return " From due it is the same as from sent: no request waited.".to_owned();
     }
-    let own = report.summary.lateness.quantile(0.99).unwrap_or(0);
+    let Some((quantile, sent, due)) = where_they_part(&sent, &v2.due) else {
+        return " From due it is the same as from sent: no request waited.".to_owned();
+    };
+    let own = report.summary.lateness.quantile(quantile).unwrap_or(0);
     let why = match own * 2 > due - sent {
         true => "requests were sent late by the replayer itself",
         false => "requests waited for v2's earlier answers on their lanes",
     };
     format!(
-        " p99 of v2 is {} from sent and {} from due, as a user would have felt it: {why}.",
+        " p{} of v2 is {} from sent and {} from due, as a user would have felt it: {why}.",
+        (quantile * 1000.0).round() / 10.0,
         duration(sent as f64),
         duration(due as f64)
     )
+}
+
+/// A quantile that is later from due than from sent, with both: p99 if it is, else the one that is
+/// the most. Closer than the buckets of a histogram is the same.
+fn where_they_part(sent: &Histogram, due: &Histogram) -> Option<(f64, u64, u64)> {
+    let apart = |quantile: f64| {
+        let (sent, due) = (sent.quantile(quantile)?, due.quantile(quantile)?);
+        (due > sent + sent / 50).then_some((quantile, sent, due))
+    };
+    let ratio = |found: &(f64, u64, u64)| found.2 as f64 / found.1.max(1) as f64;
+    apart(0.99).or_else(|| {
+        let others = [0.5, 0.75, 0.9, 0.95, 0.999].into_iter().filter_map(apart);
+        others.max_by(|a, b| ratio(a).total_cmp(&ratio(b)))
+    })
 }
 
 pub(super) fn measured_where(report: &Report<'_>) -> String {
@@ -240,18 +254,41 @@ pub(super) fn rule_rows(report: &Report<'_>) -> (Vec<RuleRow>, usize) {
     (rows.collect(), rules.len().saturating_sub(RULES))
 }
 
+/// A reason of a ledger as a reader says it: `other-host` is `other host`.
+fn words(reason: &str) -> String {
+    seen(reason, 100).replace('-', " ")
+}
+
+/// A note of a ledger: `http/1-bytes` is `bytes of HTTP/1`.
+fn noted(name: &str) -> String {
+    const PROTOCOLS: [(&str, &str); 6] = [
+        ("http/1", "HTTP/1"),
+        ("http/2", "HTTP/2"),
+        ("websocket", "WebSockets"),
+        ("tls", "TLS"),
+        ("tcp", "TCP"),
+        ("unknown", "other protocols"),
+    ];
+    let counted = ["bytes", "connections", "packets"].into_iter().find_map(|unit| {
+        let of = name.strip_suffix(unit)?.strip_suffix('-')?;
+        let (_, protocol) = PROTOCOLS.iter().find(|(known, _)| *known == of)?;
+        Some(format!("{unit} of {protocol}"))
+    });
+    counted.unwrap_or_else(|| words(name))
+}
+
 pub(super) fn ledgers(report: &Report<'_>) -> Vec<LedgerTable> {
     let summary = report.summary;
     let table = |name: &'static str, ledger: &Ledger| LedgerTable {
         name,
         rows: std::iter::once(("in".to_owned(), count(ledger.input), "sum"))
             .chain(std::iter::once(("used".to_owned(), count(ledger.used), "part")))
-            .chain(ledger.rejected.iter().map(|(reason, &n)| (seen(reason, 100), count(n), "part")))
+            .chain(ledger.rejected.iter().map(|(reason, &n)| (words(reason), count(n), "part")))
             .chain(
                 ledger
                     .noted
                     .iter()
-                    .map(|(name, &n)| (format!("noted: {}", seen(name, 100)), count(n), "note")),
+                    .map(|(name, &n)| (format!("noted: {}", noted(name)), count(n), "note")),
             )
             .collect(),
     };
@@ -316,4 +353,41 @@ pub(super) fn facts(report: &Report<'_>) -> Vec<(String, String)> {
         ));
     }
     list
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn histogram(values: impl IntoIterator<Item = i64>) -> Histogram {
+        let mut histogram = Histogram::default();
+        values.into_iter().for_each(|value| histogram.record(value * 1_000_000));
+        histogram
+    }
+
+    #[test]
+    fn requests_that_waited_are_told_also_where_the_last_percent_did_not() {
+        let sent = histogram((0..100).map(|n| if n < 80 { 10 } else { 80 }));
+        assert_eq!(where_they_part(&sent, &sent), None);
+        // A tenth of the fast ones waited behind slow ones: p99 is that of the slow ones still.
+        let due = histogram((0..100).map(|n| if n < 72 { 10 } else { 80 }));
+        let (quantile, from_sent, from_due) = where_they_part(&sent, &due).expect("some waited");
+        assert_eq!(quantile, 0.75);
+        assert!(from_due > 7 * from_sent, "{from_sent} {from_due}");
+        let all_later = histogram((0..100).map(|n| if n < 80 { 20 } else { 100 }));
+        assert_eq!(where_they_part(&sent, &all_later).map(|found| found.0), Some(0.99));
+    }
+
+    #[test]
+    fn a_ledger_is_read_in_words() {
+        for (name, said) in [
+            ("http/1-bytes", "bytes of HTTP/1"),
+            ("websocket-connections", "connections of WebSockets"),
+            ("tls-secrets-bytes", "tls secrets bytes"),
+            ("connections", "connections"),
+        ] {
+            assert_eq!(noted(name), said);
+        }
+        assert_eq!(words("other-host"), "other host");
+    }
 }
