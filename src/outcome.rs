@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::exchange::ExchangeId;
+use crate::exchange::{ExchangeId, SocketMessage};
 use crate::message::target::is_for;
 use crate::message::{Request, Response};
 
@@ -188,6 +188,9 @@ pub struct Outcome {
     pub unbound: Vec<Unbound>,
     /// What v2 answered; also there beside a failure where part of an answer came.
     pub response: Option<Response>,
+    /// What v2 said on the WebSocket that its 101 opened, in order, with its close; other control
+    /// frames are left out. `at_ns` counts as all times here.
+    pub messages: Vec<SocketMessage>,
     /// Why there is no usable answer.
     pub failure: Option<Failure>,
 }

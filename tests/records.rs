@@ -10,7 +10,9 @@ use std::fs;
 use std::path::PathBuf;
 
 use shadowtap::diff::engine::MISMATCH_COLUMNS;
-use shadowtap::message::Response;
+use shadowtap::exchange::{SocketKind, SocketMessage};
+use shadowtap::flow::Direction;
+use shadowtap::message::{Body, Response};
 use shadowtap::outcome::{Failure, FailureKind, Outcome, Owner, Unbound};
 use shadowtap::record::outcomes;
 use support::shadowtap;
@@ -53,7 +55,8 @@ fn project(path: &str) -> PathBuf {
 fn fields(file: &str, name: &str) -> Vec<Field> {
     let source = fs::read_to_string(project(file)).unwrap_or_else(|why| panic!("{file}: {why}"));
     let is_start = |line: &&str| {
-        let words = line.trim_start_matches("pub ").strip_prefix("struct ");
+        let line = line.trim_start_matches("pub(super) ").trim_start_matches("pub ");
+        let words = line.strip_prefix("struct ");
         words.is_some_and(|rest| {
             rest.strip_prefix(name).is_some_and(|rest| rest.starts_with([' ', '<']))
         })
@@ -170,6 +173,12 @@ fn an_outcome_is_written_with_all_its_fields_and_no_other() {
         bound: 8,
         unbound: vec![Unbound { root: "1-0".parse().unwrap(), place: "$.id".to_owned() }],
         response: Some(Response::default()),
+        messages: vec![SocketMessage {
+            direction: Direction::ToClient,
+            at_ns: 9,
+            kind: SocketKind::Text,
+            data: Body::whole("hello"),
+        }],
         failure: Some(Failure::new(FailureKind::Connect, "no port").of(Owner::Replayer)),
         ..Outcome::default()
     };

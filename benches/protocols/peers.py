@@ -325,7 +325,22 @@ def replayed(program, made, capture):
     if done.returncode not in (0, 1, 5):
         return [f"run ended with {done.returncode}: {done.stderr.decode()[-300:]}"]
     rows = (made.folder / "run" / "mismatches.csv").read_text().splitlines()[1:]
-    return ["differs: " + row for row in rows]
+    return ["differs: " + row for row in rows] + not_played(made.folder / "run")
+
+
+def not_played(run):
+    """What is wrong with the WebSockets that HTTP/1 opened: each is played, and each message of v2 is heard."""
+    opened = {}
+    for line in (run / "exchanges.jsonl").read_text().splitlines():
+        record = json.loads(line)
+        if record.get("messages") and record["response"]["status"] == 101:
+            opened[record["id"]] = sum(1 for one in record["messages"] if one["from"] == "server" and one["type"] in ("text", "binary"))
+    heard = {}
+    for line in (run / "outcomes.jsonl").read_text().splitlines():
+        record = json.loads(line)
+        if record.get("id") in opened:
+            heard[record["id"]] = sum(1 for one in record.get("messages") or [] if one["type"] in ("text", "binary"))
+    return [f"{name}: {heard.get(name)} messages of {count} heard" for name, count in opened.items() if heard.get(name) != count]
 
 
 def trial(peer, program, folder, cuts, replay):

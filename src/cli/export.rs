@@ -70,6 +70,7 @@ pub(super) fn run(args: ExportArgs, global: &Global) -> Result<Exit, Failure> {
         hosts: args.host,
         ids: args.id,
         unsafe_methods: true,
+        no_sockets: Some("upgrade to websocket: what follows is not HTTP"),
         ..Selection::default()
     };
     let stop = signals::word()?;

@@ -33,7 +33,8 @@ use super::rules::RouteRules;
 use super::skipped::{Skipped, was_refused};
 use super::spool::SpoolRecord;
 use super::survey::{DiffSurvey, NONE, survey};
-use super::{Class, Kind, Totals, calls, compare, csv, open};
+use super::{Class, Kind, Totals, calls, compare, csv, open, sockets};
+use crate::exchange::socket::SocketSession;
 use crate::exchange::{Completeness, Exchange, UNANSWERED};
 use crate::limits;
 use crate::message::method::is_safe;
@@ -329,7 +330,8 @@ impl Engine<'_> {
             {
                 compared.not.push(failure.kind.name());
                 compared.unsent.push(outcome.id);
-                if !is_safe(&message.method) && !was_refused(exchange) {
+                let spoke = SocketSession::of(exchange).is_some_and(|session| session.sent() > 0);
+                if (!is_safe(&message.method) || spoke) && !was_refused(exchange) {
                     compared.skipped = Some(method.clone().into_owned());
                 }
                 continue;
@@ -500,7 +502,13 @@ impl Engine<'_> {
         match &outcome.response {
             Some(actual) => {
                 self.both(&context, rank, [&expected.message, actual], &mut sink);
-                self.hide_echoes(&request.message, &[&expected.message, actual], &mut sink);
+                sockets::compare(&context, exchange, outcome, &mut sink);
+                if !sink.changes.is_empty() {
+                    let said = sockets::as_answers(exchange, Some(outcome));
+                    let answers = [&expected.message, actual].into_iter();
+                    let answers: Vec<_> = answers.chain(said.iter().flatten()).collect();
+                    self.hide_echoes(&request.message, &answers, &mut sink);
+                }
             }
             None => {
                 let status = Some(expected.message.status.to_string());
@@ -629,6 +637,7 @@ impl Engine<'_> {
         };
         let mut sink = Sink { present: Some(FxHashSet::default()), ..Sink::default() };
         compare::answers(&context, &expected.message, &actual.message, &mut sink);
+        sockets::compare_own(&context, &first, exchange, &mut sink);
         Ok(Some(sink))
     }
 

@@ -41,6 +41,7 @@ pub const BUILT_IN: &[(&str, How, &str)] = &[
     ("te", How::Ignored, "of the connection"),
     ("trailer", How::Ignored, "announces trailers, which are compared"),
     ("upgrade", How::Ignored, "of the connection"),
+    ("sec-websocket-accept", How::Ignored, "follows from the request; checked when it comes"),
     (
         "content-length",
         How::Ignored,

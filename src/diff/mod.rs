@@ -34,6 +34,7 @@ pub mod repeat;
 mod roots;
 pub mod rules;
 mod skipped;
+pub(crate) mod sockets;
 mod spool;
 mod survey;
 mod table;

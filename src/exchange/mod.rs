@@ -3,6 +3,7 @@
 //! `wire` makes them, `record` writes and reads them as `exchanges.jsonl`.
 
 pub mod mark;
+pub mod socket;
 
 pub use mark::Redacted;
 

@@ -270,7 +270,7 @@ fn carriage_fields(out: &mut Vec<u8>, carriage: &Carriage) {
 }
 
 /// Messages of a WebSocket.
-fn messages(out: &mut Vec<u8>, messages: &[SocketMessage]) {
+pub(super) fn messages(out: &mut Vec<u8>, messages: &[SocketMessage]) {
     for (index, message) in messages.iter().enumerate() {
         out.extend_from_slice(if index == 0 { b",\"messages\":[{" } else { b",{" });
         out.extend_from_slice(match message.direction {
@@ -389,7 +389,7 @@ struct RawExchange<'a, A> {
 
 /// A message of a WebSocket as a line has it.
 #[derive(Deserialize)]
-struct RawSocketMessage {
+pub(super) struct RawSocketMessage {
     /// `client` or `server`.
     from: RawFrom,
     /// When its last byte came, since the request's first.
@@ -411,7 +411,7 @@ enum RawFrom {
 }
 
 impl RawSocketMessage {
-    fn into_message(self) -> SocketMessage {
+    pub(super) fn into_message(self) -> SocketMessage {
         let bytes = self.data.unwrap_or_default().0;
         SocketMessage {
             direction: match self.from {

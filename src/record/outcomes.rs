@@ -6,7 +6,7 @@ use crate::ledger::Ledger;
 use crate::message::Response;
 use crate::outcome::HostMap;
 use crate::outcome::{Failure, Outcome, ReplayId, Unbound};
-use crate::record::exchanges::{END_FORMAT, LineError};
+use crate::record::exchanges::{self, END_FORMAT, LineError, RawSocketMessage};
 use crate::record::json::quick::Cursor;
 use crate::record::json::{integer, response_fields, string};
 use crate::time::Timestamp;
@@ -138,6 +138,7 @@ pub fn write(out: &mut Vec<u8>, outcome: &Outcome) {
             out.push(b'}');
         }
     }
+    exchanges::messages(out, &outcome.messages);
     out.extend_from_slice(b",\"failure\":");
     match &outcome.failure {
         None => out.extend_from_slice(b"null"),
@@ -176,6 +177,8 @@ struct RawOutcome {
     #[serde(default)]
     unbound: Vec<Unbound>,
     response: Option<Response>,
+    #[serde(default)]
+    messages: Vec<RawSocketMessage>,
     failure: Option<Failure>,
 }
 
@@ -256,6 +259,7 @@ fn read_outcome(line: &[u8]) -> Result<OutcomeLine, LineError> {
         bound: raw.bound,
         unbound: raw.unbound,
         response: raw.response,
+        messages: raw.messages.into_iter().map(RawSocketMessage::into_message).collect(),
         failure: raw.failure,
     })))
 }
@@ -263,6 +267,9 @@ fn read_outcome(line: &[u8]) -> Result<OutcomeLine, LineError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exchange::{SocketKind, SocketMessage};
+    use crate::flow::Direction;
+    use crate::message::Body;
     use crate::outcome::{FailureKind, Owner};
 
     #[test]
@@ -281,6 +288,7 @@ mod tests {
             bound: 2,
             unbound: Vec::new(),
             response: Some(Response { status: 204, ..Response::default() }),
+            messages: Vec::new(),
             failure: None,
         };
         let skipped = Outcome {
@@ -297,7 +305,21 @@ mod tests {
         let missed = |place: &str| Unbound { root: "0-1@2".parse().unwrap(), place: place.into() };
         let unbound = vec![missed("$.token"), missed("cookie:s\"id")];
         let unbound = Outcome { unbound, ..answered.clone() };
-        for outcome in [answered, skipped, own, left, unbound] {
+        let said = |kind, data: &'static [u8]| SocketMessage {
+            direction: Direction::ToClient,
+            at_ns: 970_000,
+            kind,
+            data: Body::whole(data),
+        };
+        let messages = vec![
+            said(SocketKind::Text, b"{\"a\":1}"),
+            said(SocketKind::Binary, &[0, 255]),
+            said(SocketKind::Close, &[3, 232]),
+        ];
+        let played = Outcome { messages, ..answered.clone() };
+        let failure = Some(Failure::new(FailureKind::Protocol, "a masked frame"));
+        let broken = Outcome { failure, ..played.clone() };
+        for outcome in [answered, skipped, own, left, unbound, played, broken] {
             let mut line = Vec::new();
             write(&mut line, &outcome);
             assert_eq!(

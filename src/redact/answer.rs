@@ -10,6 +10,7 @@ use std::hash::{BuildHasher as _, RandomState};
 use rustc_hash::FxHashSet;
 
 use super::apply::{Pass, Redactor};
+use crate::exchange::SocketMessage;
 use crate::limits;
 use crate::message::{Headers, Request, Response};
 
@@ -54,6 +55,8 @@ impl KnownTokens {
 pub struct AnsweredRequest<'a> {
     /// The request as it was sent, where it is known.
     pub request: Option<&'a Request>,
+    /// What was said to v2 on the WebSocket that it opened.
+    pub messages: &'a [SocketMessage],
     /// Names of its fields that were not recorded but given by who replays: their values are no
     /// tokens.
     pub given: &'a [String],
@@ -79,6 +82,17 @@ impl Redactor {
         response: &mut Response,
         is_whole: bool,
     ) -> usize {
+        self.session(asked, response, &mut [], is_whole)
+    }
+
+    /// The same with what v2 said on the WebSocket that its answer opened.
+    pub fn session(
+        &self,
+        asked: AnsweredRequest<'_>,
+        response: &mut Response,
+        messages: &mut [SocketMessage],
+        is_whole: bool,
+    ) -> usize {
         let mut pass = Pass::new(self, asked.known);
         if let Some(request) = asked.request {
             let mut request = request.clone();
@@ -96,11 +110,14 @@ impl Redactor {
             request.headers = recorded;
             pass.reads_tokens = asked.known.is_some();
             pass.request(&mut request);
+            asked.messages.iter().for_each(|message| drop(pass.message(message)));
             pass.reads_tokens = false;
         }
         let searched = pass.response(response, !is_whole);
+        let said = messages.iter().map(|message| pass.message(message)).collect();
         let repeated = pass.repeated();
         let _ = pass.finish_response(&repeated, searched, response, !is_whole);
+        let _ = pass.finish_messages(&repeated, messages, said);
         pass.changes
     }
 }

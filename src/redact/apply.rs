@@ -372,7 +372,7 @@ impl<'a> Pass<'a> {
     }
 
     /// The first pass over a message of a WebSocket.
-    fn message(&mut self, message: &SocketMessage) -> Searched {
+    pub(super) fn message(&mut self, message: &SocketMessage) -> Searched {
         let is_data = matches!(message.kind, SocketKind::Text | SocketKind::Binary);
         if is_data {
             return self.body(&Headers::new(), &message.data, false, Speaker::Question);
@@ -388,15 +388,26 @@ impl<'a> Pass<'a> {
         carriage: &mut Carriage,
         messages: Vec<Searched>,
     ) -> LeftOut {
-        let mut left_out = LeftOut::default();
-        for (message, searched) in carriage.messages.iter_mut().zip(messages) {
-            let (body, none) = (&mut message.data, &mut Headers::new());
-            left_out.add(self.finish(repeated, searched, body, none, &mut Headers::new(), false));
-        }
+        let left_out = self.finish_messages(repeated, &mut carriage.messages, messages);
         if let Some(name) = carriage.tls.as_mut().and_then(|tls| tls.sni.as_mut())
             && let Some(new) = repeated.replace(name.as_bytes(), &mut self.changes)
         {
             *name = String::from_utf8_lossy(&new).into_owned();
+        }
+        left_out
+    }
+
+    /// The second pass over the messages of a WebSocket.
+    pub(super) fn finish_messages(
+        &mut self,
+        repeated: &Repeated,
+        messages: &mut [SocketMessage],
+        searched: Vec<Searched>,
+    ) -> LeftOut {
+        let mut left_out = LeftOut::default();
+        for (message, searched) in messages.iter_mut().zip(searched) {
+            let (body, none) = (&mut message.data, &mut Headers::new());
+            left_out.add(self.finish(repeated, searched, body, none, &mut Headers::new(), false));
         }
         left_out
     }

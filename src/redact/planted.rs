@@ -664,6 +664,43 @@ fn messages_of_a_websocket_hold_no_secret_and_no_repetition_of_one() {
 }
 
 #[test]
+fn what_v2_says_on_a_websocket_gets_the_tokens_that_v1s_has() {
+    let message = |direction, data: String| SocketMessage {
+        direction,
+        at_ns: 1,
+        kind: SocketKind::Text,
+        data: Body::whole(data.into_bytes()),
+    };
+    let hello = |secret: &str| format!("{{\"type\":\"hello\",\"token\":\"{secret}\"}}");
+    let told = |secret: &str| format!("{{\"you_said\":\"{secret}\"}}");
+    let (up, down) = (Direction::ToServer, Direction::ToClient);
+    let mut v1 = exchange(Ask("X-A", "b"), &|text| text.into());
+    v1.carriage = Some(Box::new(Carriage {
+        messages: vec![message(up, hello(SECRET)), message(down, told(SECRET))],
+        ..Carriage::default()
+    }));
+    let recorded = v1.clone();
+    let redactor = Redactor::new(&[RedactRule::Default], b"key");
+    redactor.apply(&mut v1);
+    let (was, is) = (recorded.carriage.unwrap().messages, v1.carriage.unwrap().messages);
+    let request = v1.request.unwrap().message;
+    // Of a recording with its secrets, and of a redacted one, whose tokens v2 repeats.
+    let known = super::KnownTokens::default();
+    for (sent, known) in [(&was, None), (&is, Some(&known))] {
+        let mut said = vec![SocketMessage { direction: down, ..sent[1].clone() }];
+        let asked = super::AnsweredRequest {
+            request: Some(&request),
+            messages: &sent[..1],
+            given: &[],
+            known,
+        };
+        redactor.session(asked, &mut Response::default(), &mut said, true);
+        assert_eq!(said[0].data, is[1].data, "{known:?}");
+        assert!(!holds(&said[0].data.bytes, SECRET));
+    }
+}
+
+#[test]
 fn words_that_are_no_secrets_stay() {
     for (place, text) in [
         (Answer("Access-Control-Allow-Credentials", "true"), "true"),

@@ -632,7 +632,12 @@ fn a_credential_that_was_given_for_the_replay_is_no_token() {
     let known = KnownTokens::default();
     let mut answer = json_answer(r#"{"note":"you are staging-credential"}"#);
     redactor.answer(
-        AnsweredRequest { request: Some(&request), given: &given, known: Some(&known) },
+        AnsweredRequest {
+            request: Some(&request),
+            given: &given,
+            known: Some(&known),
+            ..AnsweredRequest::default()
+        },
         &mut answer,
         true,
     );

@@ -33,6 +33,8 @@ pub struct ReplaySection {
     pub jitter: Option<String>,
     /// `--unsafe-methods`
     pub unsafe_methods: Option<bool>,
+    /// `--websockets`: `play` or `skip`
+    pub websockets: Option<String>,
     /// `--sample`
     pub sample: Option<String>,
     /// `--sample-by`

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use super::gate::{Gate, Ready};
 use super::plan::{Load, StepKind};
 use super::shared::Shared;
+use crate::exchange::SocketMessage;
 use crate::message::Response;
 use crate::outcome::{Failure, FailureKind, Outcome, ReplayId, Unbound};
 use crate::replay::binder::Ended;
@@ -68,7 +69,10 @@ pub struct Original {
 impl Task {
     /// What v1 answered to it.
     pub(super) fn original(&self) -> Original {
-        let is_known = self.answered != i64::MAX && self.answered >= self.when;
+        // What it took v1 to open a WebSocket is not kept; `answered` is when that ended.
+        let is_known = self.answered != i64::MAX
+            && self.answered >= self.when
+            && !self.load.traits.opens_socket();
         let took_ns = is_known.then(|| self.answered - self.when);
         Original { status: self.load.status, took_ns }
     }
@@ -145,6 +149,7 @@ impl Task {
             bound,
             unbound,
             response: answer.response,
+            messages: answer.messages,
             failure: answer.failure,
         }
     }
@@ -190,10 +195,17 @@ pub(super) struct Answer {
     pub(super) first: Option<i64>,
     pub(super) last: Option<i64>,
     pub(super) response: Option<Response>,
+    /// What was said on the WebSocket that it opened.
+    pub(super) messages: Vec<SocketMessage>,
     pub(super) failure: Option<Failure>,
 }
 
 impl Answer {
+    /// Nothing came, and nothing failed.
+    pub(super) const fn none() -> Self {
+        Self { first: None, last: None, response: None, messages: Vec::new(), failure: None }
+    }
+
     pub(super) fn failed(kind: FailureKind, detail: impl Into<String>) -> Self {
         Failure::new(kind, detail).into()
     }
@@ -206,7 +218,7 @@ impl Answer {
 
 impl From<Failure> for Answer {
     fn from(failure: Failure) -> Self {
-        Self { first: None, last: None, response: None, failure: Some(failure) }
+        Self { failure: Some(failure), ..Self::none() }
     }
 }
 

@@ -9,6 +9,7 @@ use std::borrow::Cow;
 use regex::bytes::Regex;
 use sha2::{Digest as _, Sha256};
 
+use crate::exchange::socket::{SOCKET_LACKS, SocketSession, is_name};
 use crate::exchange::{Exchange, ExchangeId, TimedRequest};
 use crate::message::Request;
 use crate::message::fields::cookies;
@@ -257,8 +258,10 @@ pub struct Selection {
     pub sample: Option<Sample>,
     /// Of what the sample is a share.
     pub sample_by: Users,
-    /// Also methods that are not safe.
+    /// Also methods that are not safe, and WebSockets whose clients said something.
     pub unsafe_methods: bool,
+    /// Why no WebSocket is played, where none is.
+    pub no_sockets: Option<&'static str>,
     /// The header that marks a replayed request: what carries it was sent by a replay, and no user
     /// sent it.
     pub marker: Option<&'static str>,
@@ -337,6 +340,9 @@ impl Selection {
             return Some("the request's body was cut by a limit when it was parsed".into());
         }
         if request.method.as_ref() == b"CONNECT" {
+            if request.headers.get(":protocol").is_some_and(is_name) {
+                return Some("a WebSocket on a stream of HTTP/2 (RFC 8441) is not played".into());
+            }
             return Some(
                 "CONNECT opens a tunnel, whose bytes are not part of the capture's exchanges"
                     .into(),
@@ -346,6 +352,9 @@ impl Selection {
             return Some("pushed by the server: no client asked for it".into());
         }
         // What was only offered (RFC 9110 §7.8) and not taken is an ordinary exchange.
+        if let Some(session) = SocketSession::of(exchange) {
+            return self.skip_socket(exchange, session);
+        }
         if exchange.response.as_ref().is_some_and(|answer| answer.message.status == 101) {
             let protocol =
                 String::from_utf8_lossy(request.headers.get("upgrade").unwrap_or_default())
@@ -359,6 +368,34 @@ impl Selection {
         }
         None
     }
+
+    /// Why a WebSocket is not played. What its client said may change something, whatever the
+    /// method that opened it; and where messages are missing, nobody knows what v2 would answer.
+    fn skip_socket(
+        &self,
+        exchange: &Exchange,
+        session: SocketSession<'_>,
+    ) -> Option<Cow<'static, str>> {
+        if let Some(why) = self.no_sockets {
+            return Some(why.into());
+        }
+        let mut lacks = exchange.marks.iter().filter_map(|mark| mark.strip_prefix(SOCKET_LACKS));
+        if let Some(what) = lacks.next() {
+            return Some(format!("the WebSocket is not whole in the capture: {what}").into());
+        }
+        if session.messages().is_empty() {
+            return Some("upgrade to websocket: none of its messages were recorded".into());
+        }
+        if session.words().any(|word| word.message.data.is_cut()) {
+            return Some("a message of the WebSocket was cut by a limit when it was parsed".into());
+        }
+        match session.sent() {
+            0 => None,
+            _ if self.unsafe_methods => None,
+            1 => Some("unsafe WebSocket: its client sent a message".into()),
+            sent => Some(format!("unsafe WebSocket: its client sent {sent} messages").into()),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -367,8 +404,11 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::exchange::{Completeness, ExchangeId, TimedRequest, TimedResponse};
-    use crate::message::Response;
+    use crate::exchange::{
+        Carriage, Completeness, ExchangeId, SocketKind, SocketMessage, TimedRequest, TimedResponse,
+    };
+    use crate::flow::Direction;
+    use crate::message::{Body, Response};
 
     fn exchange(method: &str, target: &str, headers: &[(&str, &str)]) -> Exchange {
         Exchange {
@@ -402,7 +442,7 @@ mod tests {
     #[test]
     fn unsafe_methods_upgrades_and_tunnels_are_skipped_with_the_reason() {
         let all = Selection { unsafe_methods: true, ..Selection::default() };
-        let upgrade = [("Upgrade", "websocket"), ("Connection", "keep-alive, Upgrade")];
+        let upgrade = [("Upgrade", "other/1"), ("Connection", "keep-alive, Upgrade")];
         let answered = |status| Exchange {
             response: Some(TimedResponse {
                 message: Response { status, ..Response::default() },
@@ -415,7 +455,7 @@ mod tests {
             (exchange("QUERY", "/", &[]), None, None),
             (exchange("POST", "/", &[]), Some("unsafe method POST"), None),
             (exchange("get", "/", &[]), Some("unsafe method get"), None),
-            (answered(101), Some("upgrade to websocket"), Some("upgrade to websocket")),
+            (answered(101), Some("upgrade to other/1"), Some("upgrade to other/1")),
             (answered(200), None, None),
             (answered(403), None, None),
             (answered(426), None, None),
@@ -435,6 +475,68 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_websocket_is_played_where_its_client_said_nothing_or_may_change_something() {
+        let said = |direction, kind, text: &'static str| SocketMessage {
+            direction,
+            at_ns: 5,
+            kind,
+            data: Body::whole(text),
+        };
+        let (up, down) = (Direction::ToServer, Direction::ToClient);
+        let ping = said(up, SocketKind::Ping, "");
+        let news = said(down, SocketKind::Text, "news");
+        let order = said(up, SocketKind::Text, "buy");
+        let cut = SocketMessage {
+            data: Body { length: 9, ..Body::whole("cut") },
+            ..said(up, SocketKind::Binary, "")
+        };
+        let opened = |messages: &[&SocketMessage]| Exchange {
+            response: Some(TimedResponse {
+                message: Response {
+                    status: 101,
+                    headers: [(&b"Upgrade"[..], &b"WebSocket"[..])].into_iter().collect(),
+                    ..Response::default()
+                },
+                ..TimedResponse::default()
+            }),
+            carriage: Some(Box::new(Carriage {
+                messages: messages.iter().copied().cloned().collect(),
+                ..Carriage::default()
+            })),
+            ..exchange("GET", "/ws", &[("Upgrade", "websocket")])
+        };
+        let lossy = Exchange {
+            marks: vec!["websocket: gap of 7 bytes of the server".to_owned()],
+            ..opened(&[&news])
+        };
+        let two =
+            Exchange { marks: vec![], ..exchange("CONNECT", "/ws", &[(":protocol", "websocket")]) };
+        let all = Selection { unsafe_methods: true, ..Selection::default() };
+        let none = Selection { no_sockets: Some("not asked for"), ..all.clone() };
+        for (exchange, plain, with_unsafe) in [
+            (opened(&[&news, &ping]), "", ""),
+            (opened(&[&news, &order]), "unsafe WebSocket: its client sent a message", ""),
+            (opened(&[&order, &order]), "unsafe WebSocket: its client sent 2 messages", ""),
+            (opened(&[]), "upgrade to websocket: none", "upgrade to websocket: none"),
+            (opened(&[&cut]), "a message of the", "a message of the"),
+            (lossy, "the WebSocket is not whole", "the WebSocket is not whole"),
+            (two, "a WebSocket on a stream", "a WebSocket on a stream"),
+        ] {
+            for (selection, expected) in [(&Selection::default(), plain), (&all, with_unsafe)] {
+                let told = match selection.choose(&exchange) {
+                    Choice::Skip(reason) => reason.into_owned(),
+                    choice => format!("{choice:?}").replace("Send", ""),
+                };
+                assert!(
+                    told.starts_with(expected) && told.is_empty() == expected.is_empty(),
+                    "{told}"
+                );
+            }
+        }
+        assert_eq!(none.choose(&opened(&[&news])), Choice::Skip("not asked for".into()));
     }
 
     #[test]

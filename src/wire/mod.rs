@@ -12,7 +12,7 @@ pub mod quic;
 mod setup;
 mod talk;
 pub mod tls;
-mod websocket;
+pub(crate) mod websocket;
 
 pub use conversation::{Conversation, Ending, ExchangeOut, Origin, PacketMark};
 pub use setup::{Inner, Setup};

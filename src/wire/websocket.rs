@@ -26,6 +26,9 @@ pub(crate) struct WebSocket {
     left_out: u64,
 }
 
+/// Longest message that is read of who is held to the rules: more is not kept of a whole session.
+const LONGEST: u64 = limits::SOCKET_BYTES as u64;
+
 /// What a WebSocket said.
 #[derive(Debug)]
 pub(crate) struct Said {
@@ -52,6 +55,10 @@ struct SocketSide {
     unread: u64,
     /// Bytes that are missing between messages.
     missing: u64,
+    /// It is held to all rules: nothing is lost on the way from it.
+    is_strict: bool,
+    /// The first rule that it broke.
+    fault: Option<&'static str>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,6 +123,8 @@ impl WebSocket {
             damaged: 0,
             unread: 0,
             missing: 0,
+            is_strict: false,
+            fault: None,
         };
         Self {
             sides: [
@@ -127,6 +136,25 @@ impl WebSocket {
             kept: 0,
             left_out: 0,
         }
+    }
+
+    /// The same, for what a server says to us: it is held to all rules, and [`Self::fault`] tells
+    /// the first one that it breaks.
+    pub(crate) fn of_server(extensions: Option<&[u8]>, most: usize) -> Self {
+        let mut socket = Self::new(extensions, most);
+        socket.sides[Direction::ToClient as usize].is_strict = true;
+        socket
+    }
+
+    /// What was said so far, in the order in which it ended.
+    pub(crate) fn heard(&self) -> &[(Direction, Timestamp, SocketKind, Body)] {
+        &self.messages
+    }
+
+    /// Which rule the server broke.
+    pub(crate) fn fault(&self) -> Option<&'static str> {
+        let more = (self.left_out > 0).then_some("more messages than are kept of a session");
+        self.sides[Direction::ToClient as usize].fault.or(more)
     }
 
     /// Bytes that it holds.
@@ -261,13 +289,26 @@ impl SocketSide {
             _ => true,
         };
         let follows = (code == 0) == self.message.kind.is_some() || code >= 8;
-        if !known
-            || !control_is_short
-            || !shortest
-            || !follows
-            || compressed && self.inflate.is_none()
-        {
-            self.lose();
+        let is_server = self.direction == Direction::ToClient;
+        // The first frame of a message tells that it is compressed (RFC 7692 §6).
+        let later = matches!(code, 0 | 8..);
+        let told = if code >= 8 { left } else { self.message.length.saturating_add(left) };
+        let fault = match () {
+            () if left >> 63 != 0 => Some("a length of more than 63 bits"),
+            () if !known && head[0] & 0x30 != 0 => Some("reserved bits that nobody agreed on"),
+            () if !known => Some("a frame of a kind that is not known"),
+            () if !control_is_short => Some("a control frame in parts or of more than 125 bytes"),
+            () if !shortest => Some("a length that is not in its shortest form"),
+            () if !follows => Some("a fragment out of its order"),
+            () if compressed && (self.inflate.is_none() || later && self.is_strict) => {
+                Some("a compressed frame where nobody agreed on that")
+            }
+            () if self.is_strict && is_server && masked => Some("a masked frame of a server"),
+            () if self.is_strict && told > LONGEST => Some("a message of more than 32 MiB"),
+            () => None,
+        };
+        if let Some(fault) = fault {
+            self.lose(fault);
             return true;
         }
         self.frame = SocketFrame { ends, code, left, mask: key.first_chunk().copied(), masked: 0 };
@@ -320,16 +361,26 @@ impl SocketSide {
             self.break_window();
             return None;
         }
-        if !gather.compressed {
+        let body = if gather.compressed {
+            self.inflate.as_mut().and_then(|inflate| inflate.undo(&gather, most)).map(Body::whole)
+        } else {
             let SocketGather { bytes, length, .. } = gather;
-            return Some((kind, Body { bytes: Bytes::from(bytes), length, sha256: None }));
+            Some(Body { bytes: Bytes::from(bytes), length, sha256: None })
+        };
+        let fault = match &body {
+            None => Some("compressed content that cannot be undone"),
+            Some(body) if self.is_strict => broken(kind, body),
+            Some(_) => None,
+        };
+        if body.is_none() {
+            self.damaged += 1;
         }
-        match self.inflate.as_mut().and_then(|inflate| inflate.undo(&gather, most)) {
-            Some(bytes) => Some((kind, Body::whole(bytes))),
-            None => {
-                self.damaged += 1;
+        match fault {
+            Some(fault) if self.is_strict => {
+                self.lose(fault);
                 None
             }
+            _ => body.map(|body| (kind, body)),
         }
     }
 
@@ -337,7 +388,7 @@ impl SocketSide {
     fn gap(&mut self, n: u64) {
         if self.state != SocketState::Payload || n > self.frame.left {
             self.missing += n;
-            return self.lose();
+            return self.lose("bytes are missing");
         }
         self.frame.left -= n;
         self.frame.masked = self.frame.masked.wrapping_add(n as usize);
@@ -348,7 +399,8 @@ impl SocketSide {
         }
     }
 
-    fn lose(&mut self) {
+    fn lose(&mut self, fault: &'static str) {
+        self.fault.get_or_insert(fault);
         self.damaged += u64::from(self.message.kind.is_some());
         self.message = SocketGather::default();
         self.state = SocketState::Lost;
@@ -361,6 +413,32 @@ impl SocketSide {
         {
             inflate.stream = None;
         }
+    }
+}
+
+/// Which rule for its content a message breaks (RFC 6455 §5.5.1, §5.6, §7.4).
+fn broken(kind: SocketKind, body: &Body) -> Option<&'static str> {
+    let is_text = |bytes: &[u8], is_cut: bool| match std::str::from_utf8(bytes) {
+        Ok(_) => true,
+        // The cut may stand inside of a character.
+        Err(error) => is_cut && error.error_len().is_none(),
+    };
+    match kind {
+        SocketKind::Text if !is_text(&body.bytes, body.is_cut()) => Some("text that is not UTF-8"),
+        SocketKind::Close => match body.bytes[..] {
+            [] => None,
+            [high, low, ref reason @ ..] => {
+                let code = u16::from_be_bytes([high, low]);
+                let is_sent = matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999);
+                match () {
+                    () if !is_sent => Some("a close with a code that nobody may send"),
+                    () if !is_text(reason, false) => Some("a reason that is not UTF-8"),
+                    () => None,
+                }
+            }
+            [_] => Some("a close with half a code"),
+        },
+        _ => None,
     }
 }
 
@@ -403,11 +481,21 @@ impl Inflate {
     }
 }
 
-/// A frame (RFC 6455 §5.2), masked by a client.
-#[cfg(test)]
-pub(crate) fn frame(first: u8, payload: &[u8], mask: Option<[u8; 4]>) -> Vec<u8> {
+/// A message in one frame (RFC 6455 §5.2), not compressed; a client's has a mask (§5.3).
+pub(crate) fn encode(out: &mut Vec<u8>, kind: SocketKind, payload: &[u8], mask: Option<[u8; 4]>) {
+    let code = match kind {
+        SocketKind::Text => 1,
+        SocketKind::Binary => 2,
+        SocketKind::Close => 8,
+        SocketKind::Ping => 9,
+        SocketKind::Pong => 10,
+    };
+    write_frame(out, 0x80 | code, payload, mask);
+}
+
+fn write_frame(out: &mut Vec<u8>, first: u8, payload: &[u8], mask: Option<[u8; 4]>) {
     let bit = if mask.is_some() { 0x80 } else { 0 };
-    let mut out = vec![first];
+    out.push(first);
     match payload.len() {
         length @ ..126 => out.push(length as u8 | bit),
         length @ ..65_536 => {
@@ -422,6 +510,13 @@ pub(crate) fn frame(first: u8, payload: &[u8], mask: Option<[u8; 4]>) -> Vec<u8>
     out.extend_from_slice(&mask.unwrap_or_default()[..mask.map_or(0, |_| 4)]);
     let key = mask.unwrap_or_default();
     out.extend(payload.iter().enumerate().map(|(place, octet)| octet ^ key[place % 4]));
+}
+
+/// A frame of any kind.
+#[cfg(test)]
+pub(crate) fn frame(first: u8, payload: &[u8], mask: Option<[u8; 4]>) -> Vec<u8> {
+    let mut out = Vec::new();
+    write_frame(&mut out, first, payload, mask);
     out
 }
 
@@ -502,6 +597,57 @@ mod tests {
             socket.bytes(Direction::ToClient, &frame(0x81, b"down", None), Timestamp::default());
             assert_eq!(socket.unread(), 7, "{bad:x?}");
             assert_eq!(said(socket), [(Direction::ToClient, "text", "down".to_owned())]);
+        }
+    }
+
+    #[test]
+    fn who_is_held_to_the_rules_is_told_which_one_it_broke() {
+        let text = |bytes: &[u8]| frame(0x81, bytes, None);
+        let long = [&[0x82, 127][..], &(1_u64 << 40).to_be_bytes()].concat();
+        for (bytes, fault) in [
+            (frame(0x81, b"a", Some([1, 2, 3, 4])), "a masked frame of a server"),
+            (frame(0xb1, b"a", None), "reserved bits that nobody agreed on"),
+            (frame(0xc1, b"a", None), "a compressed frame where nobody agreed on that"),
+            (frame(0x83, b"a", None), "a frame of a kind that is not known"),
+            (frame(0x80, b"a", None), "a fragment out of its order"),
+            (frame(0x09, b"a", None), "a control frame in parts or of more than 125 bytes"),
+            (text(&[0xff]), "text that is not UTF-8"),
+            (frame(0x88, &[3], None), "a close with half a code"),
+            (frame(0x88, &[3, 237], None), "a close with a code that nobody may send"),
+            (long, "a message of more than 32 MiB"),
+        ] {
+            let mut socket = WebSocket::of_server(None, 1 << 20);
+            let all = [text(b"before"), bytes, text(b"behind")].concat();
+            all.chunks(3).for_each(|part| {
+                socket.bytes(Direction::ToClient, part, Timestamp::default());
+            });
+            assert_eq!(socket.fault(), Some(fault));
+            assert_eq!(socket.heard().len(), 1, "{fault}");
+        }
+        let mut socket = WebSocket::of_server(Some(b"permessage-deflate"), 1 << 20);
+        socket.bytes(Direction::ToClient, &frame(0xc1, b"\xff\xff", None), Timestamp::default());
+        assert_eq!(socket.fault(), Some("compressed content that cannot be undone"));
+        let mut socket = WebSocket::of_server(None, 1 << 20);
+        for good in [text("\u{e9}".as_bytes()), frame(0x88, &[3, 232, b'x'], None)] {
+            socket.bytes(Direction::ToClient, &good, Timestamp::default());
+        }
+        assert_eq!((socket.fault(), socket.heard().len()), (None, 2));
+    }
+
+    #[test]
+    fn what_is_encoded_is_read_back_as_the_message_that_it_was() {
+        let mask = Some([9, 8, 7, 6]);
+        for length in [0, 1, 125, 126, 65_535, 65_536] {
+            let payload = vec![b'x'; length];
+            for kind in [SocketKind::Text, SocketKind::Binary] {
+                let mut out = Vec::new();
+                encode(&mut out, kind, &payload, mask);
+                assert!(out[1] & 0x80 != 0, "a client masks");
+                let mut socket = WebSocket::new(None, 1 << 20);
+                socket.bytes(UP, &out, Timestamp::default());
+                let (_, _, read, body) = &socket.heard()[0];
+                assert_eq!((*read, &body.bytes[..]), (kind, &payload[..]));
+            }
         }
     }
 }

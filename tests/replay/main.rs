@@ -15,6 +15,7 @@ mod rig;
 
 mod client;
 mod failures;
+mod websocket;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -59,6 +59,15 @@ enum ProtocolFlag {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum WebsocketsFlag {
+    /// Each message at its due time, behind the messages that its client had; where the client
+    /// sent messages, with --unsafe-methods only
+    Play,
+    /// Not at all
+    Skip,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum H2SettingsFlag {
     /// What the client of the captured connection announced; `large` where that is not known
     Captured,
@@ -264,9 +273,13 @@ pub struct ReplayFlags {
     /// The private key of --cert (PEM)
     #[arg(help_heading = "Connections", long, value_name = "FILE", requires = "cert")]
     key: Option<PathBuf>,
-    /// Send POST, PUT, PATCH, DELETE and others too, which may change things at v2
+    /// Send POST, PUT, PATCH, DELETE and others too, which may change things at v2, and what
+    /// clients said on WebSockets
     #[arg(help_heading = "Safety", long)]
     unsafe_methods: bool,
+    /// What becomes of recorded WebSockets [default: play]
+    #[arg(help_heading = "Which requests", long, value_enum)]
+    websockets: Option<WebsocketsFlag>,
     /// Send those of them whose answers give values that other requests use: logins, carts
     #[arg(help_heading = "Which requests", long)]
     include_producers: bool,
@@ -496,6 +509,16 @@ impl ReplayShape {
         let protocol = either("protocol", flags.protocol, file.protocol.as_ref(), |text| {
             ProtocolFlag::from_str(text, false)
         })?;
+        let websockets =
+            either("websockets", flags.websockets, file.websockets.as_ref(), |text| {
+                WebsocketsFlag::from_str(text, false)
+            })?;
+        let no_sockets = match (websockets, protocol) {
+            (Some(WebsocketsFlag::Skip), _) => Some("--websockets skip"),
+            _ if negotiates => Some("--transport client plays no WebSocket"),
+            (_, Some(ProtocolFlag::H2)) => Some("--protocol h2 plays no WebSocket"),
+            _ => None,
+        };
         let settings =
             either("h2_settings", flags.h2_settings, file.h2_settings.as_ref(), |text| {
                 H2SettingsFlag::from_str(text, false)
@@ -555,6 +578,7 @@ impl ReplayShape {
             sample_by: either("sample_by", flags.sample_by, file.sample_by.as_ref(), parsed)?
                 .unwrap_or_default(),
             unsafe_methods: flags.unsafe_methods || file.unsafe_methods.unwrap_or(false),
+            no_sockets,
             marker: keeps_marker.then_some(MARKER),
         };
         let wait_ready = either("wait_ready", flags.wait_ready, file.wait_ready.as_ref(), parsed)?;
@@ -671,6 +695,7 @@ impl ReplayShape {
             "port": self.selection.ports,
             "sample": self.selection.sample.map(|sample| sample.to_string()),
             "unsafe_methods": self.selection.unsafe_methods,
+            "websockets": if self.selection.no_sockets.is_some() { "skip" } else { "play" },
             "header": self.header.iter().map(Field::name).collect::<Vec<_>>(),
             "remove_header": self.remove_header,
             "map_host": self.map_host.iter().map(|map| format!("{}={}", map.host,

@@ -22,6 +22,7 @@ impl Traits {
     pub(super) const TWO: u16 = 256;
     pub(super) const SPREADS: u16 = 512;
     pub(super) const CORE: u16 = 1_024;
+    pub(super) const SOCKET: u16 = 2_048;
 
     pub(super) fn of(request: &Request) -> Self {
         let expects =
@@ -83,6 +84,11 @@ impl Traits {
     /// Its client was gRPC's C core.
     pub(in crate::replay) const fn is_core(self) -> bool {
         self.has(Self::CORE)
+    }
+
+    /// It opens a WebSocket, whose course stands behind it in the spool.
+    pub(in crate::replay) const fn opens_socket(self) -> bool {
+        self.has(Self::SOCKET)
     }
 
     /// Is not sent: why not, where it is not.

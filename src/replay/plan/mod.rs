@@ -8,6 +8,7 @@
 
 mod announced;
 pub(super) mod bound;
+pub(super) mod course;
 pub mod guard;
 mod lanes;
 mod load;

@@ -10,6 +10,7 @@ use rustc_hash::FxHashMap;
 
 use crate::bind::Part;
 use crate::bind::fill::touch::Touches;
+use crate::exchange::socket::SocketSession;
 use crate::exchange::{Closed, Completeness, Exchange, HOST_UNKNOWN, UNANSWERED};
 use crate::flow::Endpoint;
 use crate::ledger::Ledger;
@@ -18,6 +19,7 @@ use crate::message::{Request, Version};
 use crate::record::exchanges::Rest;
 use crate::replay::plan::announced::Announced;
 use crate::replay::plan::bound::BoundWriter;
+use crate::replay::plan::course;
 use crate::replay::plan::guard::Captured;
 use crate::replay::plan::lanes::{InLane, Lanes, Owner};
 use crate::replay::plan::load::{Load, Traits};
@@ -234,6 +236,14 @@ impl Planner {
         if let (true, Some(bound), Some(part)) = (is_sent && is_held, &mut self.bound, &part) {
             load.note = bound.add(exchange, part)?;
         }
+        let recorded = match SocketSession::of(exchange).filter(|_| is_sent) {
+            // What its user sent while it was open did not wait for its end.
+            Some(session) => Recorded {
+                answered_at: Some(recorded.at.saturating_add(session.ended_ns())),
+                ..recorded
+            },
+            None => recorded,
+        };
         self.entries.push(StepEntry { lane, owner, recorded, load }.encode())
     }
 
@@ -289,8 +299,24 @@ impl Planner {
             }
             None if is_upgraded => self.encode_two(Story::of(exchange), &in_http2(request, "http")),
             _ if is_two => self.encode_two(Story::of(exchange), request),
-            _ => self.encode_one(request),
+            _ => {
+                let load = self.encode_one(request)?;
+                match SocketSession::of(exchange) {
+                    Some(session) => self.with_course(load, session),
+                    None => Ok(load),
+                }
+            }
         }
+    }
+
+    /// Puts the course of a WebSocket right behind the request that opens it.
+    fn with_course(&mut self, load: Load, session: SocketSession<'_>) -> io::Result<Load> {
+        if load.traits.not_sent().is_some() {
+            return Ok(load);
+        }
+        let place = self.spool.append(|out| course::write(out, session))?;
+        debug_assert_eq!(place.offset, load.place.offset + load.place.length);
+        Ok(Load { traits: Traits(load.traits.0 | Traits::SOCKET), ..load })
     }
 
     fn encode_two(&mut self, story: Story, request: &Request) -> io::Result<Load> {

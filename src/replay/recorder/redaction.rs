@@ -9,10 +9,12 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use crate::exchange::SocketMessage;
 use crate::message::place::{Place, Step};
 use crate::message::{Body, Headers, Request, Response, fields};
 use crate::redact::Redactor;
 use crate::redact::{AnsweredRequest, KnownTokens};
+use crate::replay::plan::course::Course;
 use crate::replay::plan::script;
 use crate::replay::plan::spool::Spool;
 use crate::replay::session::client;
@@ -33,8 +35,8 @@ impl Redaction {
     /// Takes secrets out of a value that an answer gave at `place`, as out of that answer.
     pub(in crate::replay) fn value(&self, place: &Place, text: &str) -> String {
         let mut answer = holding(place, text);
-        let asked =
-            AnsweredRequest { request: None, given: &self.given, known: self.known.as_ref() };
+        let (given, known) = (&self.given[..], self.known.as_ref());
+        let asked = AnsweredRequest { given, known, ..AnsweredRequest::default() };
         self.redactor.answer(asked, &mut answer, true);
         held(&answer).unwrap_or_default()
     }
@@ -92,6 +94,7 @@ impl Redacting {
     /// Redacts the answer, where there is one.
     pub(in crate::replay) fn apply(&self, done: &mut Done) -> io::Result<()> {
         let is_whole = done.outcome.failure.is_none();
+        let said = self.said(done)?;
         let Some(response) = &mut done.outcome.response else { return Ok(()) };
         let request = match &done.filled {
             Some(filled) => prepared(filled),
@@ -103,11 +106,18 @@ impl Redacting {
             }
         };
         let Redaction { redactor, known, given } = &*self.by;
-        redactor.answer(
-            AnsweredRequest { request: request.as_ref(), given, known: known.as_ref() },
-            response,
-            is_whole,
-        );
+        let (request, known) = (request.as_ref(), known.as_ref());
+        let asked = AnsweredRequest { request, messages: &said, given, known };
+        redactor.session(asked, response, &mut done.outcome.messages, is_whole);
         Ok(())
+    }
+
+    /// What was said to v2 on the WebSocket that v2 answered on.
+    fn said(&self, done: &Done) -> io::Result<Vec<SocketMessage>> {
+        let place = done.request;
+        match done.outcome.messages[..] {
+            [] => Ok(Vec::new()),
+            [_, ..] => Course::read(&self.spool, place.offset + place.length)?.said(&self.spool),
+        }
     }
 }

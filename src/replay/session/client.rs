@@ -471,7 +471,7 @@ impl Crew {
         let (body, trailers) = gathered.end();
         let response =
             Response { status, version, headers, body, framing, trailers, ..Response::default() };
-        Answer { first: Some(first), last, response: Some(response), failure }
+        Answer { first: Some(first), last, response: Some(response), failure, ..Answer::none() }
     }
 
     fn record(

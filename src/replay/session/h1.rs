@@ -1,5 +1,5 @@
 //! HTTP/1 on a connection: what is being written, which answers are awaited in which order, and the
-//! parser that reads them.
+//! parser that reads them; and the WebSocket that a request may have opened.
 
 use std::collections::VecDeque;
 use std::io;
@@ -10,8 +10,10 @@ use crate::limits;
 use crate::outcome::{Failure, FailureKind};
 use crate::replay::plan::spool::Spool;
 use crate::replay::session::socket::Socket;
+use crate::replay::session::websocket::{SocketPlay, accepts};
 use crate::replay::session::{GoesOn, Heard, InFlight, Late, Session, Written};
 use crate::replay::task::{Answer, shown};
+use crate::schedule::pacing::Pacing;
 use crate::wire::h1::parser::{
     Damage, Ending, Expect, Message, MessageSide, Parsed, Parser, ParserLimits,
 };
@@ -48,11 +50,18 @@ pub(in crate::replay) struct One {
     closing: bool,
     out: Out,
     scratch: Vec<u8>,
+    /// The WebSocket that the last request is to open, and where its course stands until it is
+    /// read.
+    play: Option<Box<SocketPlay>>,
+    course: Option<u64>,
+    pacing: Pacing,
+    max_body: usize,
 }
 
 impl One {
-    /// On a new connection. Of an answer's body `max_body` bytes are kept.
-    pub(in crate::replay) fn new(max_body: usize) -> Self {
+    /// On a new connection. Of an answer's body `max_body` bytes are kept; `pacing` says when the
+    /// messages of WebSockets are due.
+    pub(in crate::replay) fn new(max_body: usize, pacing: Pacing) -> Self {
         let limits = ParserLimits { body_bytes: max_body, strict: true, ..ParserLimits::default() };
         Self {
             in_flight: VecDeque::new(),
@@ -62,7 +71,35 @@ impl One {
             closing: false,
             out: Out::default(),
             scratch: Vec::new(),
+            play: None,
+            course: None,
+            pacing,
+            max_body,
         }
+    }
+
+    /// The session that v2 has opened.
+    fn played(&mut self) -> Option<&mut SocketPlay> {
+        self.play.as_deref_mut().filter(|play| play.is_open())
+    }
+
+    /// v2 switched protocols: the session begins, where this was to open one; else the answer.
+    fn switched(&mut self, request: InFlight, answer: Answer, now: i64) -> Heard {
+        let task = &request.task;
+        let head = &task.bytes[..(task.load.head as usize).min(task.bytes.len())];
+        let wrong = answer.response.as_ref().and_then(|answer| accepts(head, answer).err());
+        let answer = match (&mut self.play, wrong) {
+            (Some(play), None) if answer.failure.is_none() => {
+                play.open(answer, task.due, request.until - request.sent, now);
+                self.in_flight.push_front(request);
+                return Heard::Go;
+            }
+            (Some(_), Some(what)) if answer.failure.is_none() => {
+                Answer { failure: Some(lie(what)), last: None, ..answer }
+            }
+            _ => answer,
+        };
+        Heard::Answer { request, answer, early: false }
     }
 
     /// Whether the body of the last request waits for a 100.
@@ -86,6 +123,7 @@ impl One {
         };
         self.served += 1;
         self.interims = 0;
+        let status = response.status;
         let is_early = request.sent >= parsed.first;
         // An empty line more is a slip that all clients pass over.
         let is_surplus = self.in_flight.is_empty()
@@ -101,9 +139,13 @@ impl One {
         let answer = Answer {
             first: (!is_early).then_some(parsed.first),
             last: failure.is_none().then_some(parsed.last),
+            messages: Vec::new(),
             response: Some(response),
             failure,
         };
+        if parsed.tunnel && status == 101 && self.play.is_some() {
+            return Some(self.switched(request, answer, parsed.last));
+        }
         // It answered before it had the whole request (RFC 9112 §9.3). A body that still waits for
         // its 100 is not sent; of another the rest goes as long as v2 takes it, as a real client's
         // would.
@@ -137,7 +179,7 @@ impl One {
     fn cut(&mut self) -> Answer {
         let first = self.parser.first();
         let part = self.parser.finish(Ending::Cut).and_then(|parsed| response(parsed.message));
-        Answer { first, last: None, response: part, failure: None }
+        Answer { first, response: part, ..Answer::none() }
     }
 }
 
@@ -196,6 +238,9 @@ impl Session for One {
 
     fn begin(&mut self, request: InFlight) {
         let task = &request.task;
+        let place = task.load.place;
+        self.play = None;
+        self.course = task.load.traits.opens_socket().then_some(place.offset + place.length);
         self.parser.expect(match () {
             () if task.load.traits.is_head() => Expect::Head,
             () if task.load.traits.is_simple() => Expect::Simple,
@@ -213,7 +258,8 @@ impl Session for One {
     }
 
     fn is_writing(&self) -> bool {
-        self.out.at < self.out.bytes.len() || self.out.rest > 0
+        let plays = self.play.as_ref().is_some_and(|play| play.is_writing());
+        self.out.at < self.out.bytes.len() || self.out.rest > 0 || plays
     }
 
     fn write(
@@ -221,8 +267,15 @@ impl Session for One {
         socket: &mut Socket,
         spool: &Spool,
         more: bool,
-        _: i64,
+        now: i64,
     ) -> io::Result<Written> {
+        if let Some(offset) = self.course.take() {
+            let play = SocketPlay::read(spool, offset, self.pacing, self.max_body)?;
+            self.play = Some(Box::new(play));
+        }
+        if let Some(play) = self.played() {
+            return play.write(socket, spool, now);
+        }
         let more = more && self.out.until == self.out.bytes.len() && self.out.rest == 0;
         loop {
             while self.out.at < self.out.until {
@@ -261,6 +314,9 @@ impl Session for One {
 
     fn hear(&mut self, input: &mut &[u8], now: i64) -> Option<Heard> {
         while !input.is_empty() {
+            if let Some(play) = self.played() {
+                return play.hear(input, now).then_some(Heard::Go);
+            }
             let Some(parsed) = self.parser.step(input, now) else {
                 if self.parser.is_lost() {
                     return Some(Heard::Garbage("what came is not an HTTP response".to_owned()));
@@ -277,6 +333,9 @@ impl Session for One {
     }
 
     fn goes_on(&mut self, now: i64) -> GoesOn {
+        if let Some(play) = self.played() {
+            return if play.goes_on(now) { GoesOn::Piece } else { GoesOn::No };
+        }
         let waited = self.in_flight.back().is_some_and(|last| now - last.sent >= CONTINUE_NS);
         if !waited || !self.holds_body() {
             return GoesOn::No;
@@ -286,6 +345,9 @@ impl Session for One {
     }
 
     fn wakes_at(&self) -> i64 {
+        if let Some(play) = self.play.as_ref().filter(|play| play.is_open()) {
+            return play.wakes_at();
+        }
         let Some(front) = self.in_flight.front() else { return i64::MAX };
         let waits = self.in_flight.back().filter(|_| self.holds_body());
         let go = waits.map_or(i64::MAX, |last| last.sent.saturating_add(CONTINUE_NS));
@@ -294,6 +356,11 @@ impl Session for One {
     }
 
     fn wake(&mut self, now: i64) -> Late {
+        if let Some(play) = self.played() {
+            let Some(answer) = play.wake(now) else { return Late::None };
+            let request = self.in_flight.pop_front();
+            return request.map_or(Late::None, |request| Late::Left(request, answer));
+        }
         let first = self.parser.first();
         let Some(front) = self.in_flight.front() else {
             return if self.is_writing() { Late::Stuck } else { Late::None };
@@ -320,13 +387,24 @@ impl Session for One {
     }
 
     fn end(&mut self, ending: Ending, detail: &str) -> Vec<(InFlight, Answer)> {
+        if let Some(play) = self.played() {
+            let Some(answer) = play.end(detail) else { return Vec::new() };
+            return self
+                .in_flight
+                .pop_front()
+                .map(|request| (request, answer))
+                .into_iter()
+                .collect();
+        }
         let Some(parsed) = self.parser.finish(ending) else { return Vec::new() };
         let Some(request) = self.in_flight.pop_front() else { return Vec::new() };
         let inside = |_| Failure::new(FailureKind::Closed, format!("{detail}, inside the answer"));
         let failure = parsed.damage.map(inside);
         let last = failure.is_none().then_some(parsed.last);
         let response = response(parsed.message);
-        vec![(request, Answer { first: Some(parsed.first), last, response, failure })]
+        let answer =
+            Answer { first: Some(parsed.first), last, response, failure, ..Answer::none() };
+        vec![(request, answer)]
     }
 
     fn take_unanswered(&mut self) -> VecDeque<InFlight> {

@@ -16,6 +16,7 @@ pub(super) mod socket;
 pub(super) mod sources;
 pub mod target;
 pub mod tls;
+mod websocket;
 
 use std::collections::VecDeque;
 use std::io;

@@ -90,7 +90,10 @@ impl Worker<'_> {
         announced: u16,
     ) -> (Spoken, Box<dyn Session>) {
         match self.shared.spoken(upstream, spoken) {
-            Spoken::One => (Spoken::One, Box::new(One::new(self.shared.max_body))),
+            Spoken::One => {
+                let pacing = self.shared.two.pacing;
+                (Spoken::One, Box::new(One::new(self.shared.max_body, pacing)))
+            }
             Spoken::Two => {
                 let announced = Some(announced).filter(|&number| number > 0);
                 let announced = announced.and_then(|at| self.shared.announced.get(usize::from(at)));

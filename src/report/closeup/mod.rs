@@ -14,6 +14,7 @@ mod times;
 
 use std::collections::HashMap;
 
+use crate::diff::sockets;
 use crate::diff::{Class, Difference, Kind};
 use crate::exchange::Exchange;
 use crate::message::{Headers, Request, Response};
@@ -117,8 +118,15 @@ impl Closeup {
             exchange.response.as_ref().map(|answer| &answer.message),
             outcome.and_then(|outcome| outcome.response.as_ref()),
         ];
-        let known: Vec<&Response> = answers.iter().flatten().copied().collect();
+        let said = sockets::as_answers(exchange, *outcome);
+        let known = answers.iter().flatten().copied().chain(said.iter().flatten());
+        let known: Vec<&Response> = known.collect();
         let hidden = Hidden { masker, echoes: Echoes::of(masker, request, &known) };
+        // What was said on a WebSocket stands where other answers have their bodies.
+        let contents = match &said {
+            Some([_, v1, v2]) => [Some(v1), answers[1].map(|_| v2)],
+            None => answers,
+        };
         let (spots, more_spots) = spots(subject.differences, subject.shapes);
         let failures = [v1_missing(exchange), v2_missing(*outcome, &hidden)];
         let statuses = [0, 1].map(|side| match (answers[side], &failures[side]) {
@@ -132,10 +140,10 @@ impl Closeup {
             route: visible(&short(subject.route, TARGET_CHARS)).into_owned(),
             title: title(request, &hidden),
             at: exchange.request.as_ref().map_or_else(Timestamp::default, |request| request.at),
-            request: request_lines(request, &hidden),
+            request: request_lines(request, said.as_ref().map(|[asked, ..]| asked), &hidden),
             heads: heads(answers, &failures, &spots, &hidden),
             bodies: rows::aligned(
-                answers.map(|answer| {
+                contents.map(|answer| {
                     answer.map_or_else(Vec::new, |answer| {
                         body::lines(&answer.headers, &answer.body, &answer.trailers, &hidden)
                     })
@@ -178,12 +186,20 @@ fn title(request: &Request, hidden: &Hidden<'_>) -> String {
     format!("{} {target}", visible(&String::from_utf8_lossy(&request.method)))
 }
 
-fn request_lines(request: &Request, hidden: &Hidden<'_>) -> Vec<ShownLine> {
+/// `said`: by the client, on the WebSocket that the request opened.
+fn request_lines(
+    request: &Request,
+    said: Option<&Response>,
+    hidden: &Hidden<'_>,
+) -> Vec<ShownLine> {
     let mut lines = vec![ShownLine::plain(title(request, hidden))];
     lines.extend(
         fields(&request.headers, hidden).map(|(name, value)| ShownLine::field(&name, &value)),
     );
-    let content = body::lines(&request.headers, &request.body, &request.trailers, hidden);
+    let content = match said {
+        Some(said) => body::lines(&said.headers, &said.body, &said.trailers, hidden),
+        None => body::lines(&request.headers, &request.body, &request.trailers, hidden),
+    };
     if !content.is_empty() {
         lines.push(ShownLine::plain(String::new()));
         lines.extend(content);

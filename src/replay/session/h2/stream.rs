@@ -338,7 +338,7 @@ impl BegunStream {
             }
             .of(),
         });
-        (request, Answer { first, last: None, response, failure: None })
+        (request, Answer { first, response, ..Answer::none() })
     }
 
     /// Whether more interim answers came than anybody sends.
