@@ -21,6 +21,7 @@ use super::answer::KnownTokens;
 use super::edits::Edits;
 use super::hide::{self, Hide};
 use super::names::{self, HeaderSecret};
+use super::packed::PackedDocument;
 use super::rules::{NamePattern, RedactPath, RedactRule, RedactStep};
 use super::shapes::{self, SecretShape};
 use super::sieve::Kinds;
@@ -183,6 +184,13 @@ impl Redactor {
     pub fn text(&self, text: &str) -> String {
         let new = hide::target(&mut Pass::new(self, None), text.as_bytes());
         new.and_then(|new| String::from_utf8(new).ok()).unwrap_or_else(|| text.to_owned())
+    }
+
+    /// A body of this type, redacted.
+    #[cfg(test)]
+    pub(super) fn body_of_type(&self, content_type: &[u8], content: &[u8]) -> Vec<u8> {
+        let new = body::redact(&mut Pass::new(self, None), content_type, content);
+        new.unwrap_or_else(|| content.to_vec())
     }
 
     /// What could not be searched so far, by all that share this redactor.
@@ -619,7 +627,8 @@ impl<'a> Pass<'a> {
             Some(MessagesRedacted::Unwritable) => return Searched::Undecodable,
             None => {
                 let new = unnamed::redact(self, headers, text);
-                (new.or_else(|| body::redact(self, kind, text)), false)
+                let packed = PackedDocument::of(text, kind).is_some();
+                (new.or_else(|| body::redact(self, kind, text)), packed)
             }
         };
         let is_opaque = || !is_read && wrapped::is_opaque(text, kind);

@@ -5,26 +5,28 @@ use memchr::memmem;
 
 use super::edits::Edits;
 use super::hide::{self, Hide, PairKind, pairs};
-use super::marks::Marks;
-use super::names::HeaderSecret;
+use super::packed::PackedDocument;
 use super::scan::Scanner;
 use super::view::{View, ViewEncoding};
 use super::wrapped::Wrapping;
-use super::{json, markup};
+use super::{json, markup, tables};
 use crate::limits;
 
 /// The content with its secrets replaced; none where there are none. What its type does not say is
 /// told by its look.
 pub(super) fn redact(hide: &mut impl Hide, content_type: &[u8], content: &[u8]) -> Option<Vec<u8>> {
     let kind = String::from_utf8_lossy(content_type).to_ascii_lowercase();
-    if kind.contains("json") || Scanner::looks_like_json(content) {
+    if let Some(document) = PackedDocument::of(content, content_type) {
+        return document.redact(hide);
+    }
+    if is_table(&kind) {
+        tables::lines(hide, content, if kind.contains("csv") { b',' } else { b'\t' })
+    } else if kind.contains("json") || Scanner::looks_like_json(content) {
         json::redact(hide, content)
     } else if kind.starts_with("application/x-www-form-urlencoded")
         || (kind.is_empty() && looks_like_form(content))
     {
         pairs(hide, content, PairKind::Form)
-    } else if kind.contains("csv") || kind.contains("tab-separated") {
-        table(hide, content, if kind.contains("csv") { b',' } else { b'\t' })
     } else if kind.starts_with("multipart/") {
         multipart(
             hide,
@@ -35,69 +37,17 @@ pub(super) fn redact(hide: &mut impl Hide, content_type: &[u8], content: &[u8]) 
         multipart(hide, boundary, content)
     } else if markup::looks_like_it(content) || kind.contains("xml") || kind.contains("html") {
         markup::redact(hide, content)
+    } else if let Some(separator) = tables::separator(hide, content) {
+        tables::lines(hide, content, separator)
+    } else if tables::has_rows(content) {
+        tables::rows(hide, content)
     } else {
         hide::parts(hide, content, ViewEncoding::Plain)
     }
 }
 
-/// Lines of values, of which the first names the columns (RFC 4180).
-fn table(hide: &mut impl Hide, content: &[u8], separator: u8) -> Option<Vec<u8>> {
-    // Some write a semicolon between values although the type says otherwise.
-    let first = &content[..memchr::memchr(b'\n', content).unwrap_or(content.len())];
-    let has = |sign: u8| memchr::memchr(sign, first).is_some();
-    let separator = if !has(separator) && has(b';') { b';' } else { separator };
-    let mut marks = Marks::of(hide, content);
-    let mut edits = Edits::new(content);
-    let mut secrets: Vec<Option<HeaderSecret>> = Vec::new();
-    let (mut at, mut column, mut is_head) = (0, 0, true);
-    while at < content.len() {
-        let quoted = content[at] == b'"';
-        let from = at + usize::from(quoted);
-        let end = if quoted {
-            closing_quote(&content[from..])
-        } else {
-            content[from..].iter().position(|&byte| byte == separator || byte == b'\n')
-        };
-        let to = end.map_or(content.len(), |length| from + length);
-        let range = from..to - usize::from(!quoted && content[from..to].ends_with(b"\r"));
-        let cell = &content[range.clone()];
-        if is_head {
-            let name = std::str::from_utf8(cell).unwrap_or_default().trim();
-            secrets.push(hide.form_field(name));
-        } else {
-            let new = match secrets.get(column).copied().flatten() {
-                Some(kind) => hide::whole(hide, kind, cell, ViewEncoding::Plain),
-                None if marks.has_look(content, &range).0 => {
-                    hide::parts(hide, cell, ViewEncoding::Plain)
-                }
-                None => None,
-            };
-            edits.put(&range, new);
-        }
-        at = to + usize::from(quoted);
-        // What stands behind a closing quote is a separator or the end of the line.
-        at += content[at.min(content.len())..]
-            .iter()
-            .take_while(|&&byte| byte != separator && byte != b'\n')
-            .count();
-        let ends_line = content.get(at) == Some(&b'\n');
-        column = if ends_line { 0 } else { column + 1 };
-        is_head &= !ends_line;
-        at += 1;
-    }
-    edits.finish()
-}
-
-/// The quote that ends a value; two in a row are one in it.
-fn closing_quote(text: &[u8]) -> Option<usize> {
-    let mut at = 0;
-    loop {
-        at += memchr::memchr(b'"', &text[at..])?;
-        if text.get(at + 1) != Some(&b'"') {
-            return Some(at);
-        }
-        at += 2;
-    }
+fn is_table(kind: &str) -> bool {
+    kind.contains("csv") || kind.contains("tab-separated")
 }
 
 /// One line of pairs.
@@ -126,9 +76,11 @@ pub(super) fn looks_like_document(value: &[u8]) -> bool {
         && memchr::memchr(b'"', value).is_some()
 }
 
-/// A document inside of a value: JSON, or markup.
+/// A document inside of a value: JSON, markup, or what is no text.
 pub(super) fn document(hide: &mut impl Hide, content: &[u8]) -> Option<Vec<u8>> {
-    if Scanner::looks_like_json(content) {
+    if let Some(document) = PackedDocument::of(content, b"") {
+        document.redact(hide)
+    } else if Scanner::looks_like_json(content) {
         json::redact(hide, content)
     } else if markup::looks_like_it(content) {
         markup::redact(hide, content)
@@ -143,6 +95,7 @@ fn multipart(hide: &mut impl Hide, boundary: &[u8], content: &[u8]) -> Option<Ve
     let mut edits = Edits::new(content);
     // Many small parts may be large ones inside.
     let mut left = limits::BODY_BYTES;
+    let mut named = hide::NamedBefore::default();
     let starts: Vec<usize> = memmem::find_iter(content, &delimiter).collect();
     for (index, &start) in starts.iter().enumerate() {
         let from = start + delimiter.len();
@@ -169,7 +122,10 @@ fn multipart(hide: &mut impl Hide, boundary: &[u8], content: &[u8]) -> Option<Ve
             name.eq_ignore_ascii_case("content-type").then(|| value.trim().to_owned())
         });
         let text = &content[value.clone()];
-        let new = if let Some(kind) = name.and_then(|name| hide.form_field(&name)) {
+        let secret = name.and_then(|name| {
+            hide.form_field(&name).or_else(|| named.value(hide, &name, text, ViewEncoding::Plain))
+        });
+        let new = if let Some(kind) = secret {
             hide::whole(hide, kind, text, ViewEncoding::Plain)
         } else {
             let of_type = kind.as_deref().unwrap_or_default().as_bytes();

@@ -2,6 +2,7 @@
 //! redactor for recordings. Since both walk by the same steps, neither can see a secret that the
 //! other does not.
 
+use std::cell::Cell;
 use std::ops::Range;
 
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
@@ -9,11 +10,14 @@ use base64::{DecodeError, Engine as _};
 
 use super::edits::Edits;
 use super::names::{self, HeaderSecret};
+use super::packed::PackedDocument;
 use super::rules::RedactStep;
 use super::shapes::SecretShape;
 use super::sieve::Kinds;
 use super::view::{View, ViewEncoding};
-use super::{body, values};
+use super::wrapped::Wrapping;
+use super::{body, json, packed, values};
+use crate::message::content;
 
 /// What is done with secrets, and which names the one who does it takes for secret.
 pub(super) trait Hide {
@@ -108,7 +112,8 @@ fn parts_within<H: Hide>(
             false => again_encoded(&new),
         });
     }
-    let found = if body::looks_like_document(&view.bytes) {
+    let is_document = body::looks_like_document(&view.bytes) || packed::looks_like_it(&view.bytes);
+    let found = if is_document {
         vec![(0..view.bytes.len(), SecretShape::Document)]
     } else {
         hide.by_look(&view.bytes)
@@ -116,9 +121,10 @@ fn parts_within<H: Hide>(
     put(hide, &view, encoding, found)
 }
 
-/// Whether a decoded value is percent-encoded once more: quotes, braces and signs between pairs are.
+/// Whether a decoded value is percent-encoded once more: quotes, braces, points of tokens and signs
+/// between pairs are.
 fn is_percent_encoded(value: &[u8]) -> bool {
-    let signs: [&[u8]; 6] = [b"%22", b"%3D", b"%3d", b"%7B", b"%7b", b"%25"];
+    let signs: [&[u8]; 8] = [b"%22", b"%3D", b"%3d", b"%7B", b"%7b", b"%25", b"%2E", b"%2e"];
     memchr::memchr_iter(b'%', value)
         .any(|at| value.get(at..at + 3).is_some_and(|sign| signs.contains(&sign)))
 }
@@ -133,6 +139,21 @@ fn again_encoded(value: &[u8]) -> Vec<u8> {
         }
     }
     out
+}
+
+/// A value with what `inner` makes of what it says.
+pub(super) fn within<H: Hide>(
+    hide: &mut H,
+    source: &[u8],
+    encoding: ViewEncoding,
+    inner: impl FnOnce(&mut H, &[u8]) -> Option<Vec<u8>>,
+) -> Option<Vec<u8>> {
+    let view = View::new(source, encoding);
+    let new = inner(hide, &view.bytes)?;
+    Some(match H::KEEPS_LENGTH {
+        true => view.rewritten(&new),
+        false => fitted(new, source, encoding, SecretShape::Document),
+    })
 }
 
 /// As [`parts`], of a text that is no JSON.
@@ -207,7 +228,7 @@ fn basic<H: Hide>(hide: &mut H, credentials: &[u8], source: &[u8]) -> Option<Vec
     Some(STANDARD.encode(new).into_bytes())
 }
 
-/// JSON in base64: written again in the same alphabet where it holds a secret.
+/// A document in base64: written again in the same alphabet where it holds a secret.
 fn base64<H: Hide>(hide: &mut H, text: &[u8]) -> Option<Vec<u8>> {
     let is_url = text.iter().any(|byte| matches!(byte, b'-' | b'_'));
     let padded = text.ends_with(b"=");
@@ -222,10 +243,42 @@ fn base64<H: Hide>(hide: &mut H, text: &[u8]) -> Option<Vec<u8>> {
         DecodeError::InvalidLength(length) => engine.decode(&text[..length / 4 * 4]),
         error => Err(error),
     });
-    let decoded = decoded.ok().filter(|decoded| std::str::from_utf8(decoded).is_ok())?;
-    let new = engine.encode(body::document(hide, &decoded)?).into_bytes();
+    let decoded = decoded.ok()?;
+    let new = if std::str::from_utf8(&decoded).is_ok() {
+        body::document(hide, &decoded)?
+    } else if let Some(document) = PackedDocument::of(&decoded, b"") {
+        document.redact(hide)?
+    } else {
+        // What is compressed anew may be longer: it is hidden as a whole.
+        return compressed(hide, &decoded).then(|| hide.hidden(text, text)).flatten();
+    };
+    let new = engine.encode(new).into_bytes();
     let rest = text.get(new.len()..).unwrap_or_default();
     Some([&new, rest].concat())
+}
+
+thread_local! {
+    /// Whether a compressed value is being looked into.
+    static INFLATED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Most bytes that come out of one byte of a compressed value; more cannot be looked into.
+const EXPANSION: usize = 16;
+/// And what is let come out of the smallest, in bytes.
+const LEAST_EXPANSION: usize = 4 << 10;
+
+/// Whether there is a secret in a compressed value. One inside of another is not looked into, as
+/// they may be nested without end.
+fn compressed(hide: &mut impl Hide, value: &[u8]) -> bool {
+    let Some(coding) = Wrapping::of(value, b"").and_then(Wrapping::coding) else { return false };
+    if INFLATED.replace(true) {
+        return false;
+    }
+    let most = value.len() * EXPANSION + LEAST_EXPANSION;
+    let inner = content::decode(value, [coding].into_iter(), most);
+    let is_secret = inner.is_ok_and(|inner| body::document(hide, &inner).is_some());
+    INFLATED.set(false);
+    is_secret
 }
 
 /// A mask, written so that what surrounds it can still be read.
@@ -244,6 +297,18 @@ fn fitted(new: Vec<u8>, source: &[u8], encoding: ViewEncoding, shape: SecretShap
                     b'\n' => out.extend_from_slice(b"\\n"),
                     b'\r' => out.extend_from_slice(b"\\r"),
                     b'\t' => out.extend_from_slice(b"\\t"),
+                    _ => out.push(byte),
+                }
+            }
+            out
+        }
+        (ViewEncoding::Markup, SecretShape::Document | SecretShape::Base64) => {
+            let mut out = Vec::with_capacity(new.len());
+            for byte in new {
+                match byte {
+                    b'"' => out.extend_from_slice(b"&quot;"),
+                    b'&' => out.extend_from_slice(b"&amp;"),
+                    b'<' => out.extend_from_slice(b"&lt;"),
                     _ => out.push(byte),
                 }
             }
@@ -313,6 +378,8 @@ pub(super) fn target(hide: &mut impl Hide, target: &[u8]) -> Option<Vec<u8>> {
 pub(super) fn pairs(hide: &mut impl Hide, form: &[u8], kind: PairKind) -> Option<Vec<u8>> {
     // What OAuth's token requests send (RFC 6749 §4.1.3) has the names of its redirects.
     let is_grant = memchr::memmem::find(form, b"grant_type").is_some();
+    let variables = graphql_variables(hide, form);
+    let mut named = NamedBefore::default();
     let mut edits = Edits::new(form);
     let mut from = 0;
     for pair in form.split(|&byte| byte == b'&') {
@@ -323,18 +390,78 @@ pub(super) fn pairs(hide: &mut impl Hide, form: &[u8], kind: PairKind) -> Option
             continue;
         };
         let value = &pair[equals + 1..];
-        let decoded = View::new(&pair[..equals], ViewEncoding::Form);
-        let name = String::from_utf8_lossy(&decoded.bytes);
+        let name = name_of_pair(&pair[..equals]);
         let secret = match kind {
             PairKind::Form if !is_grant => hide.form_field(&name),
             PairKind::Form => hide.form_field(&name).or_else(|| hide.parameter(&name)),
             PairKind::Query => hide.parameter(&name),
         };
+        let secret = secret.or_else(|| named.value(hide, &name, value, ViewEncoding::Form));
         let new = match secret {
             Some(kind) => whole(hide, kind, value, ViewEncoding::Form),
+            None if name == "variables" && !variables.is_empty() => {
+                within(hide, value, ViewEncoding::Form, |hide, inner| {
+                    json::redact_variables(hide, inner, variables.clone())
+                })
+            }
             None => parts(hide, value, ViewEncoding::Form),
         };
         edits.put(&(range.start + equals + 1..range.end), new);
     }
     edits.finish()
+}
+
+/// The name of a pair, which may be encoded several times.
+fn name_of_pair(source: &[u8]) -> String {
+    let mut name = View::new(source, ViewEncoding::Form).bytes.into_owned();
+    for _ in 1..MOST_ENCODINGS {
+        let view = View::new(&name, ViewEncoding::Percent);
+        if !view.is_encoded() {
+            break;
+        }
+        name = view.bytes.into_owned();
+    }
+    String::from_utf8_lossy(&name).into_owned()
+}
+
+/// The secret variables of the GraphQL document that a query or form holds beside them.
+fn graphql_variables(hide: &impl Hide, form: &[u8]) -> Vec<Vec<u8>> {
+    if memchr::memmem::find(form, b"variables=").is_none() {
+        return Vec::new();
+    }
+    let document = form.split(|&byte| byte == b'&').find_map(|pair| pair.strip_prefix(b"query="));
+    let document = View::new(document.unwrap_or_default(), ViewEncoding::Form);
+    json::variables_of(hide, &document.bytes)
+}
+
+/// What the field before says of the next one: `name=password&value=…`,
+/// `f[0][name]=token&f[0][value]=…`.
+#[derive(Default)]
+pub(super) struct NamedBefore {
+    /// What the two have in common, and how what is named is secret.
+    last: Option<(String, HeaderSecret)>,
+}
+
+impl NamedBefore {
+    /// How the value of this field is secret by the one before it.
+    pub(super) fn value(
+        &mut self,
+        hide: &impl Hide,
+        name: &str,
+        source: &[u8],
+        encoding: ViewEncoding,
+    ) -> Option<HeaderSecret> {
+        let end = name.trim_end_matches(']').len();
+        let start = name[..end].rfind(['[', '.']).map_or(0, |at| at + 1);
+        let (around, member) = (&name[..start], name[start..end].as_bytes());
+        if json::is_name_of_other(member) {
+            let view = View::new(source, encoding);
+            let named = std::str::from_utf8(&view.bytes).unwrap_or_default();
+            let kind = hide.form_field(named).filter(|_| named.len() <= 64);
+            self.last = kind.map(|kind| (around.to_owned(), kind));
+            return None;
+        }
+        let (known, kind) = self.last.as_ref()?;
+        (json::is_value_of_other(member) && known == around).then_some(*kind)
+    }
 }

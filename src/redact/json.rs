@@ -32,8 +32,38 @@ const NAMES: [&str; 12] = [
     "type",
 ];
 /// Members that hold what another member names.
-const VALUES: [&str; 10] =
-    ["value", "val", "v", "content", "data", "text", "default", "newvalue", "oldvalue", "values"];
+const VALUES: [&str; 16] = [
+    "value",
+    "val",
+    "v",
+    "content",
+    "data",
+    "text",
+    "default",
+    "newvalue",
+    "oldvalue",
+    "values",
+    "input",
+    "actual",
+    "received",
+    "rejectedvalue",
+    "attemptedvalue",
+    "submittedvalue",
+];
+/// Members that tell by its path which value another member holds.
+const LOCATIONS: [&str; 2] = ["loc", "path"];
+/// Members of a JSON Web Key (RFC 7518 §6) that are secret.
+const KEY_PARTS: [&[u8]; 8] = [b"d", b"p", b"q", b"dp", b"dq", b"qi", b"oth", b"k"];
+
+/// Whether a field of this name says what another one holds.
+pub(super) fn is_name_of_other(name: &[u8]) -> bool {
+    is_among(&NAMES, name)
+}
+
+/// Whether a field of this name holds what another one names.
+pub(super) fn is_value_of_other(name: &[u8]) -> bool {
+    is_among(&VALUES, name)
+}
 
 /// What encloses a value.
 #[derive(Default)]
@@ -48,6 +78,8 @@ struct JsonFrame {
     named: Option<HeaderSecret>,
     /// Strings so far, of an array.
     strings: usize,
+    /// It is a path, whose last name says what another member holds.
+    is_location: bool,
     /// The value that a member may name later, and how it is written.
     value: Option<(Range<usize>, ViewEncoding)>,
 }
@@ -61,6 +93,7 @@ struct KeySays {
     /// Whether it is one of [`VALUES`].
     is_value: bool,
     is_variables: bool,
+    is_location: bool,
 }
 
 /// The content with its secrets replaced; none where there are none.
@@ -70,25 +103,50 @@ pub(super) fn redact(hide: &mut impl Hide, content: &[u8]) -> Option<Vec<u8>> {
     if marks.is_empty() && !has_paths && memchr::memchr(b'\\', content).is_none() {
         return None;
     }
-    let variables = secret_variables(hide, content);
-    let mut walk = SecretJsonWalk {
-        content,
-        marks,
-        variables,
-        has_paths,
-        edits: Edits::new(content),
-        frames: Vec::new(),
-        steps: Vec::new(),
-        key: KeySays::default(),
-        odd: false,
-    };
-    for token in Scanner::new(content) {
-        walk.token(hide, token);
+    let mut walk = SecretJsonWalk::new(content, marks, secret_variables(hide, content));
+    walk.has_paths = has_paths;
+    walk.walk(hide)
+}
+
+/// The variables of a GraphQL document, of which `variables` are secret.
+pub(super) fn redact_variables(
+    hide: &mut impl Hide,
+    content: &[u8],
+    variables: Vec<Vec<u8>>,
+) -> Option<Vec<u8>> {
+    let mut walk = SecretJsonWalk::new(content, Marks::of(hide, content), variables);
+    walk.key.is_variables = true;
+    walk.walk(hide)
+}
+
+impl<'a> SecretJsonWalk<'a> {
+    fn new(content: &'a [u8], marks: Marks, variables: Vec<Vec<u8>>) -> Self {
+        let has = |text: &[u8]| memmem::find(content, text).is_some();
+        Self {
+            content,
+            marks,
+            variables,
+            has_paths: false,
+            is_key: has(b"\"kty\""),
+            is_secret_object: has(b"\"kind\":\"Secret\"") || has(b"\"kind\": \"Secret\""),
+            edits: Edits::new(content),
+            frames: Vec::new(),
+            steps: Vec::new(),
+            key: KeySays::default(),
+            odd: false,
+        }
     }
-    if walk.odd {
-        return walk.edits.finish_by(|rest| hide::looks(hide, rest));
+
+    fn walk(mut self, hide: &mut impl Hide) -> Option<Vec<u8>> {
+        let walk = &mut self;
+        for token in Scanner::new(walk.content) {
+            walk.token(hide, token);
+        }
+        if self.odd {
+            return self.edits.finish_by(|rest| hide::looks(hide, rest));
+        }
+        self.edits.finish()
     }
-    walk.edits.finish()
 }
 
 struct SecretJsonWalk<'a> {
@@ -96,6 +154,10 @@ struct SecretJsonWalk<'a> {
     marks: Marks,
     variables: Vec<Vec<u8>>,
     has_paths: bool,
+    /// A JSON Web Key is in it.
+    is_key: bool,
+    /// It is a Secret of Kubernetes.
+    is_secret_object: bool,
     edits: Edits<'a>,
     frames: Vec<JsonFrame>,
     steps: Vec<RedactStep>,
@@ -110,8 +172,14 @@ impl SecretJsonWalk<'_> {
             JsonToken::Key(range) => self.key(hide, range),
             JsonToken::Open(byte) => self.open(byte),
             JsonToken::Close(_) => {
-                if self.frames.pop().is_some_and(|frame| frame.has_step) {
+                let frame = self.frames.pop().unwrap_or_default();
+                if frame.has_step {
                     self.steps.pop();
+                }
+                if frame.is_location
+                    && let Some(around) = self.frames.last_mut()
+                {
+                    around.named = frame.named;
                 }
                 self.key = KeySays::default();
             }
@@ -128,8 +196,14 @@ impl SecretJsonWalk<'_> {
             is_name: is_among(&NAMES, source),
             is_value: is_among(&VALUES, source),
             is_variables: source == b"variables" && !self.variables.is_empty(),
+            is_location: is_among(&LOCATIONS, source),
             secret: None,
         };
+        let is_part_of_key = self.is_key && KEY_PARTS.contains(&source);
+        let is_data = self.is_secret_object && matches!(source, b"data" | b"stringData");
+        if is_part_of_key || is_data {
+            self.key.secret = Some(HeaderSecret::Whole);
+        }
         let may_be_secret = self.marks.has_name(self.content, &range);
         let is_variable = self.frames.last().is_some_and(|frame| frame.has_variables)
             && self.variables.iter().any(|variable| variable == source);
@@ -162,6 +236,7 @@ impl SecretJsonWalk<'_> {
             is_array: byte == b'[',
             secret: around.and_then(|frame| frame.secret).or(key.secret).or(named),
             has_variables: key.is_variables,
+            is_location: key.is_location && byte == b'[',
             ..JsonFrame::default()
         });
         if self.has_paths && byte == b'[' && self.steps.len() < DEPTH {
@@ -188,6 +263,15 @@ impl SecretJsonWalk<'_> {
         }
         self.odd |= !is_text && !matches!(scalar[0], b'-' | b'0'..=b'9');
         let encoding = if is_text { ViewEncoding::Json } else { ViewEncoding::Bare };
+        if key.is_variables && is_text {
+            // The variables as a text.
+            let variables = self.variables.clone();
+            let new = hide::within(hide, scalar, encoding, |hide, inner| {
+                redact_variables(hide, inner, variables)
+            });
+            self.edits.put(&range, new);
+            return;
+        }
         let (has_look, has_name) = self.marks.has_look(self.content, &range);
         let secret = key
             .secret
@@ -218,6 +302,11 @@ impl SecretJsonWalk<'_> {
         let frame = self.frames.last_mut()?;
         if frame.is_array {
             frame.strings += 1;
+            if frame.is_location {
+                frame.named =
+                    has_name.then(|| name_of(hide, &self.content[range.clone()])).flatten();
+                return None;
+            }
             let named = frame.named.take();
             if has_name && named.is_none() && encoding == ViewEncoding::Json {
                 frame.named = name_of(hide, &self.content[range.clone()]).filter(|kind| {
@@ -256,32 +345,61 @@ fn name_of(hide: &impl Hide, source: &[u8]) -> Option<HeaderSecret> {
 }
 
 fn is_among(names: &[&str], key: &[u8]) -> bool {
-    (1..=9).contains(&key.len())
+    (1..=16).contains(&key.len())
         && names
             .iter()
             .any(|name| name.len() == key.len() && key.eq_ignore_ascii_case(name.as_bytes()))
 }
 
+/// Arguments that are versions of what the field around them changes.
+const VERSIONS: [&[u8]; 6] = [b"old", b"new", b"current", b"previous", b"confirm", b"value"];
+
+/// What stands before the last bracket that is open in `text`.
+fn enclosing(text: &[u8]) -> Option<&[u8]> {
+    let window = &text[text.len().saturating_sub(256)..];
+    memchr::memrchr(b'(', window).map(|at| &window[..at])
+}
+
 /// Variables that a GraphQL document passes to arguments of secrets' names:
 /// `login(password: $p)`.
 fn secret_variables(hide: &impl Hide, content: &[u8]) -> Vec<Vec<u8>> {
-    let mut found = Vec::new();
     let is_graphql = memmem::find(content, b"\"variables\"").is_some()
         && memmem::find(content, b"\"query\"").is_some();
-    if !is_graphql {
-        return found;
-    }
+    if is_graphql { variables_of(hide, content) } else { Vec::new() }
+}
+
+/// The variables of a GraphQL document that are secret by the arguments that they are passed to, or
+/// by their types.
+pub(super) fn variables_of(hide: &impl Hide, content: &[u8]) -> Vec<Vec<u8>> {
+    let mut found = Vec::new();
     for dollar in memchr::memchr_iter(b'$', content) {
         let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
-        let before = content[..dollar].trim_ascii_end();
-        let Some(before) = before.strip_suffix(b":") else { continue };
-        let argument = before[before.len().saturating_sub(64)..].trim_ascii_end();
-        let length = argument.iter().rev().take_while(|byte| is_name(byte)).count();
-        let argument = &argument[argument.len() - length..];
+        let last = |text: &'_ [u8]| {
+            let text = text[text.len().saturating_sub(64)..].trim_ascii_end();
+            let length = text.iter().rev().take_while(|byte| is_name(byte)).count();
+            text[text.len() - length..].to_vec()
+        };
         let variable = content[dollar + 1..].iter().take(64).take_while(|byte| is_name(byte));
         let variable: Vec<u8> = variable.copied().collect();
-        let secret = std::str::from_utf8(argument)
-            .is_ok_and(|name| names::is_secret_field(name) && hide.field(name).is_some());
+        let is_secret = |name: &[u8]| {
+            std::str::from_utf8(name)
+                .is_ok_and(|name| names::is_secret_field(name) && hide.field(name).is_some())
+        };
+        let before = content[..dollar].trim_ascii_end();
+        let secret = if let Some(before) = before.strip_suffix(b":") {
+            let argument = last(before);
+            is_secret(&argument)
+                || VERSIONS.contains(&&*argument)
+                    && enclosing(before).is_some_and(|field| is_secret(&last(field)))
+        } else {
+            // `$p: Password!`
+            let rest = content[dollar + 1 + variable.len()..].trim_ascii_start();
+            rest.strip_prefix(b":").is_some_and(|rest| {
+                let kind = rest.trim_ascii_start();
+                let kind = &kind[..kind.iter().take(64).take_while(|byte| is_name(byte)).count()];
+                kind.len() > 1 && kind[1..].iter().all(u8::is_ascii_lowercase) && is_secret(kind)
+            })
+        };
         if secret && found.len() < DEPTH && !found.contains(&variable) {
             found.push(variable);
         }

@@ -8,7 +8,8 @@ use super::edits::Edits;
 use super::hide::{self, Hide};
 use super::marks::Marks;
 use super::names::HeaderSecret;
-use super::view::ViewEncoding;
+use super::values;
+use super::view::{View, ViewEncoding};
 
 /// Whether there is a tag in it.
 pub(super) fn looks_like_it(content: &[u8]) -> bool {
@@ -28,8 +29,16 @@ pub(super) fn redact(hide: &mut impl Hide, content: &[u8]) -> Option<Vec<u8>> {
     if marks.is_empty() && content.is_ascii() {
         return None;
     }
-    let mut walk =
-        SecretMarkupWalk { content, marks, edits: Edits::new(content), inside: None, named: None };
+    let mut walk = SecretMarkupWalk {
+        content,
+        marks,
+        edits: Edits::new(content),
+        inside: None,
+        named: None,
+        label: None,
+        holds_value: false,
+        table: Table::default(),
+    };
     let mut at = 0;
     while at < content.len() {
         let open = memchr::memchr(b'<', &content[at..]).map_or(content.len(), |found| at + found);
@@ -53,7 +62,64 @@ struct SecretMarkupWalk<'a> {
     inside: Option<(&'a [u8], HeaderSecret, usize)>,
     /// The text of an element named what the next one holds.
     named: Option<HeaderSecret>,
+    /// The text before is the name of a secret: `<th>Password</th><td>…`, `<b>Token:</b> …`.
+    label: Option<HeaderSecret>,
+    /// The element that was opened last is one for values.
+    holds_value: bool,
+    table: Table,
 }
+
+/// Where in a table of a page the walk is.
+#[derive(Default)]
+struct Table {
+    /// How the columns are secret by their heads.
+    columns: Vec<Option<HeaderSecret>>,
+    rows: usize,
+    /// Cells of this row so far.
+    cells: usize,
+    /// Whether the open cell is one of a head.
+    head: Option<bool>,
+}
+
+impl Table {
+    fn open(&mut self, name: &[u8]) {
+        let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
+        if is("table") {
+            *self = Self::default();
+        } else if is("tr") {
+            (self.rows, self.cells, self.head) = (self.rows + 1, 0, None);
+        } else if is("th") || is("td") {
+            self.cells += 1;
+            self.head = Some(is("th") || self.rows == 1);
+        }
+    }
+
+    fn close(&mut self, name: &[u8]) {
+        let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
+        if is("th") || is("td") || is("tr") || is("table") {
+            self.head = None;
+        }
+    }
+
+    /// The open cell names its column.
+    fn name(&mut self, kind: HeaderSecret) {
+        if self.head == Some(true) && self.cells <= MOST_COLUMNS {
+            self.columns.resize(self.columns.len().max(self.cells), None);
+            self.columns[self.cells - 1] = Some(kind);
+        }
+    }
+
+    /// How the open cell is secret by its column.
+    fn column(&self) -> Option<HeaderSecret> {
+        let column = self.cells.checked_sub(1).filter(|_| self.head == Some(false))?;
+        self.columns.get(column).copied().flatten()
+    }
+}
+
+/// Most columns of a table whose heads are remembered.
+const MOST_COLUMNS: usize = 1 << 10;
+/// Elements that hold values.
+const VALUES: [&str; 9] = ["td", "dd", "code", "pre", "kbd", "samp", "output", "var", "data"];
 
 impl<'a> SecretMarkupWalk<'a> {
     fn text(&mut self, hide: &mut impl Hide, range: Range<usize>) {
@@ -62,11 +128,30 @@ impl<'a> SecretMarkupWalk<'a> {
             return;
         }
         let (has_look, has_name) = self.marks.has_look(self.content, &range);
-        let new = match self.inside {
-            Some((_, kind, _)) => hide::whole(hide, kind, text, ViewEncoding::Plain),
-            None if has_look => hide::parts(hide, text, ViewEncoding::Plain),
+        let labelled = self.label.take().or_else(|| self.table.column()).filter(|_| {
+            let is_value = if self.holds_value { values::is_in_cell } else { values::is_drawn };
+            self.inside.is_none() && is_value(text)
+        });
+        let new = match self.inside.map(|(_, kind, _)| kind).or(labelled) {
+            Some(kind) => {
+                // The blanks around it are none of it.
+                let start = range.start + text.len() - text.trim_ascii_start().len();
+                let inner = start..start + text.trim_ascii().len();
+                let value = &self.content[inner.clone()];
+                let new = hide::whole(hide, kind, value, ViewEncoding::Markup);
+                if labelled.is_some() {
+                    self.edits.put(&inner, new);
+                    return;
+                }
+                hide::whole(hide, kind, text, ViewEncoding::Markup)
+            }
+            None if has_look => hide::parts(hide, text, ViewEncoding::Markup),
             None => None,
         };
+        if has_name && self.inside.is_none() {
+            self.label = label(hide, text);
+            self.label.iter().for_each(|&kind| self.table.name(kind));
+        }
         self.named = None;
         if has_name && self.inside.is_none() && self.is_in_name(range.start) {
             let name = std::str::from_utf8(text.trim_ascii()).unwrap_or_default();
@@ -107,6 +192,7 @@ impl<'a> SecretMarkupWalk<'a> {
         }
         if content.get(tag.start) == Some(&b'/') {
             let name = content[tag.start + 1..tag.end].trim_ascii();
+            self.table.close(name);
             if let Some((open, _, depth)) = &mut self.inside
                 && open.eq_ignore_ascii_case(name)
             {
@@ -135,6 +221,8 @@ impl<'a> SecretMarkupWalk<'a> {
 
     fn element(&mut self, hide: &mut impl Hide, name: &'a [u8], tag: Range<usize>) {
         let content = self.content;
+        self.table.open(name);
+        self.holds_value = VALUES.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes()));
         let by_name = hide.field(local(name));
         let all = self.inside.map(|(_, kind, _)| kind).or(by_name);
         let range = tag.start + name.len()..tag.end;
@@ -163,7 +251,8 @@ impl<'a> SecretMarkupWalk<'a> {
         let found = attributes(content, range);
         // <input name="csrf_token" value="…">, <input type=password value=…>
         let field = found.iter().find_map(|(name, value)| {
-            let value = std::str::from_utf8(&content[value.clone()]).ok()?;
+            let value = View::new(&content[value.clone()], ViewEncoding::Markup);
+            let value = std::str::from_utf8(&value.bytes).ok()?;
             let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
             if is("type") || is("autocomplete") {
                 let value = value.to_ascii_lowercase();
@@ -174,6 +263,8 @@ impl<'a> SecretMarkupWalk<'a> {
             let names = is("name") || is("id") || is("key") || is("property") || is("itemprop");
             names.then(|| hide.form_field(value)).flatten()
         });
+        let is_input = element.eq_ignore_ascii_case(b"input");
+        let label = if is_input { self.label.take() } else { None };
         for (name, value) in &found {
             let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
             let is_value = is("value") || is("content") || is("data-value") || is("val");
@@ -184,10 +275,11 @@ impl<'a> SecretMarkupWalk<'a> {
                 .or_else(|| hide.field(local(name)))
                 .or(field.filter(|_| is_value));
             let text = &content[value.clone()];
+            let secret = secret.or(label.filter(|_| is_value && values::is_in_cell(text)));
             let new = match secret {
-                Some(kind) => hide::whole(hide, kind, text, ViewEncoding::Plain),
+                Some(kind) => hide::whole(hide, kind, text, ViewEncoding::Markup),
                 None if self.marks.has_look(content, value).0 => {
-                    hide::parts(hide, text, ViewEncoding::Plain)
+                    hide::parts(hide, text, ViewEncoding::Markup)
                 }
                 None => None,
             };
@@ -198,6 +290,21 @@ impl<'a> SecretMarkupWalk<'a> {
         field.filter(|_| holds_text)
     }
 }
+
+/// How what a text announces is secret: it is nothing but a name, or ends in one: `Password`,
+/// `API key:`, `Your password is`.
+fn label(hide: &impl Hide, text: &[u8]) -> Option<HeaderSecret> {
+    let text = std::str::from_utf8(text).ok()?.trim();
+    let name = text.trim_end_matches([':', '=']).trim_end();
+    let name = name.strip_suffix(" is").unwrap_or(name);
+    let is_name = name.len() <= LONGEST_LABEL
+        && name.split_ascii_whitespace().count() <= 4
+        && !name.contains(['?', '!', '.', ',', '=', ':', '(']);
+    is_name.then(|| hide.field(name)).flatten()
+}
+
+/// Longest text that names what follows it, in bytes.
+const LONGEST_LABEL: usize = 48;
 
 /// Elements of HTML whose text is for people, or is a program, whatever their name.
 const CONTAINERS: [&str; 36] = [

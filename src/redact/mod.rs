@@ -23,6 +23,7 @@ pub mod mask;
 mod named;
 pub mod names;
 mod numbers;
+mod packed;
 #[cfg(test)]
 mod planted;
 #[cfg(test)]
@@ -32,6 +33,7 @@ pub mod rules;
 pub mod scan;
 pub mod shapes;
 mod sieve;
+mod tables;
 pub mod token;
 mod unnamed;
 mod values;

@@ -16,8 +16,10 @@ const LONGEST_NAME: usize = 64;
 /// Most blanks on either side of `=` or `:`.
 const MOST_BLANKS: usize = 8;
 
-/// Options that a user and a password follow.
-const USERS: [&[u8]; 2] = [b"-u ", b"--user "];
+/// Options that a user and a password follow: of curl, HTTPie and others.
+const USERS: [&[u8]; 4] = [b"-u ", b"http -a ", b"--user ", b"--proxy-user "];
+/// What a password in quotes follows in SQL.
+const IDENTIFIED: &[u8] = b"identified by ";
 
 /// Up to where pairs were looked at.
 #[derive(Default)]
@@ -46,6 +48,18 @@ pub(super) fn pair_around(
         done.end = end.unwrap_or(done.end);
         return;
     }
+    let is_sql =
+        || text[from.saturating_sub(IDENTIFIED.len())..from].eq_ignore_ascii_case(IDENTIFIED);
+    if text[..from].ends_with(b" ") && is_sql() {
+        let quoted =
+            quoted(text, from).and_then(|quoted| put(text, quoted, SecretShape::Named, found));
+        done.end = quoted.unwrap_or(done.end);
+        return;
+    }
+    if let Some(end) = encoded_pair(text, from, found) {
+        done.end = end;
+        return;
+    }
     let mark = mark_after(text, from);
     if mark.is_none_or(|mark| text[mark..].starts_with(b"=>")) {
         done.end = loose_pair(text, from, found).unwrap_or(done.end);
@@ -64,8 +78,56 @@ fn mark_after(text: &[u8], from: usize) -> Option<usize> {
     let mut at = rest.iter().take(LONGEST_NAME).take_while(|&&byte| is_of_name(byte)).count();
     at += usize::from(rest.get(at) == Some(&b'\\'));
     at += usize::from(matches!(rest.get(at), Some(b'"' | b'\'' | b'`')));
+    at += rest[at..].iter().take(2).take_while(|&&byte| byte == b'*').count();
     at += rest[at..].iter().take(MOST_BLANKS).take_while(|&&byte| is_blank(byte)).count();
     matches!(rest.get(at), Some(b'=' | b':')).then_some(from + at)
+}
+
+/// Signs between a name and its value in a target that is encoded once, and once more.
+const ENCODED_MARKS: [&[u8]; 6] = [b"%3D", b"%3d", b"%253D", b"%253d", b"%22%3A%22", b"%22%3a%22"];
+
+/// A value behind its name in a target that is encoded in another one, or in a text:
+/// `?next=%2Fcb%3Faccess_token%3DVALUE`, `%7B%22token%22%3A%22VALUE%22%7D`. Answers where it ends.
+fn encoded_pair(
+    text: &[u8],
+    from: usize,
+    found: &mut Vec<(Range<usize>, SecretShape)>,
+) -> Option<usize> {
+    let rest = &text[from..text.len().min(from + LONGEST_NAME)];
+    let name = &rest[..rest.iter().take_while(|&&byte| is_of_name(byte)).count()];
+    let percent = memchr::memchr_iter(b'%', name).find_map(|at| {
+        let mark = ENCODED_MARKS.iter().find(|mark| text[from + at..].starts_with(mark))?;
+        Some((from + at, mark))
+    });
+    let (mark_at, mark) = percent?;
+    let is_quoted = mark.starts_with(b"%22");
+    let before = &text[mark_at.saturating_sub(LONGEST_NAME)..mark_at];
+    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"_-.".contains(byte);
+    let mut length = before.iter().rev().take_while(|byte| is_plain(byte)).count();
+    // The digits of the sign before the name are none of it.
+    let start = before.len() - length;
+    if start > 0 && before[start - 1] == b'%' {
+        length = length.saturating_sub(if before[start..].starts_with(b"25") { 4 } else { 2 });
+    }
+    let name = std::str::from_utf8(&text[mark_at - length..mark_at]).ok()?;
+    let is_secret =
+        if is_quoted { names::is_secret_field(name) } else { names::is_secret_parameter(name) };
+    if !is_secret {
+        return None;
+    }
+    let value = mark_at + mark.len();
+    let ends_at = [b"%26", b"%23", b"%22", b"%27"];
+    let end = value
+        + (0..text.len() - value)
+            .find(|&at| {
+                let rest = &text[value + at..];
+                rest[0].is_ascii_whitespace()
+                    || b"\"'<>&#`\\".contains(&rest[0])
+                    || ends_at.iter().any(|end| rest.starts_with(*end))
+                    || rest.starts_with(b"%2526")
+            })
+            .unwrap_or(text.len() - value);
+    put(text, value..end, SecretShape::Parameter, found)
 }
 
 /// A value behind its name without `=` or `:`: `--token VALUE`, `machine x login joe password
@@ -92,8 +154,10 @@ fn loose_pair(
     let (value, is_bare) = match &text[at..] {
         [b'=', b'>', ..] => (at + 2, false),
         [b',', ..] if is_argument() => (at + 1, false),
-        rest if blanks > 0 && rest.starts_with(b"was ") => (at + 4, false),
-        rest if blanks > 0 && rest.starts_with(b"is ") => (at + 3, false),
+        rest if blanks > 0 && rest.starts_with(b"was ") => (at + 4, drawn_at(text, at + 4)),
+        rest if blanks > 0 && rest.starts_with(b"is ") => (at + 3, drawn_at(text, at + 3)),
+        rest if blanks > 0 && rest.starts_with(b"eq ") => (at + 3, drawn_at(text, at + 3)),
+        [b'\r' | b'\n', ..] => return named_by_line(text, start..end, at, found),
         [next, ..] if blanks > 0 && *next != b'-' => {
             let is_option = text[start..end].starts_with(b"--");
             (at, is_option || text[start..end] == *b"password" && follows_login(&text[..start]))
@@ -113,6 +177,39 @@ fn loose_pair(
     (is_bare && length > 0)
         .then(|| put(text, value..value + length, SecretShape::Named, found))
         .flatten()
+}
+
+/// Whether a word that looks drawn at random begins there, as none of a sentence does.
+fn drawn_at(text: &[u8], at: usize) -> bool {
+    let word = &text[at..at + ends(&text[at..], |byte| byte.is_ascii_whitespace())];
+    values::is_drawn(word.strip_suffix(b".").unwrap_or(word))
+}
+
+/// The value in the line behind one that names it, as lists of YAML have them:
+/// `- name: DB_PASSWORD`, `value: VALUE`. Answers where it ends.
+fn named_by_line(
+    text: &[u8],
+    name: Range<usize>,
+    line_end: usize,
+    found: &mut Vec<(Range<usize>, SecretShape)>,
+) -> Option<usize> {
+    let before = text[..name.start].trim_ascii_end();
+    let is_name = [&b"name:"[..], b"key:", b"Name:", b"Key:"].iter().any(|n| before.ends_with(n));
+    let blanks = |at: usize| {
+        text[at..].iter().take(LONGEST_NAME).take_while(|byte| byte.is_ascii_whitespace()).count()
+    };
+    let next = line_end + blanks(line_end);
+    let rest = &text[next..];
+    if !is_name || !(rest.starts_with(b"value:") || rest.starts_with(b"Value:")) {
+        return None;
+    }
+    if !names::is_secret_field(std::str::from_utf8(&text[name]).ok()?) {
+        return None;
+    }
+    let from = next + b"value:".len();
+    let from = from + text[from..].iter().take_while(|&&byte| is_blank(byte)).count();
+    let line = from..from + ends(&text[from..], |byte| matches!(byte, b'\r' | b'\n'));
+    put(text, quoted(text, from).unwrap_or(line), SecretShape::Named, found)
 }
 
 /// Whether `machine HOST login NAME` stands before it, as in a netrc.
@@ -250,6 +347,8 @@ fn pair(
     match text.get(from)? {
         b'=' if colon => from += 1,
         b'=' | b'>' | b'~' if !colon => return None,
+        // A value in base64 (RFC 2849), but no path of a module.
+        b':' if colon && text.get(from + 1) == Some(&b' ') => from += 1,
         b':' if colon => return None,
         b'/' if colon && text.get(from + 1) == Some(&b'/') => return None,
         _ => {}
@@ -268,6 +367,7 @@ fn pair(
     let header = if colon { names::header_secret(word) } else { None };
     let header = header.filter(|kind| *kind != HeaderSecret::Authority);
     let secret = header.is_some()
+        || is_of_two_words(text, &name)
         || if of_url {
             names::is_secret_parameter(word)
         } else {
@@ -276,7 +376,8 @@ fn pair(
     if !secret {
         return None;
     }
-    from += text[from..].iter().take(MOST_BLANKS).take_while(|&&byte| is_blank(byte)).count();
+    let is_between = |byte: u8| is_blank(byte) || byte == b'*';
+    from += text[from..].iter().take(MOST_BLANKS).take_while(|&&byte| is_between(byte)).count();
     if of_url {
         let end = from
             + ends(&text[from..], |byte| {
@@ -342,11 +443,25 @@ fn put(
     Some(range.end)
 }
 
+/// Whether a name of two words stands before a sign: `API key: …`.
+fn is_of_two_words(text: &[u8], last: &Range<usize>) -> bool {
+    const SECOND: [&str; 6] = ["key", "code", "string", "number", "phrase", "answer"];
+    let word = String::from_utf8_lossy(&text[last.clone()]).to_ascii_lowercase();
+    let Some(before) = text[..last.start].strip_suffix(b" ") else { return false };
+    let first =
+        before.iter().rev().take(LONGEST_NAME).take_while(|&&byte| is_of_name(byte)).count();
+    let name = &text[before.len() - first..last.end];
+    SECOND.contains(&&*word)
+        && first > 1
+        && std::str::from_utf8(name).is_ok_and(names::is_secret_field)
+}
+
 /// The name in front of the `=` or `:` at `at`, without quotes around it.
 fn name_before(text: &[u8], at: usize) -> Option<Range<usize>> {
     let blanks =
         text[..at].iter().rev().take(MOST_BLANKS).take_while(|&&byte| is_blank(byte)).count();
     let mut end = at - blanks;
+    end -= text[..end].iter().rev().take(2).take_while(|&&byte| byte == b'*').count();
     if end > 0 && matches!(text[end - 1], b'"' | b'\'' | b'`') {
         end -= 1;
         end -= usize::from(end > 0 && text[end - 1] == b'\\');
@@ -498,6 +613,16 @@ mod tests {
             ("set('token', 'k1'); put(\"api_key\" , \"k2\")", &["k1", "k2"]),
             ("'password' => 'k1', secret => \"k2\"", &["k1", "k2"]),
             ("the password was 'k1' and the secret is \"k2\"", &["k1", "k2"]),
+            ("go to /x?next=%2Fcb%3Faccess_token%3Dk1%26a%3D1 now", &["k1"]),
+            ("at /x?next=%252Fcb%253Faccess_token%253Dk1%2526a now", &["k1"]),
+            ("/x?f=%7B%22password%22%3A%22k1%22%2C%22a%22%3A1%7D", &["k1"]),
+            ("API key: k1\n**Token:** k2\n**Access code**: `k3`\n", &["k1", "k2", "k3"]),
+            ("your new password is Xk3mP9qLw2 now", &["Xk3mP9qLw2"]),
+            ("filter=token eq 'k1'", &["k1"]),
+            ("- name: DB_PASSWORD\n  value: k1\n- name: A\n  value: b\n", &["k1"]),
+            ("CREATE USER joe IDENTIFIED BY 'k1';", &["k1"]),
+            ("dn: x\nuserPassword:: azE=\n", &["azE="]),
+            ("curl --proxy-user joe:k1 x; http -a joe:k2 y; DB_PASS='k3'", &["k1", "k2", "k3"]),
             ("a:\n  token: |-\n    k1\n    k2\n  b: c", &["k1\n    k2"]),
         ] {
             assert_eq!(texts(text), expected, "{text}");
@@ -522,6 +647,10 @@ mod tests {
             "the password was reset, the token is old",
             "--token --verbose, login with password only, --max-tokens 5",
             "in('password', 3), f(token, 'x')",
+            "the token is expired, the password was changed, the code is 5",
+            "- name: DB_HOST\n  value: db\n",
+            "a key: b, the primary key: id, ls -a x:y/z",
+            "next=%2Fcb%3Fpage%3D2%26max_tokens%3D3",
             "you sent Y2wn7Njs1Token3gePinXo4= and that",
         ] {
             assert_eq!(texts(text), [""; 0], "{text}");

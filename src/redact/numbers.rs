@@ -3,11 +3,52 @@
 use std::ops::Range;
 
 use super::shapes::SecretShape;
+use super::view::{View, ViewEncoding};
 
 /// Adds the numbers in a run of digits, capitals, blanks and hyphens.
 pub(super) fn find(text: &[u8], run: Range<usize>, found: &mut Vec<(Range<usize>, SecretShape)>) {
-    cards(text, run.clone(), found);
-    ibans(text, run, found);
+    let view = View::new(&text[run.clone()], ViewEncoding::Percent);
+    if !view.is_encoded() {
+        cards(text, run.clone(), found);
+        ibans(text, run, found);
+        return;
+    }
+    let mut inside = Vec::new();
+    cards(&view.bytes, 0..view.bytes.len(), &mut inside);
+    ibans(&view.bytes, 0..view.bytes.len(), &mut inside);
+    found.extend(inside.into_iter().map(|(range, shape)| {
+        let range = view.source_range(&range);
+        let range = run.start + range.start..run.start + range.end;
+        let is_encoded = memchr::memchr(b'%', &text[range.clone()]).is_some();
+        (range, if is_encoded { SecretShape::Parameter } else { shape })
+    }));
+}
+
+/// How many bytes at the start of `text` may stand between two groups of a number: one blank or
+/// hyphen of any width, or another mark.
+pub(super) const fn gap(text: &[u8]) -> usize {
+    match text {
+        [b' ' | b'-' | b'.' | b'/' | b'+' | b'\t', ..] => 1,
+        // A blank that does not break.
+        [0xc2, 0xa0, ..] => 2,
+        // Figure, thin, hair and narrow blanks; hyphens and a dash.
+        [0xe2, 0x80, 0x87 | 0x89 | 0x8a | 0x90 | 0x91 | 0x93 | 0xaf, ..] => 3,
+        _ => 0,
+    }
+}
+
+/// The number without what stands between its groups; none where there is anything else.
+pub(super) fn without_gaps(text: &[u8]) -> Option<Vec<u8>> {
+    let (mut number, mut at) = (Vec::with_capacity(text.len()), 0);
+    while at < text.len() {
+        if text[at].is_ascii_alphanumeric() {
+            number.push(text[at].to_ascii_uppercase());
+            at += 1;
+        } else {
+            at += Some(gap(&text[at..])).filter(|&length| length > 0)?;
+        }
+    }
+    Some(number)
 }
 
 fn cards(text: &[u8], run: Range<usize>, found: &mut Vec<(Range<usize>, SecretShape)>) {
@@ -24,10 +65,10 @@ fn cards(text: &[u8], run: Range<usize>, found: &mut Vec<(Range<usize>, SecretSh
             if text[at].is_ascii_digit() {
                 at += 1;
                 end = at;
-            } else if matches!(text[at], b' ' | b'-' | b'.' | b'/' | b'+')
-                && text.get(at + 1).is_some_and(u8::is_ascii_digit)
+            } else if let length @ 1.. = gap(&text[at..])
+                && text.get(at + length).is_some_and(u8::is_ascii_digit)
             {
-                at += 1;
+                at += length;
             } else {
                 break;
             }
@@ -52,7 +93,8 @@ fn card_ranges(run: &[u8]) -> Vec<Range<usize>> {
     let mut from = 0;
     for at in 0..=run.len() {
         if at == run.len() || !run[at].is_ascii_digit() {
-            groups.push(from..at);
+            // Some marks have several bytes.
+            groups.extend((from < at).then_some(from..at));
             from = at + 1;
         }
     }
@@ -68,7 +110,7 @@ fn card_ranges(run: &[u8]) -> Vec<Range<usize>> {
             let start = groups[first].start;
             let part = &run[start..groups[last].end];
             let is_fraction = start > 0 && run[start - 1] == b'.';
-            let mut marks = part.iter().filter(|byte| !byte.is_ascii_digit());
+            let mut marks = part.split(u8::is_ascii_digit).filter(|mark| !mark.is_empty());
             let mark = marks.next();
             let is_one_mark = marks.all(|other| Some(other) == mark);
             let digits: Vec<u8> = part.iter().copied().filter(u8::is_ascii_digit).collect();
@@ -217,11 +259,19 @@ fn iban_length(country: &[u8]) -> Option<usize> {
     Some(IBAN_LENGTHS[known].1)
 }
 
+/// How far before a run of digits an account number may begin: `gb82 west 1234…`, `mt84malt0110…`.
+const BEFORE: usize = 16;
+/// Longest account number as it is written, in bytes.
+const LONGEST: usize = 64;
+
 fn ibans(text: &[u8], run: Range<usize>, found: &mut Vec<(Range<usize>, SecretShape)>) {
-    let mut at = run.start;
+    // Small letters are in no run: the country and the bank may stand before one.
+    let is_before = |byte: &&u8| byte.is_ascii_alphanumeric() || matches!(byte, b' ' | b'-');
+    let before = text[..run.start].iter().rev().take(BEFORE).take_while(is_before).count();
+    let mut at = run.start - before;
     while at + 15 <= run.end {
         let begins = at == 0 || !(text[at - 1].is_ascii_alphanumeric() || text[at - 1] == b'_');
-        match begins.then(|| iban(&text[at..run.end])).flatten() {
+        match begins.then(|| iban(&text[at..text.len().min(at + LONGEST)])).flatten() {
             Some(length)
                 if text.get(at + length).is_none_or(|next| !next.is_ascii_alphanumeric()) =>
             {
@@ -236,16 +286,21 @@ fn ibans(text: &[u8], run: Range<usize>, found: &mut Vec<(Range<usize>, SecretSh
 /// How many bytes of `text` an account number takes that begins there, with blanks or hyphens
 /// between its groups.
 fn iban(text: &[u8]) -> Option<usize> {
-    let length = iban_length(text.get(..2)?)?;
+    let [first, second, check, ..] = text else { return None };
+    let country = [first.to_ascii_uppercase(), second.to_ascii_uppercase()];
+    let length = iban_length(&country).filter(|_| check.is_ascii_digit())?;
     let mut characters = Vec::with_capacity(length);
-    for (at, &byte) in text.iter().enumerate() {
-        match byte {
-            b' ' | b'-' if characters.len() % 4 == 0 => {}
-            _ if byte.is_ascii_digit() || byte.is_ascii_uppercase() => characters.push(byte),
-            _ => return None,
+    let mut at = 0;
+    while at < text.len() {
+        if text[at].is_ascii_alphanumeric() {
+            characters.push(text[at].to_ascii_uppercase());
+            at += 1;
+        } else {
+            let is_group = characters.len() % 4 == 0 && !matches!(text[at], b'.' | b'/' | b'+');
+            at += Some(gap(&text[at..])).filter(|&length| is_group && length > 0)?;
         }
         if characters.len() == length {
-            return is_iban(&characters).then_some(at + 1);
+            return is_iban(&characters).then_some(at);
         }
     }
     None
@@ -281,11 +336,47 @@ mod tests {
     use super::*;
 
     #[test]
+    fn groups_of_a_number_may_stand_apart_in_any_usual_way() {
+        for number in [
+            "4111 1111 1111 1111",
+            "4111\u{a0}1111\u{a0}1111\u{a0}1111",
+            "4111\u{2009}1111\u{2009}1111\u{2009}1111",
+            "4111\u{2011}1111\u{2011}1111\u{2011}1111",
+            "4111\t1111\t1111\t1111",
+            "4111%201111%201111%201111",
+            "4111%C2%A01111%C2%A01111%C2%A01111",
+            "DE89%203704%200044%200532%200130%2000",
+        ] {
+            let text = format!("to {number}, please");
+            let found = super::super::shapes::find(text.as_bytes(), false);
+            let [(range, _)] = &found[..] else { panic!("{number}: {found:?}") };
+            assert_eq!(&text[range.clone()], number);
+            let redactor = super::super::Redactor::new(&[super::super::RedactRule::Default], b"k");
+            let new = redactor.body_of_type(b"text/plain", text.as_bytes());
+            assert_eq!(new.len(), text.len());
+            let again = super::super::shapes::find(&new, false);
+            assert_eq!(again, found, "a token is a number of the same kind");
+            assert_ne!(new, text.as_bytes());
+        }
+        for none in ["4111\u{a0}1111 1111\u{a0}1111", "4111%401111%401111%401111"] {
+            assert!(super::super::shapes::find(none.as_bytes(), false).is_empty(), "{none}");
+        }
+    }
+
+    #[test]
     fn accounts_need_a_country_a_length_and_the_check_digits() {
         assert!(IBAN_LENGTHS.is_sorted());
         let texts = |text: &str| {
             let mut found = Vec::new();
-            ibans(text.as_bytes(), 0..text.len(), &mut found);
+            super::super::sieve::each(
+                text.as_bytes(),
+                |_| true,
+                |hit| {
+                    if hit.kinds.has(super::super::sieve::Kinds::DIGITS) {
+                        ibans(text.as_bytes(), hit.start..hit.end, &mut found);
+                    }
+                },
+            );
             found.into_iter().map(|(range, _)| text[range].to_owned()).collect::<Vec<_>>()
         };
         for number in [
@@ -295,6 +386,11 @@ mod tests {
             "NL91ABNA0417164300",
             "MT84MALT011000012345MTLCAST001S",
             "FR14-2004-1010-0505-0001-3M02-606",
+            "de89370400440532013000",
+            "gb82 west 1234 5698 7654 32",
+            "nl91abna0417164300",
+            "mt84malt011000012345mtlcast001s",
+            "De89\u{a0}3704\u{a0}0044\u{a0}0532\u{a0}0130\u{a0}00",
         ] {
             assert_eq!(texts(&format!("TO {number} ")), [number]);
             assert_eq!(texts(number), [number]);

@@ -418,6 +418,75 @@ const FURTHER: &[PlantedPlace] = &[
     Got("application/x-sh", "export AWS_SECRET_ACCESS_KEY='§'\n"),
 ];
 
+/// Names and values that stand apart: in tables, lists and pages, in the fields of two pairs, in the
+/// variables of a query, and names in an encoding.
+const APART: &[PlantedPlace] = &[
+    Got(HTML, "<tr><th>Password</th><td>§</td></tr>"),
+    Got(HTML, "<tr><td>API key</td><td><code>§</code></td></tr>"),
+    Got(
+        HTML,
+        "<table><thead><tr><th>User<th>Token<th>Age</tr></thead><tr><td>joe<td>§<td>3</tr></table>",
+    ),
+    Got(HTML, "<table><tr><td>Who</td><td>Secret</td></tr><tr><td>a</td><td>§</td></tr></table>"),
+    Got(HTML, "<dl><dt>Client secret</dt><dd>\n  §\n</dd></dl>"),
+    Got(HTML, "<p><b>Access token:</b> <span>§</span></p>"),
+    Got(HTML, "<label>API key</label><div><input readonly value=\"§\"></div>"),
+    Got(HTML, "Your password is <strong>§</strong>."),
+    Got(HTML, "<p>&#112;assword=§</p>"),
+    Got(HTML, "<input name=\"pass&#119;ord\" value=\"§\">"),
+    Got(HTML, "<div data-config=\"{&quot;a&quot;:{&quot;token&quot;:&quot;§&quot;}}\"></div>"),
+    Got("text/markdown", "# Users\n\n| Name | Password |\n|---|:--|\n| joe | `§` |\n"),
+    Got("text/markdown", "| API key | § |\n"),
+    Got("text/markdown", "* **API key**: `§`\n"),
+    Got(TEXT, "+-----+-------+\n| who | token |\n+-----+-------+\n| joe | § |\n+-----+-------+\n"),
+    Got(TEXT, " who | secret\n-----+--------\n joe | §\n(1 row)\n"),
+    Got("text/csv", "\"name\",\"password\"\n\"joe\",\"§\"\n"),
+    Got("text/csv", "key,value\na,b\napi_key,§\n"),
+    Got(TEXT, "name;api_key\nx;§\n"),
+    Got("application/octet-stream", "\u{feff}password,name\n§,joe\n"),
+    Got("text/yaml", "env:\n  - name: DB_PASSWORD\n    value: \"§\"\n"),
+    Got(TEXT, "dn: uid=joe\nuserPassword:: §\n"),
+    Got(TEXT, "ALTER USER joe IDENTIFIED BY '§';"),
+    Got(TEXT, "Your new password is §\n"),
+    Got(TEXT, "export SMTP_PASS='§'\n"),
+    Got(TEXT, "curl --proxy-user joe:§ https://x.example"),
+    Got(TEXT, "GET /x?next=%2Fcb%3Faccess_token%3D§ HTTP/1.1"),
+    Got(JSON, "{\"log\":\"GET /x?f=%7B%22password%22%3A%22§%22%7D\"}"),
+    Got(JSON, "{\"errors\":[{\"field\":\"password\",\"rejectedValue\":\"§\"}]}"),
+    Got(JSON, "{\"detail\":[{\"loc\":[\"body\",\"password\"],\"msg\":\"x\",\"input\":\"§\"}]}"),
+    Got(JSON, "{\"keys\":[{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"a\",\"d\":\"§\"}]}"),
+    Got(JSON, "{\"kty\":\"oct\",\"k\":\"§\"}"),
+    Got(JSON, "{\"data\":{\"foo\":\"§\"},\"kind\": \"Secret\"}"),
+    Got(XML, "<u>a:1:{s:8:\"password\";s:20:\"§\";}</u>"),
+    Sent(FORM, "data=a%3A1%3A%7Bs%3A5%3A%22token%22%3Bs%3A20%3A%22§%22%3B%7D"),
+    Sent(FORM, "a=1&%2570assword=§"),
+    Sent(FORM, "name=password&value=§"),
+    Sent(FORM, "p%5B0%5D.name=token&p%5B0%5D.value=§"),
+    Sent(
+        "multipart/form-data; boundary=bb",
+        "--bb\r\nContent-Disposition: form-data; name=\"key\"\r\n\r\npassword\r\n--bb\r\n\
+         Content-Disposition: form-data; name=\"value\"\r\n\r\n§\r\n--bb--\r\n",
+    ),
+    Target("/x?filter%5B0%5D%5Bname%5D=password&filter%5B0%5D%5Bvalue%5D=§"),
+    Target("/x?filter=token%20eq%20%27§%27"),
+    Target(
+        "/graphql?query=query(%24b%3AString!)%7Blogin(password%3A%24b)%7Bid%7D%7D&variables=\
+         %7B%22b%22%3A%22§%22%7D",
+    ),
+    Target("/graphql?variables={%22b%22:%22§%22}&query=mutation($b:Password!){change(to:$b){id}}"),
+    Sent(
+        FORM,
+        "query=query(%24b%3AX)%7Ba(secret%3A%24b)%7D&variables=%7B%22b%22%3A%7B%22c%22%3A%22§\
+         %22%7D%7D",
+    ),
+    Sent(JSON, "{\"query\":\"query($b:S){a(token:$b)}\",\"variables\":\"{\\\"b\\\":\\\"§\\\"}\"}"),
+    Sent(
+        JSON,
+        "{\"query\":\"mutation($x:String!){changePassword(old:$x){ok}}\",\
+         \"variables\":{\"x\":\"§\"}}",
+    ),
+];
+
 /// Places in which the secret stands in base64 of JSON.
 const ENCODED: &[PlantedPlace] = &[
     Ask("X-Context", "¤"),
@@ -555,7 +624,16 @@ fn no_planted_secret_is_left() {
     let mut planted = 0;
     let basic = STANDARD.encode(format!("joe:{SECRET}"));
     let json = STANDARD.encode(format!("{{\"user\":\"joe\",\"password\":\"{SECRET}\"}}"));
-    for (places, encoded) in [(PLACES, &basic), (FURTHER, &basic), (ENCODED, &json)] {
+    let pairs = STANDARD.encode(format!("user=joe&password={SECRET}&a=1"));
+    let markup = URL_SAFE_NO_PAD.encode(format!("<u><api_key>{SECRET}</api_key></u>"));
+    for (places, encoded) in [
+        (PLACES, &basic),
+        (FURTHER, &basic),
+        (APART, &basic),
+        (ENCODED, &json),
+        (ENCODED, &pairs),
+        (ENCODED, &markup),
+    ] {
         for &place in places {
             planted += 1;
             let fill = |template: &str| filled(template, SECRET, encoded);
@@ -563,7 +641,7 @@ fn no_planted_secret_is_left() {
             if holds(&readable(&after), SECRET) {
                 left.push(format!("in a recording: {place:?}"));
             }
-            // The type of a body is not known there.
+            // The type of a body is not known there, nor is markup around a value.
             let is_typed = matches!(place, Got("text/csv" | "text/tab-separated-values", _));
             let shown = shown(place, &fill);
             if !is_typed && (holds(shown.as_bytes(), SECRET) || shown.contains(encoded)) {
@@ -614,6 +692,7 @@ fn no_secret_is_left_behind_a_coding_that_no_header_tells() {
         coder.write_all(text).unwrap();
         coder.finish().unwrap()
     };
+    let wide = |to: fn(u32) -> [u8; 4]| text.chars().map(u32::from).flat_map(to).collect();
     let units = |to: fn(u16) -> [u8; 2]| text.encode_utf16().flat_map(to).collect::<Vec<u8>>();
     for body in [
         gzip(text.as_bytes()),
@@ -621,6 +700,8 @@ fn no_secret_is_left_behind_a_coding_that_no_header_tells() {
         units(u16::to_le_bytes),
         units(u16::to_be_bytes),
         [&[0xff, 0xfe], &units(u16::to_le_bytes)[..]].concat(),
+        wide(u32::to_le_bytes),
+        wide(u32::to_be_bytes),
     ] {
         let place = Got(JSON, "");
         let after = redacted(exchange(place, &|_| body.clone()));
@@ -629,6 +710,34 @@ fn no_secret_is_left_behind_a_coding_that_no_header_tells() {
         let new = String::from_utf8(wrapping.undo(&new).expect("it can be read")).unwrap();
         assert!(new.starts_with("{\"note\":\"é漢\",\"password\":\"") && new.len() == text.len());
         assert!(!new.contains(SECRET), "{new}");
+    }
+}
+
+#[test]
+fn compressed_values_in_base64_are_hidden_as_a_whole_where_they_hold_a_secret() {
+    let zlib = |text: &str| {
+        let mut coder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::default());
+        coder.write_all(text.as_bytes()).unwrap();
+        coder.finish().unwrap()
+    };
+    let gzip = |text: &str| {
+        let mut coder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        coder.write_all(text.as_bytes()).unwrap();
+        coder.finish().unwrap()
+    };
+    let secret = format!("{{\"user\":\"joe\",\"password\":\"{SECRET}\"}}");
+    let plain = "{\"user\":\"joe\",\"note\":\"nothing to see in it\"}";
+    for (text, is_kept) in [(&*secret, false), (plain, true)] {
+        for packed in [gzip(text), zlib(text)] {
+            let text = STANDARD.encode(packed);
+            let value = text.trim_end_matches('=');
+            for place in [Sent(JSON, "{\"data\":\"§\"}"), Got(TEXT, "§"), Sent(FORM, "a=1&d=§")]
+            {
+                let filled = |template: &str| template.replace('§', value).into_bytes();
+                let after = redacted(exchange(place, &filled));
+                assert_eq!(holds(&readable(&after), value), is_kept, "{place:?} {text}");
+            }
+        }
     }
 }
 
@@ -714,6 +823,13 @@ fn words_that_are_no_secrets_stay() {
         (Sent(JSON, "{\"password\":null,\"token\":\"none\",\"max_tokens\":5}"), "none"),
         (Sent(JSON, "{\"name\":\"shoes\",\"value\":\"red\"}"), "red"),
         (Sent(JSON, "{\"fields\":[\"password\",\"name\"]}"), "[\\\"password\\\",\\\"name\\\"]"),
+        (Got(HTML, "<tr><th>Password</th><td>required</td><td>string</td></tr>"), "required"),
+        (Got(HTML, "<tr><th>Token<th>Updated</tr><tr><td>none<td>2026-11-29</tr>"), "2026-11-29"),
+        (Got(HTML, "<p>Forgot your password?</p><p>Version2 is out</p>"), "Version2"),
+        (Got("text/markdown", "| name | token |\n|---|---|\n| a1b2 | yes |\n"), "a1b2"),
+        (Sent(FORM, "name=shoes42&value=red42"), "red42"),
+        (Sent(JSON, "{\"d\":\"a1b2c3\",\"kind\":\"Pod\",\"data\":{\"x\":\"y7\"}}"), "y7"),
+        (Got(TEXT, "name, token\nSee a1b2c3 for more"), "a1b2c3"),
         (Got(HTML, "<label for=password>Password</label><div id=token-help>Help</div>"), ">Help<"),
         (
             Target("/users/6f1d7c1e-0d0a-4d1c-9a53-2f6b1c7c0a11"),

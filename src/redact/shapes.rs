@@ -10,7 +10,7 @@ use std::ops::Range;
 use memchr::memmem;
 
 pub use super::numbers::{is_card, luhn};
-use super::sieve::{self, Hit, Kinds};
+use super::sieve::{self, Hit, INSIDES, Kinds};
 use super::vendors::{MIDDLES, VENDORS};
 use super::{named, numbers, routes};
 
@@ -41,7 +41,7 @@ pub enum SecretShape {
     Route,
     /// An e-mail address.
     Email,
-    /// JSON in base64, which may hold secrets.
+    /// A document or a form in base64, which may hold secrets.
     Base64,
     /// JSON, which may hold secrets.
     Document,
@@ -104,6 +104,10 @@ impl CloserLook<'_> {
         if hit.kinds.has(Kinds::BASE64) && hit.start >= done.base64 {
             done.base64 = base64(text, hit.start, found);
         }
+        if hit.kinds.has(Kinds::INSIDE) && hit.start >= done.base64 {
+            let end = base64_around(text, hit, done.base64, found);
+            done.base64 = end.unwrap_or(done.base64);
+        }
         if hit.kinds.has(Kinds::VENDOR) && hit.start >= done.token {
             let token = VENDORS[hit.number].token(text, hit.start);
             done.token = token.as_ref().map_or(done.token, |range| range.end);
@@ -151,7 +155,9 @@ fn base64(text: &[u8], start: usize, found: &mut Vec<(Range<usize>, SecretShape)
         return start + 1;
     }
     if let Some(end) = jwt(text, start) {
-        found.push((start..end, SecretShape::Jwt));
+        let is_encoded = memchr::memchr(b'%', &text[start..end]).is_some();
+        let shape = if is_encoded { SecretShape::Parameter } else { SecretShape::Jwt };
+        found.push((start..end, shape));
         return end;
     }
     let mut end = start + run(text, start, is_base64);
@@ -162,16 +168,48 @@ fn base64(text: &[u8], start: usize, found: &mut Vec<(Range<usize>, SecretShape)
     end.max(start + 1)
 }
 
+/// The base64 around a part of a secret's name that is encoded in it. Answers where it ends.
+fn base64_around(
+    text: &[u8],
+    hit: Hit,
+    done: usize,
+    found: &mut Vec<(Range<usize>, SecretShape)>,
+) -> Option<usize> {
+    let (signs, phase) = &INSIDES[hit.number];
+    if text[hit.start..hit.end] != *signs.as_bytes() {
+        return None;
+    }
+    let before = &text[done..hit.start];
+    let length = before.iter().rev().take_while(|&&byte| is_base64(byte)).count();
+    let mut start = hit.start - length;
+    // Before it a path may stand, of which each part looks alike.
+    while (hit.start - start) % 4 != *phase {
+        start += 1 + memchr::memchr(b'/', &text[start..hit.start])?;
+    }
+    let mut end = hit.end + run(text, hit.end, is_base64);
+    if end - start < SHORTEST_BASE64 {
+        return None;
+    }
+    end += text[end..].iter().take(2).take_while(|&&byte| byte == b'=').count();
+    found.push((start..end, SecretShape::Base64));
+    Some(end)
+}
+
+/// How a point is written in a target that is encoded once more, or twice.
+const POINTS: [&[u8]; 5] = [b".", b"%2E", b"%2e", b"%252E", b"%252e"];
+
+/// How many bytes the point at `at` has; none where there is none.
+fn point(text: &[u8], at: usize) -> Option<usize> {
+    let rest = text.get(at..)?;
+    POINTS.iter().find(|point| rest.starts_with(point)).map(|point| point.len())
+}
+
 /// Where the JSON Web Token ends that begins at `start`: `eyJ` is `{"` in base64, the start of its
 /// header.
 fn jwt(text: &[u8], start: usize) -> Option<usize> {
     let header = run(text, start, is_base64url);
-    let payload_at = start + header + 1;
-    if !text[start..].starts_with(b"eyJ")
-        || header < 8
-        || text.get(payload_at - 1) != Some(&b'.')
-        || payload_at >= text.len()
-    {
+    let payload_at = start + header + point(text, start + header)?;
+    if !text[start..].starts_with(b"eyJ") || header < 8 || payload_at >= text.len() {
         return None;
     }
     let payload = run(text, payload_at, is_base64url);
@@ -179,11 +217,9 @@ fn jwt(text: &[u8], start: usize) -> Option<usize> {
     // Signature of a JWS (empty for "none"), or the three further parts of a JWE, of which the key
     // is empty where it is agreed on directly.
     for _ in 0..3 {
-        let next = text.get(end + 1).copied();
-        let goes_on = text.get(end) == Some(&b'.')
-            && next.is_some_and(|next| is_base64url(next) || (next == b'.' && payload == 0));
-        if goes_on || (payload == 0 && text.get(end) == Some(&b'.')) {
-            end += 1 + run(text, end + 1, is_base64url);
+        let Some(point) = point(text, end) else { break };
+        if payload == 0 || text.get(end + point).is_some_and(|&next| is_base64url(next)) {
+            end += point + run(text, end + point, is_base64url);
         }
     }
     (payload >= 2 || end > payload_at + 16).then_some(end)

@@ -9,6 +9,8 @@ use std::sync::LazyLock;
 use aho_corasick::automaton::Automaton;
 use aho_corasick::dfa::DFA;
 use aho_corasick::{Anchored, MatchKind, StartKind};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
 
 use super::vendors::{MIDDLES, VENDORS};
 
@@ -28,14 +30,19 @@ const STEMS: &[&str] = &[
     "csrf",
     "-u ",
     "--user ",
+    "-user ",
+    "http -a ",
     "cvc",
     "cvv",
     "dpop",
     "hmac",
     "iban",
     "jwt",
+    "identified by ",
     "kennwort",
     "key",
+    // Of JSON Web Keys.
+    "\"kty\"",
     "mnemonic",
     "otp",
     "pan",
@@ -63,6 +70,8 @@ const STEMS: &[&str] = &[
     "пароль",
     "密码",
     // `%74oken`: letters, digits, brackets and hyphens that are written in code.
+    // `pass&#119;ord`
+    "&#",
     "%2d",
     "%3",
     "%4",
@@ -136,6 +145,8 @@ impl Kinds {
     pub(super) const ROUTE: Self = Self(256);
     /// Digits, as many as a number of a card or an account has.
     pub(super) const DIGITS: Self = Self(512);
+    /// Part of a secret's name in base64, by its number among [`INSIDES`].
+    pub(super) const INSIDE: Self = Self(1024);
 
     /// None of them.
     pub(super) const NONE: Self = Self(0);
@@ -167,6 +178,43 @@ pub(super) struct Hit {
     pub(super) number: usize,
 }
 
+/// Parts of names that are looked for inside of base64; without their first letter, whose case
+/// tells in base64.
+const ENCODED: &[&str] = &[
+    "assword",
+    "ASSWORD",
+    "asswd",
+    "ecret",
+    "ECRET",
+    "oken",
+    "OKEN",
+    "pi_key",
+    "pikey",
+    "piKey",
+    "pi-key",
+    "PI_KEY",
+    "ccess_key",
+    "rivate_key",
+    "redential",
+    "ession",
+    "uthorization",
+    "earer ",
+];
+
+/// What these names are in base64, wherever they begin: the signs, and where among four signs the
+/// first one stands.
+pub(super) static INSIDES: LazyLock<Vec<(String, usize)>> = LazyLock::new(|| {
+    let each = |name: &'static str| {
+        (0..3).map(move |offset| {
+            let encoded = STANDARD_NO_PAD.encode([&[0; 3][..offset], name.as_bytes()].concat());
+            // Signs that hold bits of what stands before or behind it are not known.
+            let (first, end) = ((offset * 4).div_ceil(3), (offset + name.len()) * 4 / 3);
+            (encoded[first..end].to_owned(), first % 4)
+        })
+    };
+    ENCODED.iter().copied().flat_map(each).collect()
+});
+
 struct Sieve {
     automaton: DFA,
     /// By pattern.
@@ -178,7 +226,8 @@ static SIEVE: LazyLock<Sieve> = LazyLock::new(|| {
     let mut add = |pattern: &str, kinds: Kinds, number: usize| {
         let pattern = pattern.to_ascii_lowercase();
         match patterns.iter_mut().find(|(known, known_kinds, _)| {
-            *known == pattern && !kinds.has(Kinds::VENDOR) && !known_kinds.has(Kinds::VENDOR)
+            let numbered = Kinds::VENDOR.with(Kinds::INSIDE);
+            *known == pattern && !kinds.has(numbered) && !known_kinds.has(numbered)
         }) {
             Some((_, known, _)) => known.0 |= kinds.0,
             None => patterns.push((pattern, kinds, number)),
@@ -188,9 +237,16 @@ static SIEVE: LazyLock<Sieve> = LazyLock::new(|| {
     ROUTES.iter().for_each(|part| add(part, Kinds::ROUTE, 0));
     ["bearer", "basic"].iter().for_each(|scheme| add(scheme, Kinds::SCHEME, 0));
     // The last one is `eyJ` in base64 again.
-    for start in ["eyJ", "eyA", "ewog", "ewoJ", "ew0K", "ewkK", "W3si", "WyJ", "ZXlK"] {
+    for start in ["eyJ", "eyA", "ewog", "ewoJ", "ew0K", "ewkK", "W3si", "WyJ", "ZXlK", "PD94"] {
         add(start, Kinds::BASE64, 0);
     }
+    // Of what is compressed: gzip, and zlib.
+    for start in ["H4sI", "eJw", "eJx", "eJy", "eJz"] {
+        add(start, Kinds::BASE64, 0);
+    }
+    INSIDES.iter().enumerate().for_each(|(number, (signs, _))| add(signs, Kinds::INSIDE, number));
+    // Groups of digits may stand on both sides.
+    add("&nbsp;", Kinds::DIGITS, 0);
     add("://", Kinds::URL, 0);
     add("-----BEGIN ", Kinds::PEM, 0);
     add("@", Kinds::AT, 0);
@@ -235,18 +291,21 @@ pub(super) fn each(text: &[u8], kinds: impl Fn(Kinds) -> bool, mut hit: impl FnM
     }
 }
 
-/// Fewest characters of a card's or an account's number.
-const FEWEST: usize = 13;
+/// Fewest characters of a run in which a card's or an account's number may stand: of an account in
+/// small letters these are the digits alone.
+const FEWEST: usize = 10;
 
 /// Whether a number of a card or an account may be written with it.
 const fn is_of_number(byte: u8) -> bool {
     byte.is_ascii_digit()
         || byte.is_ascii_uppercase()
-        || matches!(byte, b' ' | b'-' | b'.' | b'/' | b'+')
+        || matches!(byte, b' ' | b'-' | b'.' | b'/' | b'+' | b'%' | b'\t')
+        // Bytes of blanks and hyphens of other widths.
+        || matches!(byte, 0xc2 | 0xa0 | 0xe2 | 0x80 | 0x87 | 0x89..=0x8a | 0x90..=0x93 | 0xaf)
 }
 
 /// Runs of digits and capitals, with blanks and marks between them, in which enough digits stand. Looks at
-/// every thirteenth byte, as none is shorter.
+/// every tenth byte, as none is shorter.
 fn digits(text: &[u8], mut run: impl FnMut(usize, usize)) {
     let mut at = FEWEST - 1;
     let mut done = 0;

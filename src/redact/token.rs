@@ -149,10 +149,12 @@ impl Tokens {
 
     /// A card number, with spaces or hyphens: issuer and check digit are kept right.
     fn card(&self, value: &[u8]) -> Option<Vec<u8>> {
-        if !value.iter().all(|byte| byte.is_ascii_digit() || matches!(byte, b' ' | b'-')) {
+        let is_written =
+            |byte: &u8| byte.is_ascii_digit() || b" -\t".contains(byte) || *byte > 0x7f;
+        if !value.iter().all(is_written) {
             return None;
         }
-        let digits: Vec<u8> = value.iter().copied().filter(u8::is_ascii_digit).collect();
+        let digits = numbers::without_gaps(value)?;
         if !shapes::is_card(&digits) {
             return None;
         }
@@ -185,11 +187,10 @@ impl Tokens {
     /// A bank account's number, with blanks or hyphens: country and form are kept, and the check
     /// digits are right.
     fn iban(&self, value: &[u8]) -> Option<Vec<u8>> {
-        if !(15..=44).contains(&value.len()) || !value[0].is_ascii_uppercase() {
+        if !(15..=64).contains(&value.len()) || !value[0].is_ascii_alphabetic() {
             return None;
         }
-        let is_mark = |byte: &u8| matches!(byte, b' ' | b'-');
-        let number: Vec<u8> = value.iter().copied().filter(|byte| !is_mark(byte)).collect();
+        let number = numbers::without_gaps(value)?;
         if !numbers::is_iban(&number) {
             return None;
         }
@@ -198,7 +199,12 @@ impl Tokens {
         let mut token = self.replaced(&number, &places);
         numbers::check_iban(&mut token);
         let mut next = token.into_iter();
-        let sign = |byte: &u8| if is_mark(byte) { *byte } else { next.next().unwrap_or(*byte) };
+        // The same number has the same token, whatever its case.
+        let sign = |byte: &u8| match byte {
+            b'a'..=b'z' => next.next().unwrap_or(*byte).to_ascii_lowercase(),
+            _ if byte.is_ascii_alphanumeric() => next.next().unwrap_or(*byte),
+            _ => *byte,
+        };
         Some(value.iter().map(sign).collect())
     }
 }

@@ -86,6 +86,33 @@ fn one(range: Range<usize>, shape: SecretShape) -> Vec<(Range<usize>, SecretShap
     vec![(range, shape)]
 }
 
+/// Whether a cell of a table, or what follows the name of a secret in a page, is a value and no word
+/// of a text: one that has a digit or a sign in it, or a capital behind a small letter.
+pub(super) fn is_in_cell(value: &[u8]) -> bool {
+    let value = value.trim_ascii();
+    let is_word = |byte: &u8| byte.is_ascii_alphabetic() || !byte.is_ascii();
+    let turns =
+        || value.windows(2).any(|at| at[0].is_ascii_lowercase() && at[1].is_ascii_uppercase());
+    value.len() >= SHORTEST_VALUE
+        && !value.iter().any(u8::is_ascii_whitespace)
+        && value.iter().any(u8::is_ascii_alphanumeric)
+        && (!value[..value.len() - 1].iter().all(is_word) || turns())
+}
+
+/// Fewest characters of a value in a cell.
+const SHORTEST_VALUE: usize = 4;
+
+/// Whether a word looks drawn at random: letters and digits, and nothing that a sentence has.
+pub(super) fn is_drawn(word: &[u8]) -> bool {
+    let word = word.trim_ascii();
+    let has = |is: fn(&u8) -> bool| word.iter().any(is);
+    word.len() >= 8
+        && has(u8::is_ascii_digit)
+        && has(u8::is_ascii_alphabetic)
+        && word.iter().all(|byte| byte.is_ascii_graphic() && !b"<>\"'()[]{},".contains(byte))
+        && !word.contains(&b'/')
+}
+
 /// Whether a value says nothing that anyone could use.
 pub(super) fn is_harmless(value: &[u8]) -> bool {
     is_among(HARMLESS, value.trim_ascii())

@@ -42,6 +42,8 @@ fn class(name: &str) -> fn(u8) -> bool {
         "url" => is_url,
         "dot" => |byte| is_url(byte) || byte == b'.',
         "base64" => |byte| is_url(byte) || matches!(byte, b'+' | b'/' | b'='),
+        // Hashes of passwords, in the form of crypt(3).
+        "crypt" => |byte| byte.is_ascii_alphanumeric() || b"./$+=,-".contains(&byte),
         _ => panic!("vendors.tsv: {name:?} names no characters"),
     }
 }

@@ -18,6 +18,8 @@ pub enum ViewEncoding {
     Form,
     /// The inside of a JSON string (RFC 8259 §7).
     Json,
+    /// The text of markup, or the value of an attribute, with its character references.
+    Markup,
     /// A JSON number, or a word where there should be one: what is no number there must be put in
     /// quotes.
     Bare,
@@ -43,6 +45,7 @@ impl<'a> View<'a> {
             ViewEncoding::Percent => memchr::memchr(b'%', source).is_some(),
             ViewEncoding::Form => memchr::memchr2(b'%', b'+', source).is_some(),
             ViewEncoding::Json => memchr::memchr(b'\\', source).is_some(),
+            ViewEncoding::Markup => memchr::memchr(b'&', source).is_some(),
         };
         let mut view = Self { source, encoding, bytes: Cow::Borrowed(source), starts: Vec::new() };
         if is_encoded {
@@ -57,6 +60,7 @@ impl<'a> View<'a> {
         while at < self.source.len() {
             let (decoded, length) = match self.encoding {
                 ViewEncoding::Json => unescaped(&self.source[at..]),
+                ViewEncoding::Markup => referred(&self.source[at..]),
                 _ => percent_decoded(&self.source[at..], self.encoding == ViewEncoding::Form),
             };
             let mut utf8 = [0; 4];
@@ -112,6 +116,8 @@ impl<'a> View<'a> {
                 out.extend_from_slice(source);
             } else if source.len() == 1 {
                 out.extend_from_slice(new);
+            } else if self.encoding == ViewEncoding::Markup {
+                refer(new, &mut out);
             } else if source[0] == b'%' {
                 percent_encode(new[0], source[1..].iter().any(u8::is_ascii_lowercase), &mut out);
             } else {
@@ -140,6 +146,45 @@ fn percent_decoded(text: &[u8], plus: bool) -> (DecodedValue, usize) {
 fn percent_encode(byte: u8, lower: bool, out: &mut Vec<u8>) {
     let digits: &[u8; 16] = if lower { b"0123456789abcdef" } else { b"0123456789ABCDEF" };
     out.extend_from_slice(&[b'%', digits[usize::from(byte >> 4)], digits[usize::from(byte & 15)]]);
+}
+
+/// Longest character reference that is read, in bytes.
+const LONGEST_REFERENCE: usize = 10;
+
+/// `&quot;`, `&#34;`, `&#x22;`; a reference of another name stays what it is.
+fn referred(text: &[u8]) -> (DecodedValue, usize) {
+    let reference = || {
+        let rest = text.strip_prefix(b"&")?;
+        let length = memchr::memchr(b';', &rest[..rest.len().min(LONGEST_REFERENCE)])?;
+        let c = match &rest[..length] {
+            b"quot" => '"',
+            b"amp" => '&',
+            b"lt" => '<',
+            b"gt" => '>',
+            b"apos" => '\'',
+            b"nbsp" => '\u{a0}',
+            [b'#', b'x' | b'X', digits @ ..] => number(digits, 16)?,
+            [b'#', digits @ ..] => number(digits, 10)?,
+            _ => return None,
+        };
+        Some((DecodedValue::Char(c), length + 2))
+    };
+    reference().unwrap_or((DecodedValue::Byte(text[0]), 1))
+}
+
+fn number(digits: &[u8], radix: u32) -> Option<char> {
+    let digits = std::str::from_utf8(digits).ok()?;
+    char::from_u32(u32::from_str_radix(digits, radix).ok()?)
+}
+
+fn refer(character: &[u8], out: &mut Vec<u8>) {
+    if character[0].is_ascii_alphanumeric() {
+        out.push(character[0]);
+        return;
+    }
+    let c = std::str::from_utf8(character).ok().and_then(|text| text.chars().next());
+    let c = c.unwrap_or(char::REPLACEMENT_CHARACTER);
+    out.extend_from_slice(format!("&#{};", u32::from(c)).as_bytes());
 }
 
 fn unescaped(text: &[u8]) -> (DecodedValue, usize) {
@@ -193,6 +238,13 @@ mod tests {
         for (encoding, source, value, new, written) in [
             (ViewEncoding::Plain, "a%20b", "a%20b", "x%20y", "x%20y"),
             (ViewEncoding::Percent, "a%2fb+c%C3%A9", "a/b+cé", "x/y+zÀ", "x%2fy+z%C3%80"),
+            (
+                ViewEncoding::Markup,
+                "a&quot;b&#x69;&#233; &x; & &",
+                "a\"bié &x; & &",
+                "x\"yoÀ &y; & &",
+                "x&quot;yo&#192; &y; & &",
+            ),
             (ViewEncoding::Form, "a+b%zz%", "a b%zz%", "x y%ww%", "x+y%ww%"),
             (
                 ViewEncoding::Json,

@@ -1,5 +1,5 @@
-//! Bodies behind a coding that no header tells: compressed by their first bytes, or in UTF-16. What
-//! was changed is put behind the same coding again, since its reader expects it.
+//! Bodies behind a coding that no header tells: compressed by their first bytes, or in UTF-16 or
+//! UTF-32. What was changed is put behind the same coding again, since its reader expects it.
 
 use std::io::Write as _;
 
@@ -25,6 +25,13 @@ pub(super) enum Wrapping {
         /// It begins with U+FEFF.
         marked: bool,
     },
+    /// UTF-32, in the same ways.
+    Utf32 {
+        /// The highest byte comes first.
+        big: bool,
+        /// It begins with U+FEFF.
+        marked: bool,
+    },
 }
 
 impl Wrapping {
@@ -34,6 +41,14 @@ impl Wrapping {
             [0x1f, 0x8b, 8, ..] => Some(Self::Gzip),
             [0x28, 0xb5, 0x2f, 0xfd, ..] => Some(Self::Zstd),
             [0x78, 0x01 | 0x5e | 0x9c | 0xda, _, _, ..] => Some(Self::Zlib),
+            [0xff, 0xfe, 0, 0, ..] => Some(Self::Utf32 { big: false, marked: true }),
+            [0, 0, 0xfe, 0xff, ..] => Some(Self::Utf32 { big: true, marked: true }),
+            [0, 0, 0, first, 0, 0, ..] if is_text(*first) => {
+                Some(Self::Utf32 { big: true, marked: false })
+            }
+            [first, 0, 0, 0, _, _, 0, 0, ..] if is_text(*first) => {
+                Some(Self::Utf32 { big: false, marked: false })
+            }
             [0xff, 0xfe, ..] => Some(Self::Utf16 { big: false, marked: true }),
             [0xfe, 0xff, ..] => Some(Self::Utf16 { big: true, marked: true }),
             [0, first, 0, second, ..] if is_text(*first) && is_text(*second) => {
@@ -57,17 +72,27 @@ impl Wrapping {
 
     /// Whether bytes that are missing make the rest unreadable.
     pub(super) const fn needs_all(self) -> bool {
-        matches!(self, Self::Gzip | Self::Zlib | Self::Zstd)
+        self.coding().is_some()
+    }
+
+    /// The content coding that it is, where it is one.
+    pub(super) const fn coding(self) -> Option<&'static [u8]> {
+        match self {
+            Self::Gzip => Some(b"gzip"),
+            Self::Zlib => Some(b"deflate"),
+            Self::Zstd => Some(b"zstd"),
+            Self::Utf16 { .. } | Self::Utf32 { .. } => None,
+        }
     }
 
     /// What is in it; none where it is not so wrapped after all.
     pub(super) fn undo(self, content: &[u8]) -> Option<Vec<u8>> {
-        let coding: &[u8] = match self {
-            Self::Gzip => b"gzip",
-            Self::Zlib => b"deflate",
-            Self::Zstd => b"zstd",
+        match self {
             Self::Utf16 { big, marked } => return from_utf16(content, big, marked),
-        };
+            Self::Utf32 { big, marked } => return from_utf32(content, big, marked),
+            _ => {}
+        }
+        let coding = self.coding()?;
         let decoded = content::decode(content, [coding].into_iter(), limits::BODY_BYTES).ok()?;
         Some(decoded.into_owned())
     }
@@ -92,6 +117,12 @@ impl Wrapping {
                     .flat_map(|unit| if big { unit.to_be_bytes() } else { unit.to_le_bytes() })
                     .collect()
             }
+            Self::Utf32 { big, marked } => {
+                let text = String::from_utf8_lossy(content);
+                let units = marked.then_some('\u{feff}').into_iter().chain(text.chars());
+                let octets = |c| if big { u32::to_be_bytes(c) } else { u32::to_le_bytes(c) };
+                units.map(u32::from).flat_map(octets).collect()
+            }
         }
     }
 }
@@ -114,6 +145,15 @@ fn from_utf16(content: &[u8], big: bool, marked: bool) -> Option<Vec<u8>> {
     let units = pairs.iter().skip(usize::from(marked)).map(unit);
     let text: Result<String, _> = char::decode_utf16(units).collect();
     text.ok().filter(|_| rest.is_empty()).map(String::into_bytes)
+}
+
+fn from_utf32(content: &[u8], big: bool, marked: bool) -> Option<Vec<u8>> {
+    let (units, rest) = content.as_chunks::<4>();
+    let unit = |unit: &[u8; 4]| {
+        char::from_u32(if big { u32::from_be_bytes(*unit) } else { u32::from_le_bytes(*unit) })
+    };
+    let text: Option<String> = units.iter().skip(usize::from(marked)).map(unit).collect();
+    text.filter(|_| rest.is_empty()).map(String::into_bytes)
 }
 
 /// Whether a body is neither text nor of a kind that holds pictures, sound or fonts: nobody could
@@ -157,6 +197,10 @@ mod tests {
             Wrapping::Utf16 { big: false, marked: true },
             Wrapping::Utf16 { big: true, marked: false },
             Wrapping::Utf16 { big: false, marked: false },
+            Wrapping::Utf32 { big: true, marked: true },
+            Wrapping::Utf32 { big: false, marked: true },
+            Wrapping::Utf32 { big: true, marked: false },
+            Wrapping::Utf32 { big: false, marked: false },
         ] {
             let wrapped = wrapping.redo(text.as_bytes());
             assert_eq!(Wrapping::of(&wrapped, b""), Some(wrapping));

@@ -1,0 +1,684 @@
+//! Secrets in documents that are no text: MessagePack, CBOR (RFC 8949), BSON, and what PHP
+//! serializes.
+//!
+//! A document is written as JSON, searched as such, and what was found is put back where it stood:
+//! a token has its secret's length, so that no length around it changes.
+
+use std::ops::Range;
+
+use super::hide::Hide;
+use super::scan::{JsonToken, Scanner};
+use super::view::{View, ViewEncoding};
+use super::{body, json};
+
+/// Deepest nesting that is read.
+const DEPTH: usize = 64;
+
+/// How documents are packed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Packing {
+    MessagePack,
+    Cbor,
+    Bson,
+    Php,
+    /// `name|value` pairs, as PHP keeps sessions.
+    PhpSession,
+}
+
+/// A document, read.
+pub(super) struct PackedDocument<'a> {
+    content: &'a [u8],
+    /// What it says.
+    json: Vec<u8>,
+    /// Where its strings and numbers stand, in the order of the JSON.
+    leaves: Vec<(Range<usize>, Leaf)>,
+}
+
+/// How a value is written in the document.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Leaf {
+    Text,
+    /// Octets that are no text.
+    Octets,
+    /// An unsigned number, the highest octet first.
+    Big,
+    /// The same, the lowest octet first.
+    Little,
+    /// A number that has no octets of its own.
+    Inline,
+}
+
+impl<'a> PackedDocument<'a> {
+    /// The document that `content` is, by its type and its first octets; none where it is none.
+    pub(super) fn of(content: &'a [u8], content_type: &[u8]) -> Option<Self> {
+        let packing = packing(content, content_type)?;
+        let mut reader =
+            PackedReader { content, at: 0, json: Vec::new(), leaves: Vec::new(), packing };
+        reader.all()?;
+        Some(Self { content, json: reader.json, leaves: reader.leaves })
+    }
+
+    /// The document with its secrets replaced; none where there are none.
+    pub(super) fn redact<H: Hide>(&self, hide: &mut H) -> Option<Vec<u8>> {
+        let new = json::redact(hide, &self.json);
+        let said = new.as_deref().unwrap_or(&self.json);
+        let mut changed = new.is_some();
+        let mut out = Vec::with_capacity(self.content.len());
+        let mut from = 0;
+        for ((range, leaf), token) in self.leaves.iter().zip(scalars(said)) {
+            let old = &self.content[range.clone()];
+            let new = match leaf {
+                Leaf::Text => View::new(&said[token], ViewEncoding::Json).bytes.into_owned(),
+                Leaf::Octets => body::redact(hide, b"", old).unwrap_or_else(|| old.to_vec()),
+                Leaf::Big => number(&said[token], old.len(), false),
+                Leaf::Little => number(&said[token], old.len(), true),
+                Leaf::Inline => old.to_vec(),
+            };
+            // What would move the rest is hidden as a whole.
+            let new = match new.len() == old.len() || !H::KEEPS_LENGTH {
+                true => new,
+                false => hide.hidden(old, old).filter(|new| new.len() == old.len())?,
+            };
+            changed |= new != old;
+            out.extend_from_slice(&self.content[from..range.start]);
+            out.extend_from_slice(&new);
+            from = range.end;
+        }
+        out.extend_from_slice(&self.content[from..]);
+        changed.then_some(out)
+    }
+}
+
+/// The strings and numbers of a JSON text.
+fn scalars(json: &[u8]) -> impl Iterator<Item = Range<usize>> {
+    Scanner::new(json).filter_map(|token| match token {
+        JsonToken::Text(range) | JsonToken::Number(range) => Some(range),
+        _ => None,
+    })
+}
+
+/// A number in as many octets; of one that needs more, its lowest ones.
+fn number(text: &[u8], octets: usize, little: bool) -> Vec<u8> {
+    let number = text
+        .iter()
+        .filter(|byte| byte.is_ascii_digit())
+        .fold(0u64, |number, digit| number.wrapping_mul(10).wrapping_add(u64::from(digit - b'0')));
+    if little {
+        number.to_le_bytes()[..octets.min(8)].to_vec()
+    } else {
+        number.to_be_bytes()[8 - octets.min(8)..].to_vec()
+    }
+}
+
+/// Whether a value that is text looks like what PHP serializes.
+pub(super) fn looks_like_it(value: &[u8]) -> bool {
+    matches!(packing(value, b""), Some(Packing::Php | Packing::PhpSession))
+}
+
+fn packing(content: &[u8], content_type: &[u8]) -> Option<Packing> {
+    let kind = content_type.to_ascii_lowercase();
+    let named = |name: &[u8]| memchr::memmem::find(&kind, name).is_some();
+    if named(b"msgpack") || named(b"messagepack") {
+        return Some(Packing::MessagePack);
+    } else if named(b"cbor") {
+        return Some(Packing::Cbor);
+    } else if named(b"bson") {
+        return Some(Packing::Bson);
+    }
+    match content {
+        // Maps and arrays that are not empty.
+        [0x81..=0x8f | 0x91..=0x9f | 0xdc..=0xdf, _, ..] => Some(Packing::MessagePack),
+        [0xa1..=0xbb | 0xbf | 0xd9, _, ..] => Some(Packing::Cbor),
+        [a, b, c, d, 1..=0x13, ..]
+            if usize::try_from(u32::from_le_bytes([*a, *b, *c, *d])) == Ok(content.len()) =>
+        {
+            Some(Packing::Bson)
+        }
+        [b'a' | b'O' | b's', b':', b'0'..=b'9', ..] => Some(Packing::Php),
+        [b'a'..=b'z' | b'A'..=b'Z' | b'_', ..] => {
+            let name = content.iter().take(64).position(|byte| !is_of_name(*byte))?;
+            let rest = content.get(name..name + 3)?;
+            matches!(rest, [b'|', b'a' | b'i' | b's' | b'b' | b'O' | b'N', b':' | b';'])
+                .then_some(Packing::PhpSession)
+        }
+        _ => None,
+    }
+}
+
+const fn is_of_name(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.')
+}
+
+struct PackedReader<'a> {
+    content: &'a [u8],
+    at: usize,
+    json: Vec<u8>,
+    leaves: Vec<(Range<usize>, Leaf)>,
+    packing: Packing,
+}
+
+impl PackedReader<'_> {
+    /// All values in a row: one document, or several.
+    fn all(&mut self) -> Option<()> {
+        if self.packing == Packing::PhpSession {
+            return self.session();
+        }
+        self.value(0)?;
+        if self.at == self.content.len() {
+            return Some(());
+        }
+        self.json.insert(0, b'[');
+        while self.at < self.content.len() {
+            self.json.push(b',');
+            self.value(0)?;
+        }
+        self.json.push(b']');
+        Some(())
+    }
+
+    fn value(&mut self, depth: usize) -> Option<()> {
+        if depth > DEPTH {
+            return None;
+        }
+        match self.packing {
+            Packing::MessagePack => self.message_pack(depth),
+            Packing::Cbor => self.cbor(depth),
+            Packing::Bson => self.bson(depth),
+            Packing::Php | Packing::PhpSession => self.php(depth),
+        }
+    }
+
+    fn take(&mut self, length: usize) -> Option<Range<usize>> {
+        let end = self.at.checked_add(length).filter(|&end| end <= self.content.len())?;
+        let range = self.at..end;
+        self.at = end;
+        Some(range)
+    }
+
+    fn byte(&mut self) -> Option<u8> {
+        self.take(1).map(|range| self.content[range.start])
+    }
+
+    /// An unsigned number of so many octets, the highest first.
+    fn big(&mut self, octets: usize) -> Option<u64> {
+        let range = self.take(octets)?;
+        Some(self.content[range].iter().fold(0, |number, &byte| number << 8 | u64::from(byte)))
+    }
+
+    fn length(&mut self, octets: usize) -> Option<usize> {
+        usize::try_from(self.big(octets)?).ok()
+    }
+
+    fn little(&mut self) -> Option<usize> {
+        let range = self.take(4)?;
+        let octets: [u8; 4] = self.content[range].try_into().ok()?;
+        usize::try_from(i32::from_le_bytes(octets)).ok()
+    }
+
+    fn null(&mut self) {
+        self.json.extend_from_slice(b"null");
+    }
+
+    /// A value that is no string and no number to look for.
+    fn skip(&mut self, length: usize) -> Option<()> {
+        self.take(length)?;
+        self.null();
+        Some(())
+    }
+
+    fn text(&mut self, range: Range<usize>) {
+        let (text, leaf) = match std::str::from_utf8(&self.content[range.clone()]) {
+            Ok(text) => (text, Leaf::Text),
+            Err(_) => ("", Leaf::Octets),
+        };
+        // Writing to memory cannot fail.
+        let _ = serde_json::to_writer(&mut self.json, text);
+        self.leaves.push((range, leaf));
+    }
+
+    fn string(&mut self, length: usize) -> Option<()> {
+        let range = self.take(length)?;
+        self.text(range);
+        Some(())
+    }
+
+    fn unsigned(&mut self, octets: usize, leaf: Leaf) -> Option<()> {
+        let range = self.take(octets)?;
+        let all = self.content[range.clone()].iter();
+        let add = |number: u64, byte: &u8| number << 8 | u64::from(*byte);
+        let number = if leaf == Leaf::Little { all.rev().fold(0, add) } else { all.fold(0, add) };
+        self.json.extend_from_slice(number.to_string().as_bytes());
+        self.leaves.push((range, leaf));
+        Some(())
+    }
+
+    /// A number that stands in the octet before.
+    fn inline(&mut self, number: u8) {
+        self.json.extend_from_slice(number.to_string().as_bytes());
+        self.leaves.push((self.at..self.at, Leaf::Inline));
+    }
+
+    /// `[value, …]`
+    fn list(&mut self, count: usize, depth: usize) -> Option<()> {
+        self.json.push(b'[');
+        for index in 0..count {
+            if index > 0 {
+                self.json.push(b',');
+            }
+            self.value(depth + 1)?;
+        }
+        self.json.push(b']');
+        Some(())
+    }
+
+    /// `{"name": value, …}`
+    fn map(&mut self, count: usize, depth: usize) -> Option<()> {
+        self.json.push(b'{');
+        for index in 0..count {
+            if index > 0 {
+                self.json.push(b',');
+            }
+            self.name(depth)?;
+            self.value(depth + 1)?;
+        }
+        self.json.push(b'}');
+        Some(())
+    }
+
+    /// A name is a value that is not looked at; what is no string is one by how it is written.
+    fn name(&mut self, depth: usize) -> Option<()> {
+        let (json, leaves) = (self.json.len(), self.leaves.len());
+        self.value(depth + 1)?;
+        self.leaves.truncate(leaves);
+        let written = self.json.split_off(json);
+        match written.first() {
+            Some(b'"') => self.json.extend_from_slice(&written),
+            _ => {
+                let name = String::from_utf8_lossy(&written).into_owned();
+                let _ = serde_json::to_writer(&mut self.json, &name);
+            }
+        }
+        self.json.push(b':');
+        Some(())
+    }
+
+    fn message_pack(&mut self, depth: usize) -> Option<()> {
+        let byte = self.byte()?;
+        let small = |mask: u8| usize::from(byte & mask);
+        match byte {
+            0..=0x7f => self.inline(byte),
+            0x80..=0x8f => self.map(small(0x0f), depth)?,
+            0x90..=0x9f => self.list(small(0x0f), depth)?,
+            0xa0..=0xbf => self.string(small(0x1f))?,
+            0xc0 | 0xc2 | 0xc3 | 0xe0..=0xff => self.null(),
+            0xc4..=0xc6 => {
+                let length = self.length(1 << (byte - 0xc4))?;
+                self.string(length)?;
+            }
+            0xc7..=0xc9 => {
+                let length = self.length(1 << (byte - 0xc7))?;
+                self.skip(length.checked_add(1)?)?;
+            }
+            0xca | 0xcb => self.skip(4 << (byte - 0xca))?,
+            0xcc..=0xcf => self.unsigned(1 << (byte - 0xcc), Leaf::Big)?,
+            0xd0..=0xd3 => self.unsigned(1 << (byte - 0xd0), Leaf::Big)?,
+            0xd4..=0xd8 => self.skip(1 + (1 << (byte - 0xd4)))?,
+            0xd9..=0xdb => {
+                let length = self.length(1 << (byte - 0xd9))?;
+                self.string(length)?;
+            }
+            0xdc | 0xdd => {
+                let count = self.length(2 << (byte - 0xdc))?;
+                self.list(count, depth)?;
+            }
+            0xde | 0xdf => {
+                let count = self.length(2 << (byte - 0xde))?;
+                self.map(count, depth)?;
+            }
+            0xc1 => return None,
+        }
+        Some(())
+    }
+
+    fn cbor(&mut self, depth: usize) -> Option<()> {
+        let byte = self.byte()?;
+        let (major, info) = (byte >> 5, byte & 0x1f);
+        if info == 31 {
+            return self.cbor_open(major, depth);
+        }
+        let octets = match info {
+            0..=23 => 0,
+            24..=27 => 1 << (info - 24),
+            _ => return None,
+        };
+        if major == 0 {
+            match octets {
+                0 => self.inline(info),
+                _ => self.unsigned(octets, Leaf::Big)?,
+            }
+            return Some(());
+        }
+        let count = if octets == 0 { usize::from(info) } else { self.length(octets)? };
+        match major {
+            2 | 3 => self.string(count)?,
+            4 => self.list(count, depth)?,
+            5 => self.map(count, depth)?,
+            // A tag says what the value behind it is.
+            6 => self.value(depth + 1)?,
+            _ => self.null(),
+        }
+        Some(())
+    }
+
+    /// A value whose end is marked: strings in pieces are lists of them.
+    fn cbor_open(&mut self, major: u8, depth: usize) -> Option<()> {
+        let is_map = match major {
+            2..=4 => false,
+            5 => true,
+            _ => return None,
+        };
+        self.json.push(if is_map { b'{' } else { b'[' });
+        let mut is_first = true;
+        while *self.content.get(self.at)? != 0xff {
+            if !std::mem::take(&mut is_first) {
+                self.json.push(b',');
+            }
+            if is_map {
+                self.name(depth)?;
+            }
+            self.value(depth + 1)?;
+        }
+        self.at += 1;
+        self.json.push(if is_map { b'}' } else { b']' });
+        Some(())
+    }
+
+    fn bson(&mut self, depth: usize) -> Option<()> {
+        let start = self.at;
+        let length = self.little()?;
+        let end = start.checked_add(length).filter(|&end| end <= self.content.len())?;
+        self.json.push(b'{');
+        let mut is_first = true;
+        loop {
+            let kind = self.byte()?;
+            if kind == 0 {
+                break;
+            }
+            if !std::mem::take(&mut is_first) {
+                self.json.push(b',');
+            }
+            let name = self.until(0)?;
+            self.write_name(name);
+            self.bson_value(kind, depth)?;
+        }
+        self.json.push(b'}');
+        (self.at == end).then_some(())
+    }
+
+    fn bson_value(&mut self, kind: u8, depth: usize) -> Option<()> {
+        match kind {
+            2 | 0x0d | 0x0e => {
+                let length = self.little()?.checked_sub(1)?;
+                self.string(length)?;
+                (self.byte()? == 0).then_some(())
+            }
+            3 | 4 => self.value(depth + 1),
+            5 => {
+                let length = self.little()?;
+                self.byte()?;
+                self.string(length)
+            }
+            0x10 => self.unsigned(4, Leaf::Little),
+            0x12 => self.unsigned(8, Leaf::Little),
+            1 | 9 | 0x11 => self.skip(8),
+            7 => self.skip(12),
+            8 => self.skip(1),
+            0x13 => self.skip(16),
+            0x0b => {
+                self.until(0)?;
+                self.until(0)?;
+                self.skip(0)
+            }
+            6 | 0x0a | 0x7f | 0xff => self.skip(0),
+            _ => None,
+        }
+    }
+
+    /// What stands before `end`, which is taken too.
+    fn until(&mut self, end: u8) -> Option<Range<usize>> {
+        let length = memchr::memchr(end, &self.content[self.at..])?;
+        let range = self.take(length)?;
+        self.at += 1;
+        Some(range)
+    }
+
+    fn write_name(&mut self, range: Range<usize>) {
+        let name = String::from_utf8_lossy(&self.content[range]);
+        let _ = serde_json::to_writer(&mut self.json, &*name);
+        self.json.push(b':');
+    }
+
+    fn expect(&mut self, text: &[u8]) -> Option<()> {
+        self.content[self.at..].starts_with(text).then(|| self.at += text.len())
+    }
+
+    fn decimal(&mut self, end: u8) -> Option<usize> {
+        let range = self.until(end)?;
+        std::str::from_utf8(&self.content[range]).ok()?.parse().ok()
+    }
+
+    /// `s:20:"…";` and its kind, of which the letter and the colon were read.
+    fn php_string(&mut self) -> Option<Range<usize>> {
+        let length = self.decimal(b':')?;
+        self.expect(b"\"")?;
+        let range = self.take(length)?;
+        self.expect(b"\"")?;
+        Some(range)
+    }
+
+    fn php(&mut self, depth: usize) -> Option<()> {
+        let kind = self.byte()?;
+        if kind == b'N' {
+            self.null();
+            return self.expect(b";");
+        }
+        self.expect(b":")?;
+        match kind {
+            b's' | b'E' => {
+                let range = self.php_string()?;
+                self.text(range);
+                self.expect(b";")
+            }
+            b'i' => {
+                let range = self.until(b';')?;
+                let is_number = self.content[range.clone()].iter().all(u8::is_ascii_digit);
+                // Its digits are text of the same length.
+                if is_number {
+                    self.text(range)
+                } else {
+                    self.null()
+                }
+                Some(())
+            }
+            b'b' | b'd' | b'R' | b'r' => {
+                self.until(b';')?;
+                self.null();
+                Some(())
+            }
+            b'a' | b'O' => {
+                if kind == b'O' {
+                    self.php_string()?;
+                    self.expect(b":")?;
+                }
+                let count = self.decimal(b':')?;
+                self.expect(b"{")?;
+                self.php_members(count, depth)?;
+                self.expect(b"}")
+            }
+            _ => None,
+        }
+    }
+
+    fn php_members(&mut self, count: usize, depth: usize) -> Option<()> {
+        self.json.push(b'{');
+        for index in 0..count {
+            if index > 0 {
+                self.json.push(b',');
+            }
+            match self.content.get(self.at)? {
+                b's' => {
+                    self.at += 1;
+                    self.expect(b":")?;
+                    let mut name = self.php_string()?;
+                    self.expect(b";")?;
+                    // `\0Class\0name` of what is private.
+                    let mark = memchr::memrchr(0, &self.content[name.clone()]);
+                    name.start += mark.map_or(0, |at| at + 1);
+                    self.write_name(name);
+                }
+                b'i' => {
+                    self.at += 1;
+                    self.expect(b":")?;
+                    let name = self.until(b';')?;
+                    self.write_name(name);
+                }
+                _ => return None,
+            }
+            self.value(depth + 1)?;
+        }
+        self.json.push(b'}');
+        Some(())
+    }
+
+    /// `name|value` in a row.
+    fn session(&mut self) -> Option<()> {
+        self.json.push(b'{');
+        while self.at < self.content.len() {
+            if self.at > 0 {
+                self.json.push(b',');
+            }
+            let name = self.until(b'|')?;
+            self.write_name(name);
+            self.value(0)?;
+        }
+        self.json.push(b'}');
+        Some(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::rules::RedactRule;
+    use super::*;
+
+    const SECRET: &str = "Zq7hT2mXw9Lk4RvB1nYs";
+
+    fn redacted(content: &[u8], kind: &str) -> Vec<u8> {
+        let redactor = super::super::Redactor::new(&[RedactRule::Default], b"key");
+        redactor.body_of_type(kind.as_bytes(), content)
+    }
+
+    fn pack(parts: &[&[u8]]) -> Vec<u8> {
+        parts.concat()
+    }
+
+    #[test]
+    fn documents_that_are_no_text_are_looked_into() {
+        let secret = SECRET.as_bytes();
+        let small = |name: &str| [&[0xa0 | name.len() as u8], name.as_bytes()].concat();
+        let cbor = |name: &str| [&[0x60 | name.len() as u8], name.as_bytes()].concat();
+        let bson = |name: &str, kind: u8, value: &[u8]| {
+            [&[kind][..], name.as_bytes(), &[0], value].concat()
+        };
+        let document = |elements: Vec<u8>| {
+            [&(elements.len() as u32 + 5).to_le_bytes()[..], &elements, &[0]].concat()
+        };
+        let bson_text = [&21u32.to_le_bytes()[..], secret, &[0]].concat();
+        for (kind, content) in [
+            // {"user": "joe", "password": …}
+            (
+                "application/msgpack",
+                pack(&[
+                    b"\x82",
+                    &small("user"),
+                    &small("joe"),
+                    &small("password"),
+                    b"\xd9\x14",
+                    secret,
+                ]),
+            ),
+            // [1, {"credentials": {"x": …}}], of no type.
+            (
+                "",
+                pack(&[
+                    b"\x92\x01\x81",
+                    &small("credentials"),
+                    b"\xde\x00\x01",
+                    &small("x"),
+                    b"\xc4\x14",
+                    secret,
+                ]),
+            ),
+            // {"name": "api_key", "value": …} behind a tag.
+            (
+                "application/cbor",
+                pack(&[
+                    b"\xd9\xd9\xf7\xa2",
+                    &cbor("name"),
+                    &cbor("api_key"),
+                    &cbor("value"),
+                    b"\x74",
+                    secret,
+                ]),
+            ),
+            // Of unknown length, its text in pieces.
+            (
+                "application/senml+cbor",
+                pack(&[b"\xbf", &cbor("token"), b"\x7f\x74", secret, b"\xff\xff"]),
+            ),
+            ("application/bson", document(bson("password", 2, &bson_text))),
+            (
+                "application/octet-stream",
+                document(bson("a", 3, &document(bson("session_id", 2, &bson_text)))),
+            ),
+            (
+                "text/plain",
+                format!("a:2:{{s:4:\"user\";s:3:\"joe\";s:8:\"password\";s:20:\"{SECRET}\";}}")
+                    .into_bytes(),
+            ),
+            (
+                "",
+                format!("O:4:\"User\":1:{{s:14:\"\0User\0password\";s:20:\"{SECRET}\";}}")
+                    .into_bytes(),
+            ),
+            ("", format!("n|i:1;token|s:20:\"{SECRET}\";").into_bytes()),
+        ] {
+            let new = redacted(&content, kind);
+            assert_ne!(new, content, "{kind}");
+            assert_eq!(new.len(), content.len(), "{kind}");
+            assert!(memchr::memmem::find(&new, secret).is_none(), "{kind}");
+            let (before, after) = (
+                PackedDocument::of(&content, kind.as_bytes()).unwrap(),
+                PackedDocument::of(&new, kind.as_bytes()).expect("it can still be read"),
+            );
+            assert_eq!(before.leaves.len(), after.leaves.len(), "{kind}");
+        }
+    }
+
+    #[test]
+    fn numbers_stay_numbers_and_other_octets_stay() {
+        let content = b"\x82\xa3pin\xcd\x12\x67\xa1a\xcd\x12\x67";
+        let new = redacted(content, "application/msgpack");
+        assert_eq!(new.len(), content.len());
+        assert!(new[6..8] != content[6..8], "a PIN is another one");
+        assert_eq!(new[8..], content[8..]);
+        for none in
+            [&b"\x83\x01"[..], b"a:2:{", b"s:9:\"a\";", b"\xbf\x61", b"\xdf\xff\xff\xff\xff\x01"]
+        {
+            assert!(PackedDocument::of(none, b"").is_none());
+            assert_eq!(redacted(none, ""), none);
+        }
+        // Nesting without end.
+        assert!(PackedDocument::of(&[0x91; 9_000], b"").is_none());
+    }
+}
