@@ -44,6 +44,34 @@ pub fn path_and_query(target: &[u8]) -> (&[u8], &[u8]) {
     }
 }
 
+/// A target whose path has no escapes but those that it needs: `/a%2Db` and `/a-b` are one (RFC 3986
+/// §6.2.2.2), and so are signs that stand for themselves in a segment (§3.3). A slash, and what
+/// parts parameters of a segment, stays escaped.
+pub fn with_plain_path(target: &[u8]) -> Cow<'_, [u8]> {
+    let end = memchr::memchr2(b'?', b'#', target).unwrap_or(target.len());
+    if memchr::memchr(b'%', &target[..end]).is_none() {
+        return Cow::Borrowed(target);
+    }
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:@!$&'()*+,".contains(&byte);
+    let value = |digit: u8| char::from(digit).to_digit(16);
+    let mut plain = Vec::with_capacity(target.len());
+    let mut at = 0;
+    while at < end {
+        let escape = match &target[at..end] {
+            [b'%', high, low, ..] => value(*high).zip(value(*low)),
+            _ => None,
+        };
+        match escape.map(|(high, low)| (high * 16 + low) as u8) {
+            Some(byte) if is_plain(byte) => plain.push(byte),
+            Some(_) => plain.extend(target[at..at + 3].iter().map(u8::to_ascii_uppercase)),
+            None => plain.push(target[at]),
+        }
+        at += if escape.is_some() { 3 } else { 1 };
+    }
+    plain.extend_from_slice(&target[end..]);
+    Cow::Owned(plain)
+}
+
 /// The path and query that a target names, in origin form, for people.
 pub fn origin_form(target: &[u8]) -> String {
     let (path, query) = path_and_query(target);
@@ -134,6 +162,21 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn escapes_of_a_path_that_mean_nothing_are_undone() {
+        for (target, plain) in [
+            ("/a%2Db/c%5fd%7E", "/a-b/c_d~"),
+            ("/x%3Ay/%40z?t=10%3A00", "/x:y/@z?t=10%3A00"),
+            ("/a%2fb%3Bc%3Dd%3Fe%25f%20g%c3%A9", "/a%2Fb%3Bc%3Dd%3Fe%25f%20g%C3%A9"),
+            ("/a%2", "/a%2"),
+            ("/a%zz%", "/a%zz%"),
+            ("/?a%2Db#%2D", "/?a%2Db#%2D"),
+            ("*", "*"),
+        ] {
+            assert_eq!(&*with_plain_path(target.as_bytes()), plain.as_bytes(), "{target}");
+        }
+    }
 
     #[test]
     fn every_form_of_target_has_path_and_query() {

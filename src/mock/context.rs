@@ -4,12 +4,14 @@
 //! What belongs to the connection, the client library, tracing or credentials says nothing of it,
 //! nor does what is new in each call.
 
+use std::borrow::Cow;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::naming;
 use crate::message::Headers;
+use crate::message::encoding::base64_text;
 use crate::message::fields::{CONDITIONS, cookies, is_framing, is_hop_by_hop};
 use crate::message::kinds;
 use crate::message::place::{Step, Trail};
@@ -146,9 +148,9 @@ impl ContextNames {
         for ContextName { name, is_telling } in &self.headers {
             let at = Trail::new(Step::Header((&**name).into()));
             let mut any = false;
-            for value in headers.all(name).filter_map(|value| std::str::from_utf8(value).ok()) {
+            for value in headers.all(name).filter_map(|value| said(name, value)) {
                 any = true;
-                visit(&at, Some(value.trim()));
+                visit(&at, Some(&value));
             }
             if *is_telling && !any {
                 visit(&at, None);
@@ -222,6 +224,10 @@ impl ContextSamples {
                 if sample.is_new_each_time(&name) || sample.is_of_the_caller(&name) {
                     continue;
                 }
+                // One user is the caller, whose name may be another one at v2.
+                if &*name == CREDENTIALS && sample.values.len() < 2 {
+                    continue;
+                }
                 let is_telling = sample.values.len() > 1 || names_a_thing(&name);
                 let own = ContextName { name, is_telling };
                 match kind {
@@ -275,12 +281,27 @@ fn walk(headers: &Headers, visit: &mut dyn FnMut(ContextField, &str, &str)) {
                     visit(ContextField::Cookie, name, value);
                 }
             });
-        } else if may_say(&name)
-            && let Ok(value) = std::str::from_utf8(value)
+        } else if (name == CREDENTIALS || may_say(&name))
+            && let Some(value) = said(&name, value)
         {
-            visit(ContextField::Header, &name, value.trim());
+            visit(ContextField::Header, &name, &value);
         }
     }
+}
+
+/// The field whose user says whose data is wanted; its password does not.
+const CREDENTIALS: &str = "authorization";
+
+/// What a header field, its name in lower case, says of what is asked for.
+fn said<'v>(name: &str, value: &'v [u8]) -> Option<Cow<'v, str>> {
+    if name == CREDENTIALS {
+        let (scheme, credentials) = value.split_at_checked("Basic ".len())?;
+        let credentials = std::str::from_utf8(credentials).ok()?.trim();
+        let pair = scheme.eq_ignore_ascii_case(b"basic ").then(|| base64_text(credentials))??;
+        let (user, _) = pair.split_once(':')?;
+        return Some(Cow::Owned(user.to_owned()));
+    }
+    std::str::from_utf8(value).ok().map(|value| Cow::Borrowed(value.trim()))
 }
 
 /// Tells the cookies of a field that have a value.

@@ -44,7 +44,7 @@ impl SharedMock {
         let asked = request;
         let (turned, pairs) = self.turned_back(request);
         let request = &*turned;
-        let query = CallQuery { host: &host, request };
+        let query = CallQuery::new(&host, request);
         let prepared = self.recording.prepare(&query, self.watches.then_some(&*self.under_way));
         let decision = self.decide(&query, &prepared);
         let explained = self.explain.as_ref().map(|explain| {

@@ -28,6 +28,7 @@ use crate::message::json::number::Decimal;
 use crate::message::kinds::{self, ValueKind};
 use crate::message::place::{Pattern, Step, Trail};
 use crate::message::protobuf::{Readings, Speaker};
+use crate::message::target::path_and_query;
 use crate::message::tokens::{Token, tokens};
 use crate::message::{Body, Headers};
 use crate::time::Timestamp;
@@ -279,7 +280,7 @@ fn drawn_at(scope: u64, at: &Trail<'_>) -> u64 {
 /// Takes a request apart; its scope is part of the keys.
 pub(super) fn take(subject: &Subject<'_>, known: Known<'_>) -> TakenFeatures {
     let Known { rules, scope, .. } = known;
-    let numbered = is_numbered(subject.content);
+    let anew = MadeAnew::of(subject);
     let asked = naming::Asked { reads: subject.reads, at: subject.at };
     let mut features = Vec::with_capacity(16);
     walk(subject, rules, &mut |at, value| {
@@ -287,7 +288,7 @@ pub(super) fn take(subject: &Subject<'_>, known: Known<'_>) -> TakenFeatures {
         let text = text_hash(&plain);
         let typed = value.form != Form::Text;
         let hashed = value_at(at.hash(), typed, text);
-        let family = family(at, value, known, numbered);
+        let family = family(at, value, known, anew);
         let weight = match family {
             Some(_) => Weight::Volatile,
             None if is_identifier(&plain) => Weight::Identifier,
@@ -302,7 +303,7 @@ pub(super) fn take(subject: &Subject<'_>, known: Known<'_>) -> TakenFeatures {
         let names = match weight {
             Weight::Volatile
                 if !(rules.volatile.iter().any(|pattern| pattern.covers(at))
-                    || numbered && is_number(at)) =>
+                    || anew.covers(at)) =>
             {
                 naming::names_by(asked, at, value.text, kind_of(value))
             }
@@ -376,13 +377,13 @@ fn condition(headers: &Headers) -> Option<u64> {
 /// The same as texts, to explain a choice: place, value, and whether it varies by itself.
 pub(super) fn describe(subject: &Subject<'_>, known: Known<'_>) -> Vec<Described> {
     let mut all = Vec::new();
-    let numbered = is_numbered(subject.content);
+    let anew = MadeAnew::of(subject);
     walk(subject, known.rules, &mut |at, value| {
         all.push(Described {
             place: at.to_string(),
             value: plain_text(value).into_owned(),
             typed: value.form != Form::Text,
-            family: family(at, value, known, numbered),
+            family: family(at, value, known, anew),
             context: false,
             lacks: false,
         });
@@ -513,14 +514,14 @@ fn string_length(text: &str) -> usize {
 
 /// What the value's place and kind have in common with those that may stand there as well; none
 /// for a value that must be equal.
-fn family(at: &Trail<'_>, value: Value<'_>, known: Known<'_>, numbered: bool) -> Option<u64> {
+fn family(at: &Trail<'_>, value: Value<'_>, known: Known<'_>, anew: MadeAnew) -> Option<u64> {
     let Known { rules, drawn, scope, .. } = known;
     // Below a fresh name places are other ones each time.
     let place = if at.varies() { at.general() } else { at.hash() };
     if !rules.volatile.is_empty() && rules.volatile.iter().any(|pattern| pattern.covers(at)) {
         return Some(hash(place, 3, b""));
     }
-    if numbered && is_number(at) {
+    if anew.covers(at) {
         return Some(hash(place, 3, b""));
     }
     if naming::is_document(at) {
@@ -533,6 +534,28 @@ fn family(at: &Trail<'_>, value: Value<'_>, known: Known<'_>, numbered: bool) ->
         Some(kind) => Some(of_kind(place, kind)),
         None if is_text => mixed(place, value.text, drawn),
         None => None,
+    }
+}
+
+/// What a call makes anew each time, whatever it looks like.
+#[derive(Clone, Copy)]
+struct MadeAnew {
+    /// The numbers of JSON-RPC.
+    numbered: bool,
+    /// The signature of its target, and what is signed with it: until when it holds.
+    signed: bool,
+}
+
+impl MadeAnew {
+    fn of(subject: &Subject<'_>) -> Self {
+        Self {
+            numbered: is_numbered(subject.content),
+            signed: naming::is_signed(path_and_query(subject.target).1),
+        }
+    }
+
+    fn covers(self, at: &Trail<'_>) -> bool {
+        self.numbered && is_number(at) || self.signed && naming::is_of_signature(at)
     }
 }
 

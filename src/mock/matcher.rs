@@ -6,6 +6,7 @@
 //! The choice changes only what has been given, so that the same calls in the same order are
 //! answered the same in every run.
 
+use std::borrow::Cow;
 use std::io;
 use std::sync::Arc;
 
@@ -20,6 +21,7 @@ use super::reads;
 use super::recording::{CallRecording, RecordedCall, scope_of};
 use crate::exchange::ExchangeId;
 use crate::message::Request;
+use crate::message::target::with_plain_path;
 use crate::replay::UnderWay;
 use crate::route::rpc;
 use crate::time::Timestamp;
@@ -78,17 +80,23 @@ pub(super) enum Tier {
 pub(super) struct CallQuery<'a> {
     pub(super) host: &'a str,
     pub(super) request: &'a Request,
+    /// The target as it is compared.
+    target: Cow<'a, [u8]>,
 }
 
 impl<'a> CallQuery<'a> {
+    pub(super) fn new(host: &'a str, request: &'a Request) -> Self {
+        Self { host, request, target: with_plain_path(&request.target) }
+    }
+
     pub(super) fn content(&self) -> Content<'a> {
         Content::of(&self.request.body)
     }
 
-    fn subject(&self, route: &'a str, reads: bool) -> Subject<'a> {
+    fn subject<'s>(&'s self, route: &'s str, reads: bool) -> Subject<'s> {
         Subject {
             route,
-            target: &self.request.target,
+            target: &self.target,
             headers: &self.request.headers,
             content: self.content(),
             reads,
@@ -247,8 +255,8 @@ impl CallRecording {
     /// Takes a call apart; needs no lock.
     pub(super) fn prepare(&self, query: &CallQuery<'_>, under_way: Option<&UnderWay>) -> Prepared {
         let operation = rpc::operation(query.request);
-        let Request { method, target, .. } = query.request;
-        let route = self.routes.route_of(method, target, operation.as_deref());
+        let method = &query.request.method;
+        let route = self.routes.route_of(method, &query.target, operation.as_deref());
         let reads = reads::reads(query.request, operation.as_deref());
         let mut causes = Causes { traced: self.known_cause(query.request), open: Vec::new() };
         if let Some(watch) = under_way {

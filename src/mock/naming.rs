@@ -96,6 +96,53 @@ const NAMES: [&str; 33] = [
     "xamzsignature",
 ];
 
+/// Names of the signature of a target (Azure's SAS, S3, GCS, OSS, CloudFront, OAuth 1).
+const SIGNATURES: [&str; 7] = [
+    "hmac",
+    "oauthsignature",
+    "sig",
+    "signature",
+    "xamzsignature",
+    "xgoogsignature",
+    "xosssignature",
+];
+/// Names of what is signed with a target and new in each: from when and until when it holds, by
+/// which key.
+const SIGNED: [&str; 17] = [
+    "exp",
+    "expires",
+    "expiry",
+    "keypairid",
+    "policy",
+    "se",
+    "ske",
+    "skt",
+    "st",
+    "xamzcredential",
+    "xamzdate",
+    "xamzsecuritytoken",
+    "xgoogcredential",
+    "xgoogdate",
+    "xosscredential",
+    "xossdate",
+    "xosssecuritytoken",
+];
+
+/// Whether a query has a signature.
+pub(super) fn is_signed(query: &[u8]) -> bool {
+    query.split(|&byte| byte == b'&').any(|pair| {
+        let name = pair.split(|&byte| byte == b'=').next().unwrap_or_default();
+        std::str::from_utf8(name).is_ok_and(|name| SIGNATURES.contains(&&*plain(name)))
+    })
+}
+
+/// Whether a place is the signature of a target, or what is signed with it and new in each.
+pub(super) fn is_of_signature(at: &Trail<'_>) -> bool {
+    let Step::Query(name) = at.last() else { return false };
+    let name = plain(name);
+    at.before().is_none() && (SIGNATURES.contains(&&*name) || SIGNED.contains(&&*name))
+}
+
 /// Whether a place holds such a hash: what is asked is told by it alone.
 pub(super) fn is_document(at: &Trail<'_>) -> bool {
     at.name().is_some_and(|name| DOCUMENTS.contains(&&*plain(name)))

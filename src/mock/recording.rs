@@ -26,6 +26,7 @@ use super::seen::SeenValues;
 use super::selection::{EgressSelection, host_of};
 use super::shelf::{Shelf, ShelfPiece, ShelvedBody};
 use crate::exchange::{Completeness, Exchange, ExchangeId};
+use crate::message::target::with_plain_path;
 use crate::message::{Body, Framing, Headers, Request, Response};
 use crate::replay::UnderWay;
 use crate::route::{Routes, rpc};
@@ -304,7 +305,8 @@ impl CallGatherer {
             }
         };
         let mut packed = Vec::with_capacity(message.headers.weight());
-        let start = [&message.method[..], &message.target];
+        let target = with_plain_path(&message.target);
+        let start = [&message.method[..], &target];
         head::pack(start, &message.headers, &Headers::new(), &mut packed);
         let host = match self.hosts.get(host.as_str()) {
             Some(known) => Arc::clone(known),

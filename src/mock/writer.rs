@@ -193,7 +193,7 @@ impl LedgerShared {
             std::mem::take(&mut queue.calls)
         };
         for WaitingCall { entry, host, route, request } in &calls {
-            let call = self.teller.call(entry, &CallQuery { host, request }, route);
+            let call = self.teller.call(entry, &CallQuery::new(host, request), route);
             ledger.write(&call);
         }
         calls.len()

@@ -1,15 +1,20 @@
 //! Secrets in bodies, by the body's form: JSON, forms, parts of a multipart body, XML and HTML, and
 //! any other text.
 
+use std::ops::Range;
+
 use memchr::memmem;
 
 use super::edits::Edits;
 use super::hide::{self, Hide, PairKind, pairs};
+use super::marks::Marks;
+use super::names::HeaderSecret;
 use super::packed::PackedDocument;
 use super::scan::Scanner;
+use super::tables::{self, TablePart};
 use super::view::{View, ViewEncoding};
 use super::wrapped::Wrapping;
-use super::{json, markup, tables};
+use super::{json, markup, values};
 use crate::limits;
 
 /// The content with its secrets replaced; none where there are none. What its type does not say is
@@ -17,10 +22,10 @@ use crate::limits;
 pub(super) fn redact(hide: &mut impl Hide, content_type: &[u8], content: &[u8]) -> Option<Vec<u8>> {
     let kind = String::from_utf8_lossy(content_type).to_ascii_lowercase();
     if let Some(document) = PackedDocument::of(content, content_type) {
-        return document.redact(hide);
+        return packed(hide, &document);
     }
     if is_table(&kind) {
-        tables::lines(hide, content, if kind.contains("csv") { b',' } else { b'\t' })
+        lines(hide, content, if kind.contains("csv") { b',' } else { b'\t' })
     } else if kind.contains("json") || Scanner::looks_like_json(content) {
         json::redact(hide, content)
     } else if kind.starts_with("application/x-www-form-urlencoded")
@@ -37,10 +42,10 @@ pub(super) fn redact(hide: &mut impl Hide, content_type: &[u8], content: &[u8]) 
         multipart(hide, boundary, content)
     } else if markup::looks_like_it(content) || kind.contains("xml") || kind.contains("html") {
         markup::redact(hide, content)
-    } else if let Some(separator) = tables::separator(hide, content) {
-        tables::lines(hide, content, separator)
+    } else if let Some(separator) = separator(hide, content) {
+        lines(hide, content, separator)
     } else if tables::has_rows(content) {
-        tables::rows(hide, content)
+        rows(hide, content)
     } else {
         hide::parts(hide, content, ViewEncoding::Plain)
     }
@@ -48,6 +53,84 @@ pub(super) fn redact(hide: &mut impl Hide, content_type: &[u8], content: &[u8]) 
 
 fn is_table(kind: &str) -> bool {
     kind.contains("csv") || kind.contains("tab-separated")
+}
+
+/// A document that is no text, searched as what it says.
+pub(super) fn packed<H: Hide>(hide: &mut H, document: &PackedDocument<'_>) -> Option<Vec<u8>> {
+    let new = json::redact(hide, document.json());
+    let said = new.as_deref().unwrap_or_else(|| document.json());
+    // Both ask for what hides.
+    let hide = std::cell::RefCell::new(hide);
+    let octets = |octets: &[u8]| redact(*hide.borrow_mut(), b"", octets);
+    document.with(said, octets, |old, new| {
+        if H::KEEPS_LENGTH { hide.borrow_mut().hidden(old, old) } else { Some(new) }
+    })
+}
+
+fn separator(hide: &impl Hide, content: &[u8]) -> Option<u8> {
+    tables::separator(content, |name| hide.form_field(name).is_some())
+}
+
+/// Lines of values, of which the first names the columns.
+fn lines(hide: &mut impl Hide, content: &[u8], separator: u8) -> Option<Vec<u8>> {
+    let mut marks = Marks::of(hide, content);
+    let mut edits = Edits::new(content);
+    let mut columns: Vec<Option<HeaderSecret>> = Vec::new();
+    let text = |range: &Range<usize>| std::str::from_utf8(&content[range.clone()]);
+    tables::lines(content, separator, |part| match part {
+        TablePart::Head { range, .. } => {
+            columns.push(hide.form_field(text(&range).unwrap_or_default().trim()));
+        }
+        TablePart::Cell { column, range, before } => {
+            let named = || hide.form_field(text(&before?).ok()?.trim());
+            let secret = columns.get(column).copied().flatten().or_else(named);
+            let cell = &content[range.clone()];
+            let new = match secret {
+                Some(kind) => hide::whole(hide, kind, cell, ViewEncoding::Plain),
+                None if marks.has_look(content, &range).0 => {
+                    hide::parts(hide, cell, ViewEncoding::Plain)
+                }
+                None => None,
+            };
+            edits.put(&range, new);
+        }
+        TablePart::Around(_) => {}
+    });
+    edits.finish()
+}
+
+/// A text with rows between bars; what stands around them is searched as a text.
+fn rows(hide: &mut impl Hide, content: &[u8]) -> Option<Vec<u8>> {
+    let mut edits = Edits::new(content);
+    let mut columns: Vec<Option<HeaderSecret>> = Vec::new();
+    tables::rows(content, |part| {
+        let label = |hide: &_, range: &Range<usize>| label(hide, &content[range.clone()]);
+        let (range, secret) = match part {
+            TablePart::Head { column, range } => {
+                columns.truncate(column);
+                columns.push(label(hide, &range));
+                return;
+            }
+            TablePart::Cell { column, range, before } => {
+                let named = before.and_then(|before| label(hide, &before));
+                (range, columns.get(column).copied().flatten().or(named))
+            }
+            TablePart::Around(range) => (range, None),
+        };
+        let value = &content[range.clone()];
+        let new = match secret.filter(|_| values::is_in_cell(value)) {
+            Some(kind) => hide::whole(hide, kind, value, ViewEncoding::Plain),
+            None => hide::parts(hide, value, ViewEncoding::Plain),
+        };
+        edits.put(&range, new);
+    });
+    edits.finish()
+}
+
+/// How what a cell names is secret.
+fn label<H: Hide>(hide: &H, cell: &[u8]) -> Option<HeaderSecret> {
+    let name = std::str::from_utf8(cell).ok().filter(|name| name.len() <= tables::LONGEST_NAME)?;
+    hide.field(name)
 }
 
 /// One line of pairs.
@@ -79,7 +162,7 @@ pub(super) fn looks_like_document(value: &[u8]) -> bool {
 /// A document inside of a value: JSON, markup, or what is no text.
 pub(super) fn document(hide: &mut impl Hide, content: &[u8]) -> Option<Vec<u8>> {
     if let Some(document) = PackedDocument::of(content, b"") {
-        document.redact(hide)
+        packed(hide, &document)
     } else if Scanner::looks_like_json(content) {
         json::redact(hide, content)
     } else if markup::looks_like_it(content) {

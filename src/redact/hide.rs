@@ -247,7 +247,7 @@ fn base64<H: Hide>(hide: &mut H, text: &[u8]) -> Option<Vec<u8>> {
     let new = if std::str::from_utf8(&decoded).is_ok() {
         body::document(hide, &decoded)?
     } else if let Some(document) = PackedDocument::of(&decoded, b"") {
-        document.redact(hide)?
+        body::packed(hide, &document)?
     } else {
         // What is compressed anew may be longer: it is hidden as a whole.
         return compressed(hide, &decoded).then(|| hide.hidden(text, text)).flatten();
@@ -454,7 +454,7 @@ impl NamedBefore {
         let end = name.trim_end_matches(']').len();
         let start = name[..end].rfind(['[', '.']).map_or(0, |at| at + 1);
         let (around, member) = (&name[..start], name[start..end].as_bytes());
-        if json::is_name_of_other(member) {
+        if names::is_name_of_other(member) {
             let view = View::new(source, encoding);
             let named = std::str::from_utf8(&view.bytes).unwrap_or_default();
             let kind = hide.form_field(named).filter(|_| named.len() <= 64);
@@ -462,6 +462,6 @@ impl NamedBefore {
             return None;
         }
         let (known, kind) = self.last.as_ref()?;
-        (json::is_value_of_other(member) && known == around).then_some(*kind)
+        (names::is_value_of_other(member) && known == around).then_some(*kind)
     }
 }

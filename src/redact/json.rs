@@ -16,54 +16,10 @@ use super::view::{View, ViewEncoding};
 
 /// Deepest nesting that paths are followed into; what is deeper belongs to the value at this depth.
 const DEPTH: usize = 128;
-/// Members whose value is the name of what another member holds.
-const NAMES: [&str; 12] = [
-    "name",
-    "key",
-    "field",
-    "id",
-    "k",
-    "n",
-    "param",
-    "parameter",
-    "property",
-    "header",
-    "variable",
-    "type",
-];
-/// Members that hold what another member names.
-const VALUES: [&str; 16] = [
-    "value",
-    "val",
-    "v",
-    "content",
-    "data",
-    "text",
-    "default",
-    "newvalue",
-    "oldvalue",
-    "values",
-    "input",
-    "actual",
-    "received",
-    "rejectedvalue",
-    "attemptedvalue",
-    "submittedvalue",
-];
 /// Members that tell by its path which value another member holds.
 const LOCATIONS: [&str; 2] = ["loc", "path"];
 /// Members of a JSON Web Key (RFC 7518 §6) that are secret.
 const KEY_PARTS: [&[u8]; 8] = [b"d", b"p", b"q", b"dp", b"dq", b"qi", b"oth", b"k"];
-
-/// Whether a field of this name says what another one holds.
-pub(super) fn is_name_of_other(name: &[u8]) -> bool {
-    is_among(&NAMES, name)
-}
-
-/// Whether a field of this name holds what another one names.
-pub(super) fn is_value_of_other(name: &[u8]) -> bool {
-    is_among(&VALUES, name)
-}
 
 /// What encloses a value.
 #[derive(Default)]
@@ -88,9 +44,9 @@ struct JsonFrame {
 #[derive(Clone, Copy, Default)]
 struct KeySays {
     secret: Option<HeaderSecret>,
-    /// Whether it is one of [`NAMES`].
+    /// Whether it is one of the names of members that name another one's value.
     is_name: bool,
-    /// Whether it is one of [`VALUES`].
+    /// Whether it is one of the names of members that hold what another one names.
     is_value: bool,
     is_variables: bool,
     is_location: bool,
@@ -193,10 +149,10 @@ impl SecretJsonWalk<'_> {
     fn key(&mut self, hide: &mut impl Hide, range: Range<usize>) {
         let source = &self.content[range.clone()];
         self.key = KeySays {
-            is_name: is_among(&NAMES, source),
-            is_value: is_among(&VALUES, source),
+            is_name: names::is_name_of_other(source),
+            is_value: names::is_value_of_other(source),
             is_variables: source == b"variables" && !self.variables.is_empty(),
-            is_location: is_among(&LOCATIONS, source),
+            is_location: names::is_among(&LOCATIONS, source),
             secret: None,
         };
         let is_part_of_key = self.is_key && KEY_PARTS.contains(&source);
@@ -342,13 +298,6 @@ fn name_of(hide: &impl Hide, source: &[u8]) -> Option<HeaderSecret> {
     // A name, not a sentence.
     let is_name = name.len() <= 64 && name.split_ascii_whitespace().count() <= 2;
     is_name.then(|| hide.field(name)).flatten()
-}
-
-fn is_among(names: &[&str], key: &[u8]) -> bool {
-    (1..=16).contains(&key.len())
-        && names
-            .iter()
-            .any(|name| name.len() == key.len() && key.eq_ignore_ascii_case(name.as_bytes()))
 }
 
 /// Arguments that are versions of what the field around them changes.

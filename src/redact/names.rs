@@ -207,6 +207,40 @@ const HARMLESS_ENDS: &[&str] = &[
     "version",
 ];
 
+/// Members whose value is the name of what another member holds.
+const NAMING: [&str; 12] = [
+    "name",
+    "key",
+    "field",
+    "id",
+    "k",
+    "n",
+    "param",
+    "parameter",
+    "property",
+    "header",
+    "variable",
+    "type",
+];
+/// Members that hold what another member names.
+const NAMED: [&str; 16] = [
+    "value",
+    "val",
+    "v",
+    "content",
+    "data",
+    "text",
+    "default",
+    "newvalue",
+    "oldvalue",
+    "values",
+    "input",
+    "actual",
+    "received",
+    "rejectedvalue",
+    "attemptedvalue",
+    "submittedvalue",
+];
 /// Most names that a thread remembers the answer for.
 const REMEMBERED: usize = 4 << 10;
 /// Longest name that is remembered, in bytes.
@@ -314,6 +348,24 @@ fn is_secret_word(tables: &WordTables, word: &str) -> bool {
 pub fn is_secret_parameter(name: &str) -> bool {
     ["key", "code", "ticket"].iter().any(|known| name.eq_ignore_ascii_case(known))
         || is_secret_field(name)
+}
+
+/// Whether a field of this name says what another one holds.
+pub(super) fn is_name_of_other(name: &[u8]) -> bool {
+    is_among(&NAMING, name)
+}
+
+/// Whether a field of this name holds what another one names.
+pub(super) fn is_value_of_other(name: &[u8]) -> bool {
+    is_among(&NAMED, name)
+}
+
+/// Whether a short name is among these, whatever its case.
+pub(super) fn is_among(names: &[&str], key: &[u8]) -> bool {
+    (1..=16).contains(&key.len())
+        && names
+            .iter()
+            .any(|name| name.len() == key.len() && key.eq_ignore_ascii_case(name.as_bytes()))
 }
 
 /// How a header's value holds its secret.

@@ -6,10 +6,8 @@
 
 use std::ops::Range;
 
-use super::hide::Hide;
 use super::scan::{JsonToken, Scanner};
 use super::view::{View, ViewEncoding};
-use super::{body, json};
 
 /// Deepest nesting that is read.
 const DEPTH: usize = 64;
@@ -58,27 +56,33 @@ impl<'a> PackedDocument<'a> {
         Some(Self { content, json: reader.json, leaves: reader.leaves })
     }
 
-    /// The document with its secrets replaced; none where there are none.
-    pub(super) fn redact<H: Hide>(&self, hide: &mut H) -> Option<Vec<u8>> {
-        let new = json::redact(hide, &self.json);
-        let said = new.as_deref().unwrap_or(&self.json);
-        let mut changed = new.is_some();
+    /// What it says, as JSON.
+    pub(super) fn json(&self) -> &[u8] {
+        &self.json
+    }
+
+    /// The document with the values that `json` has in place of its own; none where they are the
+    /// same. `octets` says what stands in place of those that are no text, and `fitting` in place of
+    /// a value whose new one has another length.
+    pub(super) fn with(
+        &self,
+        json: &[u8],
+        mut octets: impl FnMut(&[u8]) -> Option<Vec<u8>>,
+        mut fitting: impl FnMut(&[u8], Vec<u8>) -> Option<Vec<u8>>,
+    ) -> Option<Vec<u8>> {
+        let mut changed = false;
         let mut out = Vec::with_capacity(self.content.len());
         let mut from = 0;
-        for ((range, leaf), token) in self.leaves.iter().zip(scalars(said)) {
+        for ((range, leaf), token) in self.leaves.iter().zip(scalars(json)) {
             let old = &self.content[range.clone()];
             let new = match leaf {
-                Leaf::Text => View::new(&said[token], ViewEncoding::Json).bytes.into_owned(),
-                Leaf::Octets => body::redact(hide, b"", old).unwrap_or_else(|| old.to_vec()),
-                Leaf::Big => number(&said[token], old.len(), false),
-                Leaf::Little => number(&said[token], old.len(), true),
+                Leaf::Text => View::new(&json[token], ViewEncoding::Json).bytes.into_owned(),
+                Leaf::Octets => octets(old).unwrap_or_else(|| old.to_vec()),
+                Leaf::Big => number(&json[token], old.len(), false),
+                Leaf::Little => number(&json[token], old.len(), true),
                 Leaf::Inline => old.to_vec(),
             };
-            // What would move the rest is hidden as a whole.
-            let new = match new.len() == old.len() || !H::KEEPS_LENGTH {
-                true => new,
-                false => hide.hidden(old, old).filter(|new| new.len() == old.len())?,
-            };
+            let new = if new.len() == old.len() { new } else { fitting(old, new)? };
             changed |= new != old;
             out.extend_from_slice(&self.content[from..range.start]);
             out.extend_from_slice(&new);

@@ -1,44 +1,26 @@
-//! Secrets in tables that are text: lines of values of which the first names the columns (CSV), and
-//! rows between bars (Markdown, clients of databases).
+//! Tables that are text, for the search of secrets: lines of values of which the first names the
+//! columns (CSV), and rows between bars (Markdown, clients of databases).
 
 use std::ops::Range;
 
-use super::edits::Edits;
-use super::hide::{self, Hide};
-use super::json;
-use super::marks::Marks;
-use super::names::HeaderSecret;
-use super::values;
-use super::view::ViewEncoding;
+use super::names::{is_name_of_other, is_value_of_other};
 
 /// Longest name of a column, in bytes.
-const LONGEST_NAME: usize = 40;
+pub(super) const LONGEST_NAME: usize = 40;
 
-/// What a column holds.
-#[derive(Clone, Copy)]
-enum Column {
-    Secret(HeaderSecret),
-    /// Names of what stands in the column of values.
-    Names,
-    Values,
-    Other,
-}
-
-impl Column {
-    fn of(hide: &impl Hide, name: &[u8]) -> Self {
-        let text = std::str::from_utf8(name).unwrap_or_default().trim();
-        match hide.form_field(text) {
-            Some(kind) => Self::Secret(kind),
-            None if json::is_name_of_other(name.trim_ascii()) => Self::Names,
-            None if json::is_value_of_other(name.trim_ascii()) => Self::Values,
-            None => Self::Other,
-        }
-    }
+/// A part of a table.
+pub(super) enum TablePart {
+    /// What names a column.
+    Head { column: usize, range: Range<usize> },
+    /// A cell; `before` is what names it in its row.
+    Cell { column: usize, range: Range<usize>, before: Option<Range<usize>> },
+    /// What stands around tables.
+    Around(Range<usize>),
 }
 
 /// The separator of a text that is a table of values although no type says so, and of whose columns
 /// one is secret by its name.
-pub(super) fn separator(hide: &impl Hide, content: &[u8]) -> Option<u8> {
+pub(super) fn separator(content: &[u8], is_secret: impl Fn(&str) -> bool) -> Option<u8> {
     let content = content.strip_prefix("\u{feff}".as_bytes()).unwrap_or(content);
     let mut lines = content.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii_end);
     let (head, next) = (lines.next()?, lines.next()?);
@@ -51,7 +33,7 @@ pub(super) fn separator(hide: &impl Hide, content: &[u8]) -> Option<u8> {
         };
         let is_secret = |cell: &[u8]| {
             let name = std::str::from_utf8(cell).unwrap_or_default();
-            hide.form_field(name.trim_matches('"').trim()).is_some()
+            is_secret(name.trim_matches('"').trim())
         };
         count(head) > 0
             && count(next) == count(head)
@@ -60,16 +42,15 @@ pub(super) fn separator(hide: &impl Hide, content: &[u8]) -> Option<u8> {
     })
 }
 
-/// Lines of values, of which the first names the columns (RFC 4180).
-pub(super) fn lines(hide: &mut impl Hide, content: &[u8], separator: u8) -> Option<Vec<u8>> {
+/// Tells the cells of lines of values, of which the first names the columns (RFC 4180).
+pub(super) fn lines(content: &[u8], separator: u8, mut part: impl FnMut(TablePart)) {
     // Some write a semicolon between values although the type says otherwise.
     let first = &content[..memchr::memchr(b'\n', content).unwrap_or(content.len())];
     let has = |sign: u8| memchr::memchr(sign, first).is_some();
     let separator = if !has(separator) && has(b';') { b';' } else { separator };
-    let mut marks = Marks::of(hide, content);
-    let mut edits = Edits::new(content);
-    let mut columns: Vec<Column> = Vec::new();
-    let mut named = None;
+    // Columns of names, and of what they name.
+    let (mut naming, mut named): (Vec<usize>, Vec<usize>) = Default::default();
+    let mut before = None;
     // A mark of the order of bytes is no part of a name.
     let start = if content.starts_with("\u{feff}".as_bytes()) { 3 } else { 0 };
     let (mut at, mut column, mut is_head) = (start, 0, true);
@@ -83,27 +64,17 @@ pub(super) fn lines(hide: &mut impl Hide, content: &[u8], separator: u8) -> Opti
         };
         let to = end.map_or(content.len(), |length| from + length);
         let range = from..to - usize::from(!quoted && content[from..to].ends_with(b"\r"));
-        let cell = &content[range.clone()];
         if is_head {
-            columns.push(Column::of(hide, cell));
+            let name = content[range.clone()].trim_ascii();
+            naming.extend(is_name_of_other(name).then_some(column));
+            named.extend(is_value_of_other(name).then_some(column));
+            part(TablePart::Head { column, range });
         } else {
-            let secret = match columns.get(column).copied() {
-                Some(Column::Secret(kind)) => Some(kind),
-                Some(Column::Values) => named,
-                Some(Column::Names) => {
-                    named = std::str::from_utf8(cell).ok().and_then(|name| hide.form_field(name));
-                    None
-                }
-                _ => None,
-            };
-            let new = match secret {
-                Some(kind) => hide::whole(hide, kind, cell, ViewEncoding::Plain),
-                None if marks.has_look(content, &range).0 => {
-                    hide::parts(hide, cell, ViewEncoding::Plain)
-                }
-                None => None,
-            };
-            edits.put(&range, new);
+            if naming.first() == Some(&column) {
+                before = Some(range.clone());
+            }
+            let before = before.clone().filter(|_| named.first() == Some(&column));
+            part(TablePart::Cell { column, range, before });
         }
         at = to + usize::from(quoted);
         // What stands behind a closing quote is a separator or the end of the line.
@@ -112,11 +83,10 @@ pub(super) fn lines(hide: &mut impl Hide, content: &[u8], separator: u8) -> Opti
             .take_while(|&&byte| byte != separator && byte != b'\n')
             .count();
         let ends_line = content.get(at) == Some(&b'\n');
-        (column, named) = if ends_line { (0, None) } else { (column + 1, named) };
+        (column, before) = if ends_line { (0, None) } else { (column + 1, before) };
         is_head &= !ends_line;
         at += 1;
     }
-    edits.finish()
 }
 
 /// The quote that ends a value; two in a row are one in it.
@@ -140,11 +110,10 @@ pub(super) fn has_rows(content: &[u8]) -> bool {
                 .any(|sign| memchr::memmem::find(content, sign).is_some()))
 }
 
-/// A text with rows between bars: a cell is secret by the name above it, or by the one that begins
-/// its row. What stands around the rows is searched as a text.
-pub(super) fn rows(hide: &mut impl Hide, content: &[u8]) -> Option<Vec<u8>> {
-    let mut edits = Edits::new(content);
-    let mut columns: Option<Vec<Option<HeaderSecret>>> = None;
+/// Tells the parts of a text with rows between bars: a cell is named by the first one of its column,
+/// or by the one that begins its row.
+pub(super) fn rows(content: &[u8], mut part: impl FnMut(TablePart)) {
+    let mut is_in_table = false;
     // Where the text before the next row begins.
     let (mut text, mut at) = (0, 0);
     while at < content.len() {
@@ -154,40 +123,28 @@ pub(super) fn rows(hide: &mut impl Hide, content: &[u8]) -> Option<Vec<u8>> {
         let row = &content[line.clone()];
         if memchr::memchr(b'|', row).is_none() {
             // Rules between rows are none of their end.
-            if !is_rule(row) {
-                columns = None;
-            }
+            is_in_table &= is_rule(row);
             continue;
         }
-        let before = text..line.start;
-        edits.put(&before, hide::parts(hide, &content[before.clone()], ViewEncoding::Plain));
+        part(TablePart::Around(text..line.start));
         text = at.min(content.len());
         if is_rule(row) {
             continue;
         }
         let cells = cells(content, line);
-        let names = |cell: &Range<usize>| label(hide, &content[cell.clone()]);
-        match &columns {
-            None => columns = Some(cells.iter().map(names).collect()),
-            Some(_) => {}
+        if !is_in_table {
+            for (column, cell) in cells.iter().enumerate() {
+                part(TablePart::Head { column, range: cell.clone() });
+            }
         }
-        let known = columns.as_deref().unwrap_or_default();
-        let first = cells.iter().find(|cell| !cell.is_empty()).and_then(names);
-        for (index, cell) in cells.iter().enumerate() {
-            let value = &content[cell.clone()];
-            let above = known.get(index).copied().flatten();
-            let secret = above.or(first.filter(|_| index > 0));
-            let is_value = values::is_in_cell(value);
-            let new = match secret.filter(|_| is_value) {
-                Some(kind) => hide::whole(hide, kind, value, ViewEncoding::Plain),
-                None => hide::parts(hide, value, ViewEncoding::Plain),
-            };
-            edits.put(cell, new);
+        is_in_table = true;
+        let first = cells.iter().position(|cell| !cell.is_empty()).unwrap_or(0);
+        for (column, range) in cells.iter().enumerate() {
+            let before = cells.get(first).cloned().filter(|_| column > first);
+            part(TablePart::Cell { column, range: range.clone(), before });
         }
     }
-    let rest = text..content.len();
-    edits.put(&rest, hide::parts(hide, &content[rest.clone()], ViewEncoding::Plain));
-    edits.finish()
+    part(TablePart::Around(text..content.len()));
 }
 
 /// A line that stands between rows: `|---|:--:|`, `+-----+`.
@@ -208,10 +165,4 @@ fn cells(content: &[u8], line: Range<usize>) -> Vec<Range<usize>> {
         from += cell.len() + 1;
     }
     found
-}
-
-/// How what a cell names is secret.
-fn label(hide: &impl Hide, cell: &[u8]) -> Option<HeaderSecret> {
-    let name = std::str::from_utf8(cell).ok().filter(|name| name.len() <= LONGEST_NAME)?;
-    hide.field(name)
 }

@@ -99,9 +99,17 @@ impl MessageCounter {
 
 /// Whether the pace of a body of this media type says something.
 pub(crate) fn has_pace(media_type: &[u8]) -> bool {
-    const STREAMS: [&str; 7] = [
+    const STREAMS: [&str; 14] = [
         "application/grpc",
         "text/event-stream",
+        // Lines as they come, and texts that models write.
+        "text/plain",
+        "application/json-seq",
+        "application/json-lines",
+        "application/jsonlines",
+        "application/x-json-stream",
+        "application/vnd.amazon.eventstream",
+        "application/vnd.docker.",
         "application/connect+",
         "application/x-ndjson",
         "application/stream+json",

@@ -87,7 +87,7 @@ impl Desk {
     /// drifted, else why none does.
     fn ask(&mut self, said: &Said) -> String {
         let request = said.request();
-        let query = CallQuery { host: "api.example", request: &request };
+        let query = CallQuery::new("api.example", &request);
         let prepared = self.recording.prepare(&query, None);
         let policy = MatchPolicy::default();
         let found = self.recording.choose(&query, &prepared, &policy, &mut self.stock, false);
@@ -385,6 +385,102 @@ fn what_v2_made_up_is_known_by_its_own_name_later() {
     assert_eq!(desk.ask(&put(own)), "= 0");
     assert_eq!(desk.ask(&get(own)), "= 1");
     assert_eq!(desk.ask(&get(IDS[4].1[1])), "Other");
+}
+
+/// A signed link is another one each time; what it leads to is what is asked for.
+#[test]
+fn signed_links_are_known_by_what_they_lead_to() {
+    const SIGNED: [(&str, [&str; 2]); 5] = [
+        (
+            "sv=2022-11-02&sp=r&",
+            [
+                "st=2026-11-28T09%3A00%3A00Z&se=2027-02-28T10%3A00%3A00Z&sig=Z%2FRHIX5Xcg0Mq2rqI3Ol",
+                "st=2026-12-01T09:00:00Z&se=2027-03-01&sig=y0Cq8dN7hWm1bT2vE5kJ%3D",
+            ],
+        ),
+        (
+            "response-content-type=a&",
+            [
+                "Expires=1790000000&Signature=Ab3dE5fG7hI9-~xyz__&Key-Pair-Id=K2JCJMDEHXQW5F",
+                "Expires=1790300000&Signature=Zq7hT2mXw9Lk-~abc__&Key-Pair-Id=K3AAAMDEHXQW5F",
+            ],
+        ),
+        (
+            "X-Goog-SignedHeaders=host&",
+            [
+                "X-Goog-Credential=a%2F20261128%2Fauto&X-Goog-Date=20261128T000000Z&X-Goog-Signature=ab",
+                "X-Goog-Credential=a%2F20261129%2Fauto&X-Goog-Date=20261129T000000Z&X-Goog-Signature=cd",
+            ],
+        ),
+        (
+            "partNumber=1&",
+            [
+                "X-Amz-Credential=AKID%2F20261128%2Feu&X-Amz-Date=20261128T000000Z&X-Amz-Signature=ab",
+                "X-Amz-Credential=AKID%2F20261129%2Feu&X-Amz-Date=20261129T000000Z&X-Amz-Signature=cd",
+            ],
+        ),
+        ("page=2&", ["exp=1790000000&hmac=abcd", "exp=1790009999&hmac=ef01"]),
+    ];
+    for (same, [one, other]) in SIGNED {
+        let of = |path: &str, same: &str, own: &str| {
+            said("GET", format!("/c/{path}?{same}{own}"), &[], String::new())
+        };
+        let recorded = [of("a.txt", same, one), of("b.txt", same, one)];
+        let mut desk = Desk::of(&recorded);
+        assert_eq!(desk.ask(&of("b.txt", same, other)), "= 1", "{same}");
+        let elsewhere = desk.ask(&of("c.txt", same, other));
+        assert!(!elsewhere.starts_with('='), "{same} {elsewhere}");
+        let changed = same.replace(['1', '2', 'r', 'a'], "7");
+        let else_asked = desk.ask(&of("a.txt", &changed, other));
+        assert!(!else_asked.starts_with('='), "{changed} {else_asked}");
+        // The same names say what is asked for where nothing is signed.
+        let mut desk = Desk::of(&[said("GET", "/c?st=7&se=8".into(), &[], String::new())]);
+        assert!(
+            !desk.ask(&said("GET", "/c?st=7&se=9".into(), &[], String::new())).starts_with('=')
+        );
+    }
+}
+
+#[test]
+fn a_path_is_the_same_however_its_letters_are_escaped() {
+    let plain = |target: &str| said("GET", target.into(), &[], String::new());
+    let recorded = [
+        plain("/a-b/c_d~e"),
+        plain("/o/6f1d7c1e-0d0a-4d1c-9a53-2f6b1c7c0a11"),
+        plain("/u/%40joe"),
+        plain("/x/a%2Fb"),
+    ];
+    let mut desk = Desk::of(&recorded);
+    for (target, expected) in [
+        ("/a%2Db/c%5Fd%7e", "Route"),
+        ("/a%2Db/c%5Fd%7Ee", "= 0"),
+        ("/o/6f1d7c1e%2D0d0a%2D4d1c%2D9a53%2D2f6b1c7c0a11", "= 1"),
+        ("/u/@joe", "= 2"),
+        ("/x/a%2fb", "= 3"),
+        ("/x/a/b", "Route"),
+    ] {
+        assert_eq!(desk.ask(&plain(target)), expected, "{target}");
+    }
+}
+
+#[test]
+fn the_user_of_basic_credentials_says_whose_data_is_wanted() {
+    let basic = |pair: &str| {
+        let credentials = crate::message::encoding::base64_of(pair.as_bytes(), false);
+        said(
+            "GET",
+            "/me".into(),
+            &[("Authorization", &format!("Basic {credentials}"))],
+            String::new(),
+        )
+    };
+    let mut desk = Desk::of(&[basic("joe:a"), basic("ann:b")]);
+    assert_eq!(desk.ask(&basic("ann:other")), "= 1");
+    assert_eq!(desk.ask(&basic("joe:a")), "= 0");
+    assert!(!desk.ask(&basic("eve:a")).starts_with('='));
+    // One user is the caller's own.
+    let mut desk = Desk::of(&[basic("joe:a")]);
+    assert_eq!(desk.ask(&basic("staging:x")), "= 0");
 }
 
 #[test]
