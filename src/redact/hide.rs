@@ -453,7 +453,7 @@ impl NamedBefore {
     ) -> Option<HeaderSecret> {
         let end = name.trim_end_matches(']').len();
         let start = name[..end].rfind(['[', '.']).map_or(0, |at| at + 1);
-        let (around, member) = (&name[..start], name[start..end].as_bytes());
+        let (around, member) = (&name[..start], &name.as_bytes()[start..end]);
         if names::is_name_of_other(member) {
             let view = View::new(source, encoding);
             let named = std::str::from_utf8(&view.bytes).unwrap_or_default();
