@@ -164,7 +164,21 @@ fn declares_namespace(start: &[u8]) -> bool {
 /// A content without type that can be nothing but a form: one line of names and values.
 fn looks_like_form(content: &[u8]) -> bool {
     let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~*+%&=[]".contains(byte);
-    memchr::memchr(b'=', content).is_some_and(|at| at > 0) && content.iter().all(allowed)
+    memchr::memchr(b'=', content).is_some_and(|at| at > 0)
+        && content.iter().all(allowed)
+        && !is_padded(content)
+}
+
+/// Whether a content is base64 with its padding, as a token in a part of a form: a form of one name
+/// without a value is seldom as long.
+fn is_padded(content: &[u8]) -> bool {
+    const SHORTEST: usize = 16;
+    let text = content.strip_suffix(b"=").map(|text| text.strip_suffix(b"=").unwrap_or(text));
+    content.len() >= SHORTEST
+        && content.len().is_multiple_of(4)
+        && text.is_some_and(|text| {
+            text.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_+".contains(byte))
+        })
 }
 
 /// A parameter of a field's value (RFC 9110 §5.6.6): unquoted, escapes undone.
@@ -323,6 +337,10 @@ mod tests {
             ("application/problem+JSON; charset=utf-8", "x", Format::Json),
             ("text/plain", " {\"a\":1}", Format::Json),
             ("", "[1]", Format::Json),
+            ("", "name=", Format::Form),
+            ("", "t7RvenhMxvlGy6IgeQu4DgPTPUHF+YfpI5uPU8ad91w=", Format::Text),
+            ("", "t7RvenhMxvlGy6IgeQu4Dg==", Format::Text),
+            ("", "t7RvenhMxvlGy6IgeQu4=1&b=", Format::Form),
             ("application/x-ndjson", "{}\n{}", Format::JsonLines),
             ("text/event-stream", "data: {}\n\n", Format::Events),
             ("application/x-www-form-urlencoded", "a=1", Format::Form),
