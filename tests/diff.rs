@@ -243,9 +243,7 @@ fn noise_that_was_found_can_be_given_to_the_next_run() {
     diff(folder.path(), &[]);
     let noise = std::fs::read_to_string(folder.path().join("noise.jsonl")).unwrap();
     assert!(
-        noise.contains("\"$.took_us\"")
-            && noise.contains("\"self\"")
-            && noise.contains("\"shape\""),
+        noise.contains("\"$.load\"") && noise.contains("\"self\"") && noise.contains("\"shape\""),
         "{noise}"
     );
     // Of two samples of a target that is asked for once nothing can be learned from v1 itself.

@@ -161,6 +161,9 @@ impl Account {
                     stat.looking += 1;
                     stat.looks.get_or_insert(kind);
                 }
+                if let Look::Shuffled(sides) = change.look {
+                    (0..2).for_each(|side| stat.shuffled[side] += u64::from(sides[side]));
+                }
                 let values = [&change.expected, &change.actual];
                 for (sketch, value) in stat.values.iter_mut().zip(values) {
                     sketch.add(value_hash(value));

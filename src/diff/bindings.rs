@@ -2,7 +2,7 @@
 //! are written differently.
 //!
 //! `bindings.jsonl` says which value of v1's stands for which of v2's, for each copy of the
-//! recording by itself. What is kept of one is hashes, 48 bytes: texts are always at hand where
+//! recording by itself. What is kept of one is hashes, 56 bytes: texts are always at hand where
 //! they are compared. A value that means something only beside its kind of thing (`4` of a page) is
 //! bound only there.
 
@@ -32,6 +32,8 @@ struct StandIn {
     v2: u64,
     /// Length of v2's value, in bytes.
     length: u32,
+    /// Which of the answers issued it, in the order of the file.
+    rank: u32,
     /// Whether it names one thing, so that v2 must name that thing always so.
     names: bool,
 }
@@ -62,6 +64,8 @@ pub(super) struct Bindings {
     entries: Vec<StandIn>,
     /// v2's values, of any place.
     issued: Vec<u64>,
+    /// What values are made of that v2 issued anew in the same make.
+    makes: FxHashSet<u64>,
     /// Which lengths v1's values have: most of what may be a value is told apart by it.
     lengths: FxHashSet<u32>,
     shared: FxHashMap<ReplayId, Vec<SharedValue>>,
@@ -87,6 +91,7 @@ impl Bindings {
     pub(super) fn read(file: &File) -> io::Result<Self> {
         let mut bindings = Self::default();
         let mut back = Vec::new();
+        let (mut rank, mut last) = (0, None);
         let mut batches = Batches::new(file)?;
         while let Some(batch) = batches.next()? {
             let read: Vec<Option<Option<HashedLine>>> = (0..batch.len())
@@ -100,8 +105,12 @@ impl Bindings {
                     Some(None) => {}
                     Some(Some(_)) if bindings.entries.len() >= BINDINGS => bindings.beyond += 1,
                     Some(Some(line)) => {
-                        bindings.entries.push(line.entry);
+                        if last.replace(line.id).is_some_and(|last| last != line.id) {
+                            rank += 1;
+                        }
+                        bindings.entries.push(StandIn { rank, ..line.entry });
                         bindings.issued.push(line.issued);
+                        bindings.makes.extend(line.make);
                         bindings.lengths.insert(line.v1_length);
                         back.extend(line.back);
                     }
@@ -168,10 +177,13 @@ impl Bindings {
 
 /// A line as hashes.
 struct HashedLine {
+    id: ReplayId,
     entry: StandIn,
     /// Where it names one thing.
     back: Option<Back>,
     issued: u64,
+    /// What both are made of, where they differ.
+    make: Option<u64>,
     v1_length: u32,
 }
 
@@ -188,12 +200,15 @@ fn entry(line: &[u8]) -> Option<Option<HashedLine>> {
         v1: key(binding.id.copy, thing, &binding.v1),
         v2: hash(v2),
         length: u32::try_from(v2.len()).ok()?,
+        rank: 0,
         names,
     };
     let issued = key(binding.id.copy, thing, v2);
     let back = names.then(|| Back::of(&binding, v2));
+    let make = kinds::make_of(&binding.v1).filter(|_| *binding.v1 != *v2);
+    let make = make.filter(|make| kinds::make_of(v2) == Some(*make));
     let v1_length = u32::try_from(binding.v1.len()).ok()?;
-    Some(Some(HashedLine { entry, back, issued, v1_length }))
+    Some(Some(HashedLine { id: binding.id, entry, back, issued, make, v1_length }))
 }
 
 fn binding(line: &[u8]) -> Option<Binding> {
@@ -318,6 +333,17 @@ impl<'b> Bound<'b> {
     /// Names what v2 calls the thing that v1 calls `a`: equal to [`Bound::name`] of v2's own.
     pub(super) fn twin(&self, a: &str, things: &[String]) -> Option<u64> {
         self.twins(a, things).next().map(|entry| entry.v2)
+    }
+
+    /// Whether two texts are made as values are that v2 issued anew.
+    pub(super) fn are_of_one_make(&self, a: &str, b: &str) -> bool {
+        let make = || kinds::make_of(a).filter(|make| self.bindings.makes.contains(make));
+        !self.bindings.makes.is_empty() && make().is_some_and(|m| kinds::make_of(b) == Some(m))
+    }
+
+    /// Which of the answers issued what v1 calls `a`: those of one number are of one answer.
+    pub(super) fn rank(&self, a: &str, things: &[String]) -> Option<u32> {
+        self.twins(a, things).map(|entry| entry.rank).min()
     }
 
     /// Names a value of v2's.
@@ -527,6 +553,30 @@ fn next_border(text: &str, at: usize) -> usize {
     let lead = rest.find(char::is_alphanumeric).unwrap_or(rest.len());
     let word = rest[lead..].find(|c: char| !c.is_alphanumeric()).unwrap_or(rest.len() - lead);
     (at + lead + word).max(at + width(text, at))
+}
+
+#[cfg(test)]
+impl Bindings {
+    /// Of ids of v1's and v2's, by the number of the answer that issued each.
+    pub(super) fn of_ids(ids: &[(&str, &str, u32)]) -> Self {
+        use std::io::Write as _;
+        let mut file = tempfile::tempfile().expect("a file");
+        for (slot, (v1, v2, answer)) in ids.iter().enumerate() {
+            let binding = Binding {
+                slot: slot as u32,
+                id: format!("{answer}-0").parse().expect("an id"),
+                place: "$.id".to_owned(),
+                thing: None,
+                flow: None,
+                v1: (*v1).to_owned(),
+                v2: Some((*v2).to_owned()),
+                reason: None,
+            };
+            serde_json::to_writer(&mut file, &binding).expect("written");
+            file.write_all(b"\n").expect("written");
+        }
+        Self::read(&file).expect("read")
+    }
 }
 
 #[cfg(test)]

@@ -45,6 +45,8 @@ pub enum Look {
     Kind(ValueKind),
     /// Both sides are texts that are equal but for parts of one kind.
     Within(ValueKind),
+    /// Two lists of new ids in another order: whether that is none in v1's, and in v2's.
+    Shuffled([bool; 2]),
     /// What the replay itself causes: not held against v2.
     Excused,
 }
@@ -197,6 +199,9 @@ impl Context<'_> {
         match bound.rebound(a, b, &things) {
             (_, Some(label)) => Differ::Identity(label),
             (Some(rebound), None) if rebound == b => Differ::Not,
+            (None, None) if !number && bound.are_of_one_make(a, b) && !self.asked_for(a) => {
+                Differ::So(Look::Kind(ValueKind::Position).into())
+            }
             (rebound, None) => Differ::So(self.seen(rebound.as_deref().unwrap_or(a), b, number)),
         }
     }
@@ -213,17 +218,17 @@ impl Context<'_> {
         }
     }
 
-    /// Whether two lists at these steps of an answer name the same things in the same order, or
-    /// each in that of its ids; none where they do not name the same.
+    /// How two lists at these steps of an answer name the same things; none where they do not name
+    /// the same.
     pub(super) fn same_things(
         &self,
         a: &[String],
         b: &[String],
         steps: &[Step<'_>],
-    ) -> Option<bool> {
+    ) -> Option<identity::Same> {
         let bound = self.bound.filter(|_| a.len() == b.len() && a.len() > 1)?;
         let things = nouns::at(steps, &self.request.target);
-        Some(identity::same(bound, a, b, &things)?.in_order)
+        identity::same(bound, a, b, &things)
     }
 
     /// What the change from `a` to `b` looks like, and in which values it is.

@@ -19,11 +19,11 @@ pub(super) fn compare(context: &Context<'_>, expected: &str, actual: &str, sink:
         let place = format!("form:{name}");
         sink.saw(hash_place(&place));
         match context.same_things(&a, &b, &[Step::Form((&*name).into())]) {
-            Some(true) => {
+            Some(same) if same.in_order => {
                 sink.twins.push(hash_place(&place));
                 continue;
             }
-            Some(false) => {
+            Some(_) => {
                 let [a, b] = [a, b].map(|values| values.join(", "));
                 if let RuleVerdict::Taken(rule) =
                     context.rules.judge_field(&name, Some(&a), Some(&b))

@@ -156,8 +156,8 @@ impl FieldRule<'_, '_> {
         if self.context.bound.is_some() && self.holds_list(a) && self.holds_list(b) {
             match self.context.same_things(&texts(a), &texts(b), &[Step::Header(self.name.into())])
             {
-                Some(true) => return sink.twins.push(hash_place(&self.place)),
-                Some(false) => return self.change("reordered", a, b, SeenChange::PLAIN, sink),
+                Some(same) if same.in_order => return sink.twins.push(hash_place(&self.place)),
+                Some(_) => return self.change("reordered", a, b, SeenChange::PLAIN, sink),
                 None => {}
             }
         }

@@ -7,7 +7,7 @@
 
 use std::cmp::Ordering;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::bindings::Bound;
 
@@ -18,6 +18,8 @@ pub(super) struct Same {
     pub(super) places: Vec<usize>,
     /// Whether the order is the same, or on both sides that of the ids.
     pub(super) in_order: bool,
+    /// Whether the order is none in v1's and in v2's: not that in which they were issued.
+    pub(super) shuffled: [bool; 2],
 }
 
 /// How two lists name the same things; none where they do not, or where nothing in them is bound.
@@ -44,7 +46,35 @@ pub(super) fn same(
     };
     let places = left.iter().zip(&twins).map(place).collect::<Option<Vec<_>>>()?;
     let in_order = places.is_sorted() || both_in_order(left, right);
-    Some(Same { places, in_order })
+    let shuffled = if in_order { None } else { shuffled(bound, left, &places, things) };
+    Some(Same { places, in_order, shuffled: shuffled.unwrap_or_default() })
+}
+
+/// Fewest things of which an order can be told from none: two always rise or fall.
+pub(super) const FEWEST: usize = 3;
+
+/// Whether things stand in another order than that in which they were issued, forwards or
+/// backwards, at v1 and at v2, whose `places` they have; none where too few answers issued them, or
+/// some are not bound: nothing is known then.
+pub(super) fn shuffled(
+    bound: Bound<'_>,
+    left: &[String],
+    places: &[usize],
+    things: &[String],
+) -> Option<[bool; 2]> {
+    let ranks = left.iter().map(|text| bound.rank(text, things)).collect::<Option<Vec<u32>>>()?;
+    if ranks.iter().collect::<FxHashSet<_>>().len() < FEWEST {
+        return None;
+    }
+    let mut theirs: Vec<(usize, u32)> = places.iter().copied().zip(ranks.clone()).collect();
+    theirs.sort_unstable();
+    let theirs: Vec<u32> = theirs.into_iter().map(|(_, rank)| rank).collect();
+    Some([!is_ordered(&ranks), !is_ordered(&theirs)])
+}
+
+/// Whether values rise or fall.
+pub(super) fn is_ordered<T: PartialOrd>(values: &[T]) -> bool {
+    values.is_sorted() || values.iter().rev().is_sorted()
 }
 
 /// Whether two lists of ids both rise, or both fall: each as numbers where they are some.

@@ -11,6 +11,7 @@ mod cluster;
 pub mod compare;
 mod conditional;
 pub mod csv;
+mod elapsed;
 mod embedded;
 pub mod engine;
 mod events;

@@ -4,7 +4,9 @@
 //! kind says only what a value looks like, strictly: a plain word, a price or a name has none.
 
 use std::fmt;
+use std::hash::Hasher as _;
 
+use rustc_hash::FxHasher;
 use serde::{Deserialize, Serialize};
 
 use super::dates;
@@ -51,6 +53,8 @@ pub enum ValueKind {
     Prefixed(u16, u16),
     /// A salted hash of a password, by its scheme and costs: another each time that it is made.
     PasswordHash(u32),
+    /// Where in a stream something is, as others that its server issued anew: `s121_4_0_10`.
+    Position,
     /// A port from which a connection was made, behind the address of its machine.
     Port,
     /// The first characters of a secret, and so many of which something else stands for each.
@@ -82,6 +86,7 @@ impl fmt::Display for ValueKind {
             Self::ETag => f.write_str("etag"),
             Self::Prefixed(_, length) => write!(f, "prefixed identifier of {length} characters"),
             Self::PasswordHash(_) => f.write_str("password hash"),
+            Self::Position => f.write_str("position in a stream"),
             Self::Port => f.write_str("port of a connection"),
             Self::Masked(_) => f.write_str("masked secret"),
             Self::Hex(digits) => write!(f, "{digits} hexadecimal digits"),
@@ -116,6 +121,7 @@ impl ValueKind {
                 | Self::TraceParent
                 | Self::ETag
                 | Self::PasswordHash(_)
+                | Self::Position
                 | Self::Masked(_)
         )
     }
@@ -227,6 +233,32 @@ pub fn of_text(text: &str) -> Option<ValueKind> {
         return Some(ValueKind::Token(u16::try_from(bytes.len()).unwrap_or(u16::MAX)));
     }
     None
+}
+
+/// Names what a text is made of, where that is words and at least two numbers, whatever these are:
+/// `s121_4_0_10` and `s99_4_1_10` are of one make.
+pub fn make_of(text: &str) -> Option<u64> {
+    const LONGEST: usize = 256;
+    let bytes = text.as_bytes();
+    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.:~".contains(byte);
+    if bytes.len() > LONGEST || !bytes.iter().all(is_plain) {
+        return None;
+    }
+    let numbers = bytes.split(|byte| !byte.is_ascii_digit()).filter(|run| !run.is_empty()).count();
+    let letters = bytes.iter().any(u8::is_ascii_alphabetic);
+    if numbers < 2 || !letters || written_time(text).is_some() {
+        return None;
+    }
+    let mut hasher = FxHasher::default();
+    let mut before = 0;
+    for &byte in bytes {
+        let shown = if byte.is_ascii_digit() { b'0' } else { byte };
+        if shown != b'0' || before != b'0' {
+            hasher.write_u8(shown);
+        }
+        before = shown;
+    }
+    Some(hasher.finish())
 }
 
 /// The kind of a time as people and programs write it: what of [`of_text`] costs little.
@@ -541,9 +573,21 @@ pub(crate) fn random_token(bytes: &[u8]) -> bool {
         && bytes.iter().all(|byte| {
             byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_' | b'=')
         })
-        && mixed(bytes) >= 3
+        && (mixed(bytes) >= 3 || drawn_letters(bytes))
         && changes_of_kind(bytes) * 4 >= bytes.len()
         && entropy(bytes) >= 3.2
+}
+
+/// Whether letters alone, of both cases, look random: names have capitals one by one, but for an
+/// abbreviation.
+fn drawn_letters(bytes: &[u8]) -> bool {
+    /// Signs that an alphabet of random text has beside letters; names have one between words.
+    const SIGNS: usize = 2;
+    let runs = bytes.chunk_by(|a, b| a.is_ascii_uppercase() == b.is_ascii_uppercase());
+    let capitals = runs.filter(|run| run.len() > 1 && run[0].is_ascii_uppercase()).count();
+    let signs = bytes.iter().filter(|byte| matches!(byte, b'-' | b'_')).count();
+    let letters = bytes.iter().filter(|byte| byte.is_ascii_alphabetic()).count();
+    letters + signs == bytes.len() && signs <= SIGNS && capitals >= 2
 }
 
 /// How many of lower case, upper case and digit there are.
@@ -619,6 +663,8 @@ mod tests {
             ("W/\"5f3a-17c2\"", ValueKind::ETag),
             ("4bf92f3577b34da6a3ce929d0e0e4736", ValueKind::Hex(32)),
             ("dGhpcyBpcyBBIDNzZWNyZXQ5", ValueKind::Token(24)),
+            ("WZuyytLHMHFvEZGylfQWwcfw", ValueKind::Token(24)),
+            ("KXvQ-ZtRbnMWqePLasDfg", ValueKind::Token(21)),
         ] {
             assert_eq!(of_text(text), Some(kind), "{text}");
         }

@@ -89,6 +89,15 @@ impl Place {
         self.0.iter().fold(0, |hash, step| step.mixed(hash, true))
     }
 
+    /// Names the innermost element of an array that the place is in, as [`hash`](Self::hash) and
+    /// [`general`](Self::general) do.
+    pub fn element(&self) -> Option<(u64, u64)> {
+        let last = self.0.iter().rposition(|step| matches!(step, Step::Index(_)))?;
+        let steps = || self.0[..=last].iter();
+        let named = |general| steps().fold(0, |hash, step| step.mixed(hash, general));
+        Some((named(false), named(true)))
+    }
+
     /// As it is written, with numbers and names that are values as `[*]`.
     pub fn general_text(&self) -> String {
         General(self.0.iter().collect()).to_string()
@@ -276,7 +285,9 @@ pub fn is_variable(name: &str) -> bool {
         1..=9 => false,
         10 => kinds::of_text(name) == Some(ValueKind::Date),
         // Rooms and events of Matrix: a sign of their kind, and the server that drew them.
-        _ if matches!(bytes[0], b'!' | b'$') => bytes.contains(&b':'),
+        _ if matches!(bytes[0], b'!' | b'$') => {
+            bytes.contains(&b':') || kinds::of_text(&name[1..]).is_some()
+        }
         _ => bytes.iter().any(u8::is_ascii_digit) && kinds::of_text(name).is_some(),
     }
 }

@@ -85,7 +85,7 @@ pub const NOISES: usize = 20;
 /// What may be planted at a place that varies by itself, with the place and the shape that it must
 /// be found by.
 pub const NOISY_FAULTS: [(&str, &str, &str); 7] = [
-    ("noisy-type", "$.took_us", "number→string"),
+    ("noisy-type", "$.load", "number→string"),
     ("noisy-null", "$.request_id", "string→null"),
     ("noisy-removed", "$.span", "removed"),
     ("noisy-constant", "$.csrf", "changed"),
@@ -352,7 +352,7 @@ fn make_noise(
         0 => body["request_id"] = dice.uuid().into(),
         1 => body["generated_at"] = now.to_string().into(),
         2 => headers.push(("X-Request-Id".to_owned(), dice.uuid())),
-        3 => body["took_us"] = dice.below(100_000).into(),
+        3 => body["load"] = dice.below(100_000).into(),
         4 => body["at_ms"] = (now.nanos() / 1_000_000).into(),
         5 => body["span"] = dice.hex(32).into(),
         6 => body["node"] = ["alpha", "beta", "gamma", "delta"][dice.below(4) as usize].into(),
@@ -421,7 +421,7 @@ fn plant(fault: &str, answer: &mut Answer) {
                 *value = "de".to_owned();
             }
         }
-        "noisy-type" => body["took_us"] = body["took_us"].to_string().into(),
+        "noisy-type" => body["load"] = body["load"].to_string().into(),
         "noisy-null" => body["request_id"] = Value::Null,
         "noisy-removed" => drop(body.as_object_mut().unwrap().remove("span")),
         "noisy-constant" => body["csrf"] = "Qk3vX9-aLm2ZtR7_bWc5YpD1sHj8NfU4gEo6KiTx".into(),

@@ -6,6 +6,7 @@
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde::{Deserialize, Serialize};
 
+use super::beside::{Elements, Wanted};
 use super::text_hash;
 use crate::bind::Birth;
 use crate::message::Response;
@@ -31,6 +32,9 @@ pub struct Expected {
     /// The births, by number, whose value is called something beside its place.
     #[serde(default)]
     pub labels: FxHashMap<u32, Label>,
+    /// What its lists' elements say beside the born values.
+    #[serde(default)]
+    pub elements: Elements,
     /// The cookies that it sets.
     pub cookies: Vec<Box<str>>,
 }
@@ -74,7 +78,9 @@ impl Expected {
         let names: FxHashSet<u64> =
             births.iter().filter_map(|birth| name_of_place(&birth.place)).collect();
         let mut labelled: FxHashMap<u64, Labelled> = FxHashMap::default();
+        let wanted = Wanted::of(births);
         each_value(answer, births, |at, text, holds, label| {
+            expected.elements.add(&wanted, at, text);
             let turn = label.map(|label| {
                 let of = labelled.entry(label).or_default();
                 let hash = text_hash(None, text);

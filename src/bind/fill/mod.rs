@@ -8,6 +8,7 @@
 //! ([`wire::h1::patch`](crate::wire::h1::patch)), HTTP/2 replaces the fields of its header list and
 //! the data of its frames.
 
+pub mod beside;
 pub mod expected;
 pub mod jar;
 pub mod put;

@@ -2,8 +2,8 @@
 //!
 //! The counterpart of a value is, in this order: what it is bound to already, where that stands at
 //! its place; the same value at its place, as in a listing of data that both versions have; of the
-//! values of its place that neither side shares, the one at the same turn, where there are equally
-//! many; the one at exactly its place; the one that is called the same, where the answer is built
+//! values of its place that neither side shares, the one in the list's element that says the same
+//! else, or the one at the same turn, where there are equally many; the one at exactly its place; the one that is called the same, where the answer is built
 //! in another way: the input of that name, the link that goes to the same place, the only value of
 //! its name. Else there is none, with the reason: a wrong guess would bind two things that are
 //! not the same.
@@ -12,6 +12,7 @@ use std::ops::Range;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use super::beside::{Elements, Wanted};
 use super::expected::{Expected, Label, each_value, key, name_hash, name_of_place};
 use super::text_hash;
 use crate::bind::Birth;
@@ -74,6 +75,11 @@ pub fn take(
         Some(text) => texts.insert(whole.own, Ok(text)).is_some(),
         None => true,
     });
+    // Those that something tells go first, so that turns leave them alone.
+    let as_v2 = |text| known.bound(text).map(|bound| text_hash(None, bound));
+    let mates = expected.elements.mates(&found.elements, as_v2);
+    let mate = |whole: &Whole<'_>| mates.get(&whole.place.element()?.0).copied();
+    left.sort_by_key(|whole| mate(whole).is_none());
     let mut turns: FxHashMap<u64, Turns> = FxHashMap::default();
     for whole in left {
         let turns = turns
@@ -85,7 +91,9 @@ pub fn take(
             Some(_) if is_numbered(whole.place) => None,
             Some(_) => found.at(whole, known),
             None => {
-                let turn = turns.of_text(text_hash(whole.thing, whole.text));
+                let beside = mate(whole).and_then(|mate| found.within(mate, whole, known));
+                let turn = beside
+                    .or_else(|| turns.of_text(text_hash(whole.thing, whole.text), &found.used));
                 let same = turn.filter(|&at| found.is_called(at, whole));
                 let there = || found.at(whole, known);
                 same.or_else(|| there().filter(|&at| found.is_called(at, whole)))
@@ -302,8 +310,12 @@ struct Found {
     /// By name: how many, and the first.
     by_name: FxHashMap<u64, (usize, usize)>,
     by_label: FxHashMap<u64, Vec<usize>>,
+    /// By the list's element and the generalised place.
+    by_element: FxHashMap<(u64, u64), Vec<usize>>,
     /// What the values of a generalised place name.
     things: FxHashMap<u64, Option<Box<str>>>,
+    /// What its lists' elements say.
+    elements: Elements,
 }
 
 impl Found {
@@ -324,10 +336,14 @@ impl Found {
             by_text: FxHashMap::default(),
             by_name: FxHashMap::default(),
             by_label: FxHashMap::default(),
+            by_element: FxHashMap::default(),
             things,
+            elements: Elements::default(),
         };
+        let wanted = Wanted::of(births);
         let labels: FxHashSet<u64> = expected.labels.values().map(|label| label.name).collect();
         each_value(answer, births, |at, text, holds, label| {
+            found.elements.add(&wanted, at, text);
             let (place, general) = (key(at.hash(), holds), key(at.general(), holds));
             let name = at.name().map(name_hash).filter(|name| names.contains(name));
             let is_listed = found.things.contains_key(&general);
@@ -347,6 +363,9 @@ impl Found {
             }
             if let Some(label) = label.filter(|_| is_labelled) {
                 found.by_label.entry(label).or_default().push(number);
+            }
+            if let Some(element) = wanted.element(at) {
+                found.by_element.entry((element, general)).or_default().push(number);
             }
             found.values.push(SeenValue { at: place, label, text: text.into() });
             found.used.push(false);
@@ -386,6 +405,14 @@ impl Found {
     /// Whether a value may be the counterpart of a new one: it is nobody's yet.
     fn is_free(&self, at: usize, thing: Option<&str>, known: &dyn Known) -> bool {
         !self.used[at] && !known.is_issued(text_hash(thing, &self.values[at].text))
+    }
+
+    /// What stands in an element as a whole does in its own, where it is nobody's yet and alone.
+    fn within(&self, element: u64, whole: &Whole<'_>, known: &dyn Known) -> Option<usize> {
+        match &self.by_element.get(&(element, whole.general))?[..] {
+            [at] => self.is_free(*at, whole.thing, known).then_some(*at),
+            _ => None,
+        }
     }
 
     /// What stands at exactly this place, where it is nobody's yet.
@@ -433,6 +460,8 @@ struct Turns {
     turns: FxHashMap<u64, Vec<usize>>,
     /// v2's; none where they are not as many as v1's.
     theirs: Option<Vec<usize>>,
+    /// The first of these that may be left.
+    first_left: usize,
 }
 
 impl Turns {
@@ -457,12 +486,19 @@ impl Turns {
         for (turn, &number) in alone.iter().enumerate().rev() {
             turns.entry(ours[number]).or_default().push(turn);
         }
-        Self { turns, theirs: (left.len() == alone.len()).then_some(left) }
+        Self { turns, theirs: (left.len() == alone.len()).then_some(left), first_left: 0 }
     }
 
-    fn of_text(&mut self, text: u64) -> Option<usize> {
+    fn of_text(&mut self, text: u64, used: &[bool]) -> Option<usize> {
         let turn = self.turns.get_mut(&text)?.pop()?;
-        self.theirs.as_ref()?.get(turn).copied()
+        let theirs = self.theirs.as_ref()?;
+        // What the elements themselves told has its turn taken: then the first that is left.
+        if let Some(&own) = theirs.get(turn).filter(|&&at| !used[at]) {
+            return Some(own);
+        }
+        let free = theirs[self.first_left..].iter().take_while(|&&at| used[at]).count();
+        self.first_left += free;
+        theirs.get(self.first_left).copied()
     }
 }
 
@@ -597,6 +633,33 @@ mod tests {
             let (one, two) = (answer(200, &json, one), answer(200, &json, two));
             assert_eq!(taken(&births, &one, &two, known), expected);
         }
+    }
+
+    #[test]
+    fn elements_of_lists_are_known_by_what_stands_beside_their_ids() {
+        let births = |ids: &[&str]| -> Vec<Birth> {
+            let at = |(n, id): (usize, &&str)| birth(&format!("$.r[{n}].id"), id);
+            ids.iter().enumerate().map(at).collect()
+        };
+        let list = |rows: &[(&str, &str)]| {
+            let row = |(id, more): &(&str, &str)| format!(r#"{{"id":"{id}",{more}}}"#);
+            let rows: Vec<String> = rows.iter().map(row).collect();
+            answer(200, &[], &format!(r#"{{"r":[{}]}}"#, rows.join(",")))
+        };
+        let [one, two] = [r#""type":"create","n":1"#, r#""type":"member","n":1"#];
+        // The ids are random, and so is the order.
+        let (v1, v2) = (list(&[("a1", one), ("b2", two)]), list(&[("c3", two), ("d4", one)]));
+        assert_eq!(taken(&births(&["a1", "b2"]), &v1, &v2, &[]), ["d4", "c3"]);
+        // One is told by what is bound, and the other two, which nothing tells apart, by turns.
+        let [x, y] = [r#""of":"u1","n":1"#, r#""of":"w9","n":1"#];
+        let plain = r#""n":1"#;
+        let v1 = list(&[("a1", plain), ("b2", x), ("e5", plain)]);
+        let v2 = list(&[("c3", y), ("d4", plain), ("f6", plain)]);
+        let known = [("u1", "w9")];
+        assert_eq!(taken(&births(&["a1", "b2", "e5"]), &v1, &v2, &known), ["d4", "c3", "f6"]);
+        // Nothing tells them: by turns.
+        let (v1, v2) = (list(&[("a1", plain), ("b2", plain)]), list(&[("c3", x), ("d4", x)]));
+        assert_eq!(taken(&births(&["a1", "b2"]), &v1, &v2, &[]), ["c3", "d4"]);
     }
 
     #[test]

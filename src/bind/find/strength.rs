@@ -47,7 +47,8 @@ pub(super) fn is_strong(text: &str) -> bool {
         return false;
     }
     if digits == 0 {
-        return (is_odd(bytes) || is_sigil(bytes)) && !is_nil(bytes);
+        let drawn = is_odd(bytes) || is_sigil(bytes) || kinds::random_token(bytes);
+        return drawn && !is_nil(bytes);
     }
     if is_fine_time(text) {
         return true;
@@ -289,6 +290,8 @@ mod tests {
             "1795341600123",
             "187654321",
             "qWzKbNaE",
+            "WZuyytLHMHFvEZGylfQWwcfw",
+            "xkQWaRtyBNmmpoLKJhgfdSA",
             "e5132429",
             "arn:aws:sqs:us-east-1:123456789012:q1",
             "us-east-1_5d9b2f0aa",
@@ -317,6 +320,8 @@ mod tests {
             "!important-Thing:of.test",
             "PENDING_APPROVAL",
             "camelCaseName",
+            "createXMLHttpRequestObject",
+            "parseHTTPSURLFromJSONText",
             "10.0.0.1:8080",
             "http://10.0.0.1:8080",
             "https://shop-2.example/",

@@ -7,7 +7,7 @@ use rustc_hash::{FxHashMap, FxHashSet, FxHasher};
 
 use super::super::bindings::Bound;
 use super::super::change::{Look, SeenChange, Step};
-use super::super::identity::both_in_order;
+use super::super::identity::{FEWEST, Same, both_in_order, is_ordered, shuffled};
 use super::super::nouns;
 use super::super::rules::ArrayRule;
 use super::{JsonWalk, same_text};
@@ -49,6 +49,7 @@ impl<'a> JsonWalk<'_, '_, 'a> {
                 } else {
                     KEYS.iter().find_map(|key| self.likely_keys(&left, &right, key))
                 };
+                let found = found.or_else(|| self.bound_keys(&left, &right));
                 match found {
                     Some(keys) => self.by_key(&left, &right, keys, true),
                     None => self.by_position(&left, &right),
@@ -111,10 +112,24 @@ impl<'a> JsonWalk<'_, '_, 'a> {
         (common > 0 && common * 2 >= left.len().min(right.len())).then_some(keys)
     }
 
+    /// The same for members whose values are bound, whatever their name: `event_id`.
+    fn bound_keys(&self, left: &[Node<'_, '_>], right: &[Node<'_, '_>]) -> Option<Keys> {
+        /// Members of the first element that may be ids.
+        const MEMBERS: usize = 16;
+        let bound = self.context.bound.filter(|_| left.len() > 1 && right.len() > 1)?;
+        let members = left[0].members().take(MEMBERS);
+        let mut ids = members.filter(|(name, value)| {
+            let name = name.text();
+            let is_id = !value.is_container() && !KEYS.contains(&&*name);
+            is_id && bound.twin(&value.text(), &[]).is_some()
+        });
+        ids.find_map(|(name, _)| self.likely_keys(left, right, &name.text()))
+    }
+
     /// Keys of v1's as v2 calls the things that they name.
     fn identified(&self, [left, right]: [Vec<String>; 2]) -> Keys {
         let Some(bound) = self.context.bound else {
-            return Keys { left, right, sorted: false };
+            return Keys { own: left.clone(), left, right, sorted: false };
         };
         let things = nouns::at(&[&self.path[..], &ID].concat(), &self.context.request.target);
         let value = |key: &str| key.strip_prefix('"').unwrap_or(key).to_owned();
@@ -129,12 +144,12 @@ impl<'a> JsonWalk<'_, '_, 'a> {
             keys.iter().filter(|key| !key.starts_with(NAMELESS)).cloned().collect::<Vec<_>>()
         };
         let sorted = twins != left && both_in_order(&named(&left), &named(&right));
-        Keys { left: twins, right, sorted }
+        Keys { own: left, left: twins, right, sorted }
     }
 
     /// Whether two lists of ids name the same things, and whether in the same order; none where
     /// they do not.
-    fn same_things(&self, left: &[Node<'_, 'a>], right: &[Node<'_, 'a>]) -> Option<bool> {
+    fn same_things(&self, left: &[Node<'_, 'a>], right: &[Node<'_, 'a>]) -> Option<Same> {
         if self.context.bound.is_none() || left.len() != right.len() || left.len() < 2 {
             return None;
         }
@@ -146,8 +161,8 @@ impl<'a> JsonWalk<'_, '_, 'a> {
 
     fn by_position(&mut self, left: &[Node<'_, 'a>], right: &[Node<'_, 'a>]) {
         match self.same_things(left, right) {
-            Some(true) => return,
-            Some(false) => return self.reordered(left, right),
+            Some(same) if same.in_order => return,
+            Some(same) => return self.reordered(left, right, Look::Shuffled(same.shuffled)),
             None => {}
         }
         let same = |(a, b): &(&Node<'_, 'a>, &Node<'_, 'a>)| equal(**a, **b);
@@ -158,7 +173,7 @@ impl<'a> JsonWalk<'_, '_, 'a> {
                 && (scalars || differing > 2 || left.len() == 2)
                 && same_elements(left, right)
             {
-                self.reordered(left, right);
+                self.reordered(left, right, Look::Plain);
                 return;
             }
             for (index, (a, b)) in left.iter().zip(right).enumerate() {
@@ -236,8 +251,33 @@ impl<'a> JsonWalk<'_, '_, 'a> {
             come.iter().for_each(|&index| self.lone(index, None, Some(right[index])));
         }
         if ordered && !keys.sorted && !order.is_sorted() {
-            self.reordered(left, right);
+            let are_all = gone.is_empty() && come.is_empty();
+            let shuffled = are_all.then(|| self.shuffled(left, right, &keys, &order)).flatten();
+            self.reordered(left, right, shuffled.map_or(Look::Plain, Look::Shuffled));
         }
+    }
+
+    /// Whether elements with new ids, which have these places at v2, stand in an order that is none
+    /// at v1 and at v2: neither that of a member nor that in which they were issued.
+    fn shuffled(
+        &self,
+        left: &[Node<'_, 'a>],
+        right: &[Node<'_, 'a>],
+        keys: &Keys,
+        order: &[usize],
+    ) -> Option<[bool; 2]> {
+        let bound = self.context.bound?;
+        let theirs: FxHashSet<&String> = keys.right.iter().collect();
+        if left.len() < FEWEST || keys.own.iter().any(|key| theirs.contains(key)) {
+            return None;
+        }
+        let things = nouns::at(&[&self.path[..], &ID].concat(), &self.context.request.target);
+        let names: Vec<String> =
+            keys.own.iter().map(|key| key.strip_prefix('"').unwrap_or(key).to_owned()).collect();
+        let issued = shuffled(bound, &names, order, &things);
+        let by_members = by_no_member(left, right);
+        let [a, b] = [issued, by_members].map(|known| known.unwrap_or([true; 2]));
+        (issued.is_some() || by_members.is_some()).then_some([a[0] && b[0], a[1] && b[1]])
     }
 
     fn element(&mut self, index: usize, a: Node<'_, 'a>, b: Node<'_, 'a>) {
@@ -261,14 +301,14 @@ impl<'a> JsonWalk<'_, '_, 'a> {
     }
 
     /// One change for the whole array; shows the elements' keys or the elements themselves.
-    fn reordered(&mut self, left: &[Node<'_, 'a>], right: &[Node<'_, 'a>]) {
+    fn reordered(&mut self, left: &[Node<'_, 'a>], right: &[Node<'_, 'a>], look: Look) {
         // The array's own nodes are not at hand here; its first and last element span it.
         let before = self.sink.changes.len();
         self.changed(
             "reordered".into(),
             left.first().copied(),
             right.first().copied(),
-            SeenChange::PLAIN,
+            look.into(),
         );
         if let Some(change) = self.sink.changes.get_mut(before) {
             change.expected =
@@ -281,6 +321,8 @@ impl<'a> JsonWalk<'_, '_, 'a> {
 
 /// Keys of the elements of two arrays, v1's as v2 calls them.
 struct Keys {
+    /// v1's as v1 has them.
+    own: Vec<String>,
     left: Vec<String>,
     right: Vec<String>,
     /// Whether each side stands in the order of its own ids: then their order says nothing.
@@ -320,6 +362,41 @@ fn keyed(left: &[Node<'_, '_>], right: &[Node<'_, '_>], key: &str) -> Option<[Ve
         (nameless * 2 <= elements.len()).then_some(keys)
     };
     Some([keys(left)?, keys(right)?])
+}
+
+/// Whether no member of the elements rises or falls through v1's list, and through v2's; none where
+/// none differs between elements, and where there are too many to look.
+fn by_no_member(left: &[Node<'_, '_>], right: &[Node<'_, '_>]) -> Option<[bool; 2]> {
+    /// Longest list that is looked through.
+    const LONGEST: usize = 256;
+    if left.len() > LONGEST {
+        return None;
+    }
+    let mut none = None;
+    for (name, value) in left[0].members().filter(|(_, value)| !value.is_container()) {
+        let column = |elements: &[Node<'_, '_>]| {
+            let cell = |element: &Node<'_, '_>| {
+                steps::add(1);
+                let (_, cell) = element.members().find(|(own, _)| own.raw() == name.raw())?;
+                (!cell.is_container()).then(|| cell.text().into_owned())
+            };
+            elements.iter().map(cell).collect::<Option<Vec<String>>>()
+        };
+        let in_order = |cells: &[String]| match value.kind() {
+            Type::Number => {
+                let number = |cell: &String| cell.parse().unwrap_or(f64::NAN);
+                is_ordered(&cells.iter().map(number).collect::<Vec<f64>>())
+            }
+            _ => is_ordered(cells),
+        };
+        let (Some(a), Some(b)) = (column(left), column(right)) else { continue };
+        if a.iter().any(|cell| *cell != a[0]) {
+            let none = none.get_or_insert([true; 2]);
+            none[0] &= !in_order(&a);
+            none[1] &= !in_order(&b);
+        }
+    }
+    none
 }
 
 fn same_elements(left: &[Node<'_, '_>], right: &[Node<'_, '_>]) -> bool {

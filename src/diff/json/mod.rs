@@ -16,8 +16,9 @@ pub(super) use self::array::KEYS;
 use super::Kind;
 use super::bindings::Bound;
 use super::change::{
-    Change, Context, Differ, SeenChange, Sink, Step, is_variable, kind_of, mix, short,
+    Change, Context, Differ, Look, SeenChange, Sink, Step, is_variable, kind_of, mix, short,
 };
+use super::elapsed::are_elapsed;
 use super::embedded::{self, Base, may_hold, may_surround};
 use super::header_table;
 use super::query;
@@ -25,6 +26,7 @@ use super::rules::{Located, RuleVerdict};
 use crate::limits;
 use crate::message::json::number;
 use crate::message::json::tape::{Node, Tape, Type};
+use crate::message::kinds::ValueKind;
 use crate::message::place::json_path;
 use crate::outcome::MARKER;
 use crate::steps;
@@ -77,6 +79,7 @@ fn walk(
         wild: Vec::new(),
         hashes: vec![base.map_or(ROOT_HASH, Base::root_hash)],
         roots,
+        around: Vec::new(),
         located: OnceCell::new(),
     };
     walk.value(expected.root(), actual.root());
@@ -96,6 +99,8 @@ struct JsonWalk<'w, 'c, 'a> {
     wild: Vec<usize>,
     hashes: Vec<u64>,
     roots: [Node<'w, 'a>; 2],
+    /// The objects that hold the present place, as their texts, the innermost last.
+    around: Vec<[&'a [u8]; 2]>,
     /// Where the rules' queries lead in these documents; found when it is first asked for.
     located: OnceCell<Located>,
 }
@@ -114,7 +119,11 @@ impl<'a> JsonWalk<'_, '_, 'a> {
             }
         }
         match (a.kind(), b.kind()) {
-            (Type::Object, Type::Object) => self.object(a, b),
+            (Type::Object, Type::Object) => {
+                self.around.push([a.raw(), b.raw()]);
+                self.object(a, b);
+                self.around.pop();
+            }
             (Type::Array, Type::Array) => self.array(a, b),
             (Type::Number, Type::Number) => {
                 if !number::equal(a.raw_str(), b.raw_str()) {
@@ -170,8 +179,21 @@ impl<'a> JsonWalk<'_, '_, 'a> {
             Differ::Identity(label) => {
                 self.changed(label.into(), Some(a), Some(b), SeenChange::PLAIN)
             }
-            Differ::So(seen) => self.changed("changed".into(), Some(a), Some(b), seen),
+            Differ::So(seen) => {
+                let is_elapsed = seen.look == Look::Plain && self.are_elapsed([left, right]);
+                let seen = if is_elapsed { Look::Kind(ValueKind::Moment).into() } else { seen };
+                self.changed("changed".into(), Some(a), Some(b), seen);
+            }
         }
+    }
+
+    /// Whether two numbers at the present place say how long something took, or ago it was.
+    fn are_elapsed(&self, values: [&str; 2]) -> bool {
+        let named = self.path.iter().rev().find_map(|step| match step {
+            Step::Name(name) => Some(name),
+            _ => None,
+        });
+        named.is_some_and(|name| are_elapsed(self.context, name, values, &self.around))
     }
 
     /// Compares the documents that two strings hold; false where they hold none.

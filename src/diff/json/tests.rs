@@ -1,7 +1,7 @@
 //! What counts as one change, and where it is.
 
 use super::*;
-use crate::diff::change::Look;
+use crate::diff::bindings::Bindings;
 use crate::diff::rules::{DiffConfig, RouteRules, Rules};
 use crate::message::Request;
 
@@ -312,4 +312,82 @@ fn a_time_by_its_parts_is_one_value() {
     assert!(!times.is_empty() && times.iter().all(|time| !time.1), "{times:?}");
     let others = looks(&of("[1, 2, 3, 4, 5, 6]"), &of("[1, 2, 3, 4, 5, 7]"));
     assert_eq!(others, [("$.when[5]".to_owned(), false)]);
+}
+
+/// How lists look that name `v1`'s things with `v2`'s ids, which answers issued in this order.
+fn looks_of_lists(issued: &[(&str, &str, u32)], a: &str, b: &str) -> Vec<(String, Look)> {
+    let bindings = Bindings::of_ids(issued);
+    let request = Request::default();
+    let context = Context { bound: Some(Bound::new(&bindings, 1)), ..Context::plain(&request) };
+    let mut sink = Sink::default();
+    assert!(compare(&context, a.as_bytes(), b.as_bytes(), &mut sink));
+    let told = |change: &Change| (format!("{} {}", change.place, change.label), change.look);
+    sink.changes.iter().map(told).collect()
+}
+
+#[test]
+fn lists_of_new_ids_have_an_order_or_none() {
+    let issued = [("a", "w", 0), ("b", "x", 1), ("c", "y", 2), ("d", "z", 3)];
+    let rows = |ids: &[&str], more: &[&str]| {
+        let row = |(id, more): (&&str, &&str)| format!(r#"{{"event_id":"{id}","as":"{more}"}}"#);
+        let rows: Vec<String> = ids.iter().zip(more).map(row).collect();
+        format!("[{}]", rows.join(","))
+    };
+    let list = |ids: &[&str]| {
+        format!("[{}]", ids.iter().map(|id| format!("\"{id}\"")).collect::<Vec<_>>().join(","))
+    };
+    let of = |a: &str, b: &str| looks_of_lists(&issued, a, b);
+    let shuffled = |sides| vec![("$ reordered".to_owned(), Look::Shuffled(sides))];
+    // Elements are known by what is bound, whatever it is called.
+    let one = rows(&["a", "c", "b", "d"], &["p", "q", "o", "r"]);
+    let other = rows(&["y", "w", "z", "x"], &["q", "p", "r", "o"]);
+    assert_eq!(of(&one, &other), shuffled([true; 2]));
+    // v1's was in the order in which they were issued; v2's falls by a member.
+    let one = rows(&["a", "b", "c", "d"], &["p", "o", "q", "r"]);
+    assert_eq!(of(&one, &other), shuffled([false, true]));
+    let other = rows(&["z", "y", "w", "x"], &["r", "q", "p", "o"]);
+    assert_eq!(of(&one, &other), shuffled([false; 2]));
+    assert_eq!(of(&list(&["b", "a", "d", "c"]), &list(&["y", "z", "w", "x"])), shuffled([true; 2]));
+    assert_eq!(
+        of(&list(&["a", "b", "c", "d"]), &list(&["z", "y", "x", "w"])),
+        shuffled([false; 2])
+    );
+    assert_eq!(of(&list(&["a", "b"]), &list(&["x", "w"])), shuffled([false; 2]), "too few");
+    assert_eq!(of(&list(&["b", "a", "c"]), &list(&["x", "w", "y"])), [], "the same");
+}
+
+#[test]
+fn a_position_in_a_stream_is_like_others_that_were_issued() {
+    let issued = [("s9_4_0", "s12_5_1", 0)];
+    let of = |a: &str, b: &str| {
+        let text = |value: &str| format!(r#"{{"start":"{value}"}}"#);
+        looks_of_lists(&issued, &text(a), &text(b))
+    };
+    let one = |look| vec![("$.start changed".to_owned(), look)];
+    assert_eq!(of("s121_40_7", "s99_4_1"), one(Look::Kind(ValueKind::Position)));
+    assert_eq!(of("s121_40_7", "t99_4_1"), one(Look::Plain), "another make");
+    assert_eq!(of("v1_2_3", "v1_2_4"), one(Look::Plain), "none was issued");
+}
+
+#[test]
+fn ages_are_borne_out_by_what_is_around_them() {
+    let request = Request::default();
+    let at = |text: &str| text.parse().expect("a time");
+    let context = Context {
+        expected_at: at("2026-11-22T10:00:00Z"),
+        actual_at: Some(at("2026-11-23T12:00:00Z")),
+        ..Context::plain(&request)
+    };
+    let event = |sent: &str, age: u32| {
+        format!(r#"{{"e":[{{"sent":"{sent}","unsigned":{{"age":{age}}}}}],"took":{age}}}"#)
+    };
+    let looks = |a: &str, b: &str| {
+        let mut sink = Sink::default();
+        assert!(compare(&context, a.as_bytes(), b.as_bytes(), &mut sink));
+        let plain = sink.changes.iter().filter(|change| change.look == Look::Plain);
+        plain.map(|change| change.place.clone()).collect::<Vec<_>>()
+    };
+    let v1 = event("2026-11-22T09:59:59Z", 1_000);
+    assert_eq!(looks(&v1, &event("2026-11-23T11:59:57Z", 3_000)), [""; 0]);
+    assert_eq!(looks(&v1, &event("2026-11-23T11:59:57Z", 60_000)), ["$.e[0].unsigned.age"]);
 }

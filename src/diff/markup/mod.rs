@@ -20,6 +20,7 @@ use super::json::KEYS;
 use super::rules::RuleVerdict;
 use super::text::common;
 use super::{identity, nouns, query};
+use crate::message::encoding::Encoding;
 use crate::message::kinds::ValueKind;
 use crate::message::markup::tree::{Element, TreeNode};
 use crate::message::markup::{html, xml};
@@ -126,13 +127,14 @@ impl MarkupWalk<'_, '_> {
             return None;
         }
         if !same.in_order {
+            let look = Look::Shuffled(same.shuffled);
             let shown = |keys: &[String]| keys.join(", ");
             self.changed(
                 "reordered",
                 Some(&shown(&ours)),
                 Some(&shown(&theirs)),
                 None,
-                SeenChange::PLAIN,
+                look.into(),
             );
         }
         let mut pairs: Pairs = (0..left.len()).map(|at| (Some(at), Some(at))).collect();
@@ -355,6 +357,8 @@ impl MarkupWalk<'_, '_> {
 fn is_dated(element: &Element) -> bool {
     const LONGEST: usize = 256;
     element.attributes.iter().any(|(_, value)| {
+        // `href="/timeline?from=2026-11-29T16%3A38%3A05Z"`.
+        let value = &*Encoding::Percent.decoded(value);
         let starts = value.char_indices().filter(|(at, c)| {
             c.is_ascii_alphanumeric() && !value[..*at].ends_with(|c: char| c.is_alphanumeric())
         });
