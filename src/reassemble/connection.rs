@@ -280,7 +280,7 @@ impl<S> Connection<S> {
         let side = &mut self.sides[s];
         if !side.known {
             side.start_at(first, true);
-        } else if !side.started && side.held.is_empty() && side.offset(first) != 0 {
+        } else if !side.started && !side.closed && side.held.is_empty() && side.offset(first) != 0 {
             side.start_again_at(first);
         } else if !side.firm {
             // What was captured before its SYN keeps its place in the stream.

@@ -86,9 +86,9 @@ impl StreamSide {
 
     /// `number` was acknowledged by the peer, or is one of this side's own: of the numbers that
     /// offset 0 may have, the nearest before it is the right one. Settled once bytes were handed
-    /// on.
+    /// on, or the end was told.
     pub(super) fn settle(&mut self, number: u32) {
-        if self.rivals.is_empty() || self.started {
+        if self.rivals.is_empty() || self.started || self.closed {
             return;
         }
         let all = self.rivals.iter().chain([&self.base]).copied();

@@ -116,6 +116,25 @@ fn nothing_comes_behind_a_fin_also_where_it_was_held_before() {
 }
 
 #[test]
+fn a_side_that_has_closed_without_a_byte_begins_no_more() {
+    let (syn_ack, fin) = (18, 17);
+    for again in [
+        vec![(false, 5_000, 3, syn_ack, "")],
+        vec![(false, 5_000, 3, syn_ack, ""), (false, 5_001, 3, fin, "")],
+    ] {
+        let begin = [(true, 0, 0, 24, "ask"), (false, 0, 3, fin, "")];
+        let (events, ledger) = events(&[&begin[..], &again].concat());
+        let of_server = events.iter().filter(|event| event.starts_with("ToClient"));
+        assert_eq!(of_server.collect::<Vec<_>>(), ["ToClient Fin"], "{again:?} {events:?}");
+        assert_eq!(ledger.balance(), 0, "{again:?}");
+    }
+    // An answer to the SYN that was not the right one is told of as before.
+    let second = [(false, 5_000, 0, syn_ack, ""), (true, 0, 5_001, 24, "ask")];
+    let (events, _) = events(&[&second[..], &[(false, 5_001, 3, 24, "answer")]].concat());
+    assert!(events.contains(&"ToClient answer".to_owned()), "{events:?}");
+}
+
+#[test]
 fn bytes_from_before_a_fin_at_which_the_capture_joined_come_before_its_close() {
     let mut table = ConnectionTable::new(Record::default(), TableLimits::share(1), Vec::new());
     let packets = [(true, 3_000, 17, ""), (false, 50, 24, "answer"), (true, 2_000, 24, "before")];

@@ -110,6 +110,18 @@ fn answered(wire: Vec<u8>) -> String {
 }
 
 #[test]
+fn a_status_line_of_a_version_without_status_lines_is_none() {
+    for line in ["HTTP/2.0 200 OK", "HTTP/2 200", "HTTP/3.0 200 OK", "HTTP/2.1 404 Not Found"] {
+        let wire = format!("{line}\r\nContent-Length: 2\r\n\r\n{{}}").into_bytes();
+        assert!(answered(wire).starts_with("protocol"), "{line}");
+    }
+    for line in ["HTTP/1.0 200 OK", "HTTP/1.2 200 OK", "HTTP/1.01 200 OK"] {
+        let wire = format!("{line}\r\nContent-Length: 2\r\n\r\n{{}}").into_bytes();
+        assert_eq!(answered(wire), "200", "{line}");
+    }
+}
+
+#[test]
 fn lies_of_v2_are_protocol_failures_at_once_and_the_lane_goes_on() {
     let ok = |rest: &str| format!("HTTP/1.1 200 OK\r\n{rest}").into_bytes();
     let lengths = ["-5", "99999999999999999999999", "2\r\nContent-Length: 3", "1, 2", "0x5", ""];

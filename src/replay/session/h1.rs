@@ -7,6 +7,7 @@ use std::io;
 use bytes::Bytes;
 
 use crate::limits;
+use crate::message::Version;
 use crate::outcome::{Failure, FailureKind};
 use crate::replay::plan::spool::Spool;
 use crate::replay::session::socket::Socket;
@@ -129,8 +130,13 @@ impl One {
         let is_surplus = self.in_flight.is_empty()
             && !parsed.tunnel
             && behind.iter().any(|byte| !matches!(byte, b'\r' | b'\n'));
+        // HTTP/2 and HTTP/3 have frames: no client of HTTP/1 takes their name in a status line.
+        let is_of_other_version = matches!(response.version, Version::Other(2.., _));
         let failure = match parsed.damage {
             Some(damage) => Some(not_whole(damage)),
+            None if is_of_other_version => {
+                Some(lie("its status line names a version that has no status lines"))
+            }
             None if is_early => Some(lie("the answer came before its request was sent")),
             None if is_surplus => Some(lie("bytes that no request asked for stand behind it")),
             None => None,

@@ -3,7 +3,7 @@
 use crate::limits;
 use crate::outcome::{Failure, FailureKind};
 use crate::replay::session::Heard;
-use crate::replay::session::h2::stream::{BegunStream, Lies};
+use crate::replay::session::h2::stream::{BegunStream, Lies, malformed};
 use crate::replay::session::h2::{
     Core, ENABLE_PUSH, HEADER_TABLE_SIZE, INITIAL_WINDOW_SIZE, LARGEST_FRAME, LARGEST_WINDOW,
     MAX_FRAME_SIZE,
@@ -20,6 +20,9 @@ const PROTOCOL_ERROR: u32 = 1;
 const MAX_CONCURRENT_STREAMS: u16 = 3;
 /// What HTTP/1 begins its answers with.
 const HTTP_1: &[u8] = b"HTTP/";
+
+/// How many streams that v2 ended are known as such.
+const ENDED_STREAMS: usize = 64;
 
 /// Why a connection is of no use any more.
 type Breach = String;
@@ -172,6 +175,9 @@ impl Core {
         if stream.is_multiple_of(2) || stream >= self.next {
             return Err(format!("a frame on stream {stream}, which nobody began"));
         }
+        if self.over.contains(&stream) {
+            return Err(format!("a frame on stream {stream}, which v2 had ended"));
+        }
         Ok(())
     }
 
@@ -227,6 +233,13 @@ impl Core {
         self.known(number)?;
         let (now, most) = (self.now, self.rules.max_body);
         let Some(stream) = self.streams.get_mut(&number) else { return Ok(()) };
+        // What was read before the request was sent answers another question.
+        if stream.request.sent > self.read_at {
+            return Err(format!("an answer on stream {number}, before its request was sent"));
+        }
+        if let Some(lies) = malformed(&block.fields) {
+            return self.lies(number, lies);
+        }
         let status = status_of(&block.fields);
         let lies: Lies = match (kind_of(&block.fields), status) {
             (Is::Response, Some(status @ 100..200)) if !stream.is_headed() && !ends => {
@@ -268,9 +281,20 @@ impl Core {
         let stream = if early { self.reset(number, super::CANCEL) } else { self.remove(number) };
         if let Some(stream) = stream {
             self.served += 1;
+            if !early {
+                self.ended(number);
+            }
             self.answer(stream.whole(), early);
         }
         Ok(())
+    }
+
+    /// Nothing comes on a stream that v2 ended itself (RFC 9113 §5.1); the last ones are known.
+    fn ended(&mut self, number: u32) {
+        if self.over.len() == ENDED_STREAMS {
+            self.over.pop_front();
+        }
+        self.over.push_back(number);
     }
 
     /// An answer that is none (RFC 9113 §8.1.1): its stream fails, and no other.

@@ -182,6 +182,10 @@ struct Core {
     served: u32,
     /// v2's own bounds keep requests from it.
     is_full: bool,
+    /// When what is heard now was read.
+    read_at: i64,
+    /// The last streams that v2 ended.
+    over: VecDeque<u32>,
     room_since: i64,
     heard: VecDeque<Heard>,
     /// There may be more to write.
@@ -224,6 +228,8 @@ impl Two {
                 served: 0,
                 is_full: false,
                 room_since: i64::MIN,
+                read_at: i64::MIN,
+                over: VecDeque::new(),
                 heard: VecDeque::new(),
                 goes: false,
                 moves: false,
@@ -471,6 +477,7 @@ impl Session for Two {
 
     fn hear(&mut self, input: &mut &[u8], now: i64) -> Option<Heard> {
         self.core.now = self.core.now.max(now);
+        self.core.read_at = now;
         while self.core.heard.is_empty() {
             match self.incoming.take(input, &mut self.core) {
                 Ok(true) => {}

@@ -257,6 +257,9 @@ impl BegunStream {
     pub(super) fn end(&mut self, now: i64) -> Lies {
         self.last = now;
         let bodyless = self.request.task.load.traits.is_head() || matches!(self.status, 204 | 304);
+        if bodyless && self.body.length() > 0 {
+            return Some("it has content, and must have none");
+        }
         let told = self.length.filter(|_| !bodyless);
         (told.is_some_and(|told| told != self.body.length()))
             .then_some("its content is not as long as its content-length says")
@@ -349,6 +352,23 @@ impl BegunStream {
 
 /// Why an answer is not what it says, if it is not.
 pub(super) type Lies = Option<&'static str>;
+
+/// Why a header block is none that any client takes (RFC 9113 §8.2.1, §8.3).
+pub(super) fn malformed(fields: &Headers) -> Lies {
+    let (mut statuses, mut is_behind) = (0, false);
+    for (name, value) in fields.iter() {
+        match name {
+            [b':', ..] if is_behind => return Some("a pseudo-field behind others"),
+            b":status" => statuses += 1,
+            [b':', ..] => return Some("a pseudo-field of requests"),
+            _ => is_behind = true,
+        }
+        if value.iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
+            return Some("a line end inside a field");
+        }
+    }
+    (statuses > 1).then_some("two statuses")
+}
 
 /// What `content-length` says.
 fn told_length(fields: &Headers) -> Result<Option<u64>, &'static str> {

@@ -446,6 +446,44 @@ fn a_server_that_breaks_the_protocol_is_given_up_with_the_reason() {
 }
 
 #[test]
+fn what_comes_before_its_request_or_behind_its_answer_ends_the_connection() {
+    let ok = [(":status", "200")];
+    let whole = |stream| {
+        [head(stream, &ok, false), other(kind::DATA, flag::END_STREAM, stream, b"{}")].concat()
+    };
+    // Read at 5, with the answer before it, when the second request had not been sent.
+    let mut rig = Rig::greeted();
+    rig.begin(in_flight(0, &message(b"", &[]), Story::default()));
+    rig.said(0);
+    let octets = [whole(1), whole(3)].concat();
+    let mut input = &octets[..];
+    assert!(matches!(rig.two.hear(&mut input, 5), Some(Heard::Answer { .. })));
+    let mut second = in_flight(1, &message(b"", &[]), Story::default());
+    second.sent = 6;
+    rig.begin(second);
+    let Some(Heard::Garbage(why)) = rig.two.hear(&mut input, 5) else { panic!("it is taken") };
+    assert!(why.contains("before its request"), "{why}");
+    assert_eq!(rig.two.blamed().len(), 1);
+    // The same frames in their time are an answer.
+    let mut rig = Rig::greeted();
+    let mut late = in_flight(0, &message(b"", &[]), Story::default());
+    late.sent = 6;
+    rig.begin(late);
+    rig.said(6);
+    assert!(matches!(rig.hears(&whole(1), 7)[..], [Told::Answer(0, ..)]));
+    for surplus in
+        [other(kind::DATA, 0, 1, b"more"), head(1, &ok, true), head(1, &[("t", "v")], true)]
+    {
+        let mut rig = Rig::greeted();
+        rig.begin(in_flight(0, &message(b"", &[]), Story::default()));
+        rig.said(0);
+        let told = rig.hears(&[whole(1), surplus].concat(), 0);
+        assert!(matches!(told[0], Told::Answer(0, ..)));
+        assert!(told.last().unwrap().failure().contains("which v2 had ended"));
+    }
+}
+
+#[test]
 fn more_content_than_the_windows_allow_is_a_breach() {
     let mut rig = Rig::greeted();
     rig.begin(in_flight(0, &message(b"", &[]), Story::default()));
@@ -485,6 +523,15 @@ fn an_answer_that_is_none_fails_alone() {
         ([head(1, &[ok], false), head(1, &[("t", "v")], false)].concat(), "do not end"),
         ([head(1, &[ok], false), head(1, &[ok], true)].concat(), "second head"),
         (other(kind::DATA, flag::END_STREAM, 1, b"x"), "before a head"),
+        (head(1, &[ok, ok], true), "two statuses"),
+        (head(1, &[("x", "y"), ok], true), "behind others"),
+        (head(1, &[ok, (":path", "/")], true), "of requests"),
+        (head(1, &[ok, ("x", "a\r\nb: c")], true), "line end"),
+        (
+            [head(1, &[(":status", "204")], false), other(kind::DATA, flag::END_STREAM, 1, b"x")]
+                .concat(),
+            "must have none",
+        ),
         (head(1, &[(":status", "100")], false).repeat(1_500), "interim answers without end"),
     ] {
         let mut rig = Rig::greeted();
