@@ -341,6 +341,7 @@ const MISDEEDS: &[Misdeed] = {
         ("an index of zero", |id| one(1, 5, id, &[0x80]), Protocol, "cannot be read"),
         ("a cut Huffman code", |id| one(1, 5, id, &[0x40, 0x81, 0, 0]), Protocol, "cannot be read"),
         ("a head without a status", |id| one(1, 5, id, &[0x82]), Protocol, "without a status"),
+        ("two statuses", |id| one(1, 5, id, &[0x88, 0x8d]), Protocol, "two statuses"),
         ("no field at all", |id| one(1, 5, id, &[]), Protocol, "the answer is none"),
         (
             "a status that is none",

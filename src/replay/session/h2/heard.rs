@@ -237,11 +237,14 @@ impl Core {
         if stream.request.sent > self.read_at {
             return Err(format!("an answer on stream {number}, before its request was sent"));
         }
-        if let Some(lies) = malformed(&block.fields) {
+        let kind = kind_of(&block.fields);
+        if matches!(kind, Is::Response)
+            && let Some(lies) = malformed(&block.fields)
+        {
             return self.lies(number, lies);
         }
         let status = status_of(&block.fields);
-        let lies: Lies = match (kind_of(&block.fields), status) {
+        let lies: Lies = match (kind, status) {
             (Is::Response, Some(status @ 100..200)) if !stream.is_headed() && !ends => {
                 stream.interim(status);
                 let flooded = stream.is_flooded();
