@@ -21,6 +21,8 @@ pub(crate) struct WebSocket {
     messages: Vec<(Direction, Timestamp, SocketKind, Body)>,
     /// Most bytes that are kept of a message.
     most: usize,
+    /// How many messages there were, and their bytes.
+    count: usize,
     kept: usize,
     /// Messages that were not kept.
     left_out: u64,
@@ -133,6 +135,7 @@ impl WebSocket {
             ],
             messages: Vec::new(),
             most,
+            count: 0,
             kept: 0,
             left_out: 0,
         }
@@ -146,9 +149,9 @@ impl WebSocket {
         socket
     }
 
-    /// What was said so far, in the order in which it ended.
-    pub(crate) fn heard(&self) -> &[(Direction, Timestamp, SocketKind, Body)] {
-        &self.messages
+    /// What was said since it was asked last, in the order in which it ended.
+    pub(crate) fn take_heard(&mut self) -> Vec<(Direction, Timestamp, SocketKind, Body)> {
+        std::mem::take(&mut self.messages)
     }
 
     /// Which rule the server broke.
@@ -169,15 +172,15 @@ impl WebSocket {
 
     /// The next bytes of a direction.
     pub(crate) fn bytes(&mut self, direction: Direction, mut payload: &[u8], at: Timestamp) {
-        let Self { sides, messages, most, kept, left_out } = self;
+        let Self { sides, messages, most, count, kept, left_out } = self;
         let side = &mut sides[direction as usize];
         while let Some((kind, body)) = side.next(&mut payload, *most) {
             let size = body.bytes.len() + 64;
-            if messages.len() >= limits::SOCKET_MESSAGES || *kept + size > limits::SOCKET_BYTES {
+            if *count >= limits::SOCKET_MESSAGES || *kept + size > limits::SOCKET_BYTES {
                 *left_out += 1;
                 continue;
             }
-            *kept += size;
+            (*count, *kept) = (*count + 1, *kept + size);
             messages.push((direction, at, kind, body));
         }
     }
@@ -622,7 +625,7 @@ mod tests {
                 socket.bytes(Direction::ToClient, part, Timestamp::default());
             });
             assert_eq!(socket.fault(), Some(fault));
-            assert_eq!(socket.heard().len(), 1, "{fault}");
+            assert_eq!(socket.take_heard().len(), 1, "{fault}");
         }
         let mut socket = WebSocket::of_server(Some(b"permessage-deflate"), 1 << 20);
         socket.bytes(Direction::ToClient, &frame(0xc1, b"\xff\xff", None), Timestamp::default());
@@ -631,7 +634,17 @@ mod tests {
         for good in [text("\u{e9}".as_bytes()), frame(0x88, &[3, 232, b'x'], None)] {
             socket.bytes(Direction::ToClient, &good, Timestamp::default());
         }
-        assert_eq!((socket.fault(), socket.heard().len()), (None, 2));
+        assert_eq!((socket.fault(), socket.take_heard().len()), (None, 2));
+        // What was taken is not held any more, and counts all the same.
+        for _ in 2..limits::SOCKET_MESSAGES {
+            socket.bytes(Direction::ToClient, &frame(0x89, b"", None), Timestamp::default());
+        }
+        assert_eq!(
+            (socket.fault(), socket.take_heard().len()),
+            (None, limits::SOCKET_MESSAGES - 2)
+        );
+        socket.bytes(Direction::ToClient, &frame(0x8a, b"", None), Timestamp::default());
+        assert_eq!(socket.fault(), Some("more messages than are kept of a session"));
     }
 
     #[test]
@@ -645,7 +658,7 @@ mod tests {
                 assert!(out[1] & 0x80 != 0, "a client masks");
                 let mut socket = WebSocket::new(None, 1 << 20);
                 socket.bytes(UP, &out, Timestamp::default());
-                let (_, _, read, body) = &socket.heard()[0];
+                let (_, _, read, body) = &socket.take_heard()[0];
                 assert_eq!((*read, &body.bytes[..]), (kind, &payload[..]));
             }
         }

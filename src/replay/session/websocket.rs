@@ -42,8 +42,6 @@ pub(super) struct SocketPlay {
 /// A session that v2 has opened.
 struct OpenSocket {
     reader: WebSocket,
-    /// How many messages of the reader were looked at.
-    looked: usize,
     /// What v2 answered to the request.
     answer: Answer,
     /// When the request was due, by which all words are, and how long v2 is waited for.
@@ -110,7 +108,6 @@ impl SocketPlay {
         let reader = WebSocket::of_server(extensions, self.max_body);
         self.open = Some(OpenSocket {
             reader,
-            looked: 0,
             answer,
             due,
             patience,
@@ -137,8 +134,7 @@ impl SocketPlay {
             return false;
         }
         open.reader.bytes(Direction::ToClient, payload, Timestamp::from_nanos(now));
-        let looked = std::mem::replace(&mut open.looked, open.reader.heard().len());
-        let heard: Vec<_> = open.reader.heard()[looked..].to_vec();
+        let heard = open.reader.take_heard();
         let is_any = !heard.is_empty();
         for (_, _, kind, data) in heard {
             self.message(kind, data, now);
@@ -181,8 +177,8 @@ impl SocketPlay {
                 open.said.push(message);
                 open.over = Some((to_come > 0).then(|| {
                     let detail = format!(
-                        "v2 closed the WebSocket with code {code} before its client had sent the \
-                         last {to_come} of its messages"
+                        "v2 closed the WebSocket with code {code} while its client had more to \
+                         say: messages to come: {to_come}"
                     );
                     Failure::new(FailureKind::Closed, detail)
                 }));
@@ -353,8 +349,8 @@ impl SocketPlay {
             Some(over) => over.clone(),
             None if to_send > 0 || to_come > 0 => {
                 let detail = format!(
-                    "{detail}, inside the WebSocket: {to_send} messages of its client and \
-                     {to_come} of v1's server were still to come"
+                    "{detail}, inside the WebSocket: messages to come: {to_send} of its client, \
+                     {to_come} of those that v1 sent"
                 );
                 Some(Failure::new(FailureKind::Closed, detail))
             }
@@ -481,7 +477,6 @@ mod tests {
         spool: Spool,
         /// Reads what goes to v2.
         v2: WebSocket,
-        read: usize,
     }
 
     impl Rig {
@@ -504,7 +499,7 @@ mod tests {
                 ..Answer::none()
             };
             play.open(answer, 0, PATIENCE, 1);
-            Self { play, spool, v2: WebSocket::new(None, 1 << 20), read: 0 }
+            Self { play, spool, v2: WebSocket::new(None, 1 << 20) }
         }
 
         /// What goes to v2 at this time.
@@ -519,12 +514,11 @@ mod tests {
                 self.v2.bytes(Direction::ToServer, part, at);
                 open.written = open.out.len();
             }
-            let read = std::mem::replace(&mut self.read, self.v2.heard().len());
             let told = |(_, _, kind, data): &(_, _, SocketKind, Body)| match kind {
                 SocketKind::Text => String::from_utf8_lossy(&data.bytes).into_owned(),
                 kind => kind.name().to_owned(),
             };
-            self.v2.heard()[read..].iter().map(told).collect()
+            self.v2.take_heard().iter().map(told).collect()
         }
 
         fn hears(&mut self, kind: SocketKind, data: &[u8], now: i64) {
@@ -608,7 +602,7 @@ mod tests {
         // Its connection ends.
         let mut rig = Rig::new(&v1);
         let end = rig.play.end("closed by v2").unwrap().failure.unwrap();
-        assert!(end.kind == FailureKind::Closed && end.detail.contains("1 messages of its client"));
+        assert!(end.kind == FailureKind::Closed && end.detail.contains("to come: 1 of its client"));
         // It breaks the protocol.
         let mut rig = Rig::new(&v1);
         assert!(rig.play.hear(&mut &[0x91, 0][..], 3));
