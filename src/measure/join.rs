@@ -14,6 +14,7 @@ use std::sync::Arc;
 use rustc_hash::{FxBuildHasher, FxHashMap, FxHashSet};
 
 use super::answered::{Answered, pair};
+use super::pace::Pace;
 use super::records::{
     self, FigureLine, RecordedFigures, RecordedResponse, Replayed, ReplayedResponse,
 };
@@ -135,6 +136,8 @@ struct JoinEntry {
     v1_status: Option<u16>,
     /// v1's client left before the answer was whole.
     is_left: bool,
+    /// How the messages of v1's answer came.
+    pace: Option<Box<Pace>>,
     /// What the baseline did, where there is one.
     baseline: Option<Answered>,
     replayed: bool,
@@ -177,7 +180,10 @@ pub(super) fn recorded(
     text: &[u8],
     route: impl Fn(&[u8], &[u8], Option<&str>) -> Arc<str>,
 ) -> Result<RecordedLine, LineError> {
-    let line = records::read::<RecordedFigures>(text, exchanges::FORMAT, exchanges::VERSION)?;
+    let mut line = records::read::<RecordedFigures>(text, exchanges::FORMAT, exchanges::VERSION)?;
+    if let FigureLine::Record(recorded) = &mut line {
+        recorded.pace = Pace::of_exchange(text);
+    }
     let route = match &line {
         FigureLine::Record(RecordedFigures { completeness, request: Some(request), .. })
             if completeness.request_is_whole() =>
@@ -193,7 +199,11 @@ pub(super) fn recorded(
 
 /// Reads a line of outcomes.
 pub(super) fn replayed(line: &[u8]) -> Result<FigureLine<Replayed>, LineError> {
-    records::read(line, outcomes::FORMAT, outcomes::VERSION)
+    let mut read = records::read(line, outcomes::FORMAT, outcomes::VERSION)?;
+    if let FigureLine::Record::<Replayed>(replayed) = &mut read {
+        replayed.pace = Pace::of_outcome(line);
+    }
+    Ok(read)
 }
 
 impl JoinPass {
@@ -282,6 +292,7 @@ impl JoinPass {
                 recorded.completeness,
                 Completeness::NoResponse | Completeness::ResponseDamaged
             ),
+            pace: recorded.pace.map(Box::new),
             baseline: None,
             replayed: false,
         };
@@ -459,6 +470,7 @@ impl FigureCollector {
         if let Some(nanos) = entry.v1_ns {
             side.sent.record(entry.at.nanos(), nanos);
         }
+        side.take_pace(entry.pace.as_deref().copied());
         let ending = RequestEnding {
             error: entry.v1_status.is_some_and(|status| status >= 500),
             status: entry.v1_status,
@@ -537,6 +549,9 @@ impl FigureCollector {
             (None, Some(status)) => *figures.statuses.entry(status).or_default() += 1,
             // Neither an answer nor a failure: a record of another writer.
             (None, None) => *figures.failures.entry(FailureKind::Protocol).or_default() += 1,
+        }
+        if status.is_some() || as_v1 {
+            figures.take_pace(replayed.pace);
         }
         let mut answered = Answered { status, nanos: None };
         // How long an answer took that v1's client did not wait for says nothing.

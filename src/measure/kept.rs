@@ -15,7 +15,7 @@ use crate::record::exchanges::TOOL;
 /// The format's name.
 const FORMAT: &str = "shadowtap/measured";
 /// Of what this program writes; no other is read.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// What a summary was measured from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -122,6 +122,8 @@ mod tests {
             *side.statuses.entry(200 + (n % 5) as u16 * 100).or_default() += 1;
             side.sent.record(n * 7_000_000, n * n * 31);
             side.due.record(i64::MAX - n);
+            side.first_message.record(n * 3);
+            side.between_messages.record(n);
             route.slower.record(n);
             route.over_time.cell(Side::ALL[(n % 3) as usize], n * 1_000_000_000).requests += 1;
         }

@@ -11,6 +11,7 @@ pub mod blocks;
 pub mod histogram;
 mod join;
 pub mod kept;
+mod pace;
 pub mod paired;
 mod records;
 pub mod timeline;
@@ -73,6 +74,10 @@ pub struct SideSummary {
     /// Latency from the instant the request was due; empty for v1, which was due when it came.
     /// Requests that timed out are in it with the time that was waited for them.
     pub due: Histogram,
+    /// Of streams of messages: from the request's first byte to the first message.
+    pub first_message: Histogram,
+    /// Of streams of several messages: the mean time between them.
+    pub between_messages: Histogram,
 }
 
 impl SideSummary {
@@ -80,6 +85,15 @@ impl SideSummary {
     pub fn errors(&self) -> u64 {
         self.failures.values().sum::<u64>()
             + self.statuses.range(500..).map(|(_, n)| n).sum::<u64>()
+    }
+
+    /// Notes how the messages of an answer came.
+    fn take_pace(&mut self, pace: Option<pace::Pace>) {
+        let Some(pace) = pace else { return };
+        self.first_message.record(pace.first);
+        if let Some(between) = pace.between {
+            self.between_messages.record(between);
+        }
     }
 
     /// Answers.
@@ -97,6 +111,8 @@ impl SideSummary {
             .for_each(|(&status, n)| *self.statuses.entry(status).or_default() += n);
         self.sent.merge(&other.sent);
         self.due.merge(&other.due);
+        self.first_message.merge(&other.first_message);
+        self.between_messages.merge(&other.between_messages);
     }
 }
 

@@ -10,6 +10,7 @@ use serde::de::{IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
+use super::pace::Pace;
 use crate::exchange::{Completeness, ExchangeId};
 use crate::message::grpc;
 use crate::outcome::{Failure, ReplayId};
@@ -27,6 +28,9 @@ pub(super) struct RecordedFigures {
     pub(super) marks: Vec<String>,
     pub(super) request: Option<RecordedRequest>,
     pub(super) response: Option<RecordedResponse>,
+    /// How the messages of v1's answer came; not read with the rest.
+    #[serde(skip)]
+    pub(super) pace: Option<Pace>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -74,6 +78,9 @@ pub(super) struct Replayed {
     pub(super) unbound: Vec<IgnoredAny>,
     pub(super) response: Option<ReplayedResponse>,
     pub(super) failure: Option<Failure>,
+    /// How the messages of the answer came; not read with the rest.
+    #[serde(skip)]
+    pub(super) pace: Option<Pace>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -12,14 +12,15 @@ pub const LATENCY: [Column; 13] = [
     column("side", "`v1`, `v2`, `baseline`", "whose answers"),
     column(
         "from",
-        "`sent`, `due`",
-        "where latency starts: when the request was sent, or when it was due",
+        "`sent`, `due`, `first-message`, `between-messages`",
+        "where latency starts: when the request was sent, or when it was due; of streams of \
+         messages also how long the first one took, and the mean time between them",
     ),
     column(
         "count",
         "requests",
         "latencies measured: requests with a whole answer, 5xx among them; from `due` also those \
-         that timed out",
+         that timed out; streams in the rows of messages",
     ),
     column("errors", "requests", "failures, and answers with a status of 500 or above"),
     column("min_ms", "ms", "the shortest"),

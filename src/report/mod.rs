@@ -379,17 +379,25 @@ pub enum From {
     Sent,
     /// When the request was due: what a user would have felt.
     Due,
+    /// When the request was sent, to the first message of a stream.
+    FirstMessage,
+    /// The message before, in a stream of several: the mean.
+    BetweenMessages,
 }
 
 impl From {
-    /// Both.
+    /// Of every answer.
     pub const ALL: [Self; 2] = [Self::Sent, Self::Due];
+    /// Of streams of messages.
+    pub const OF_MESSAGES: [Self; 2] = [Self::FirstMessage, Self::BetweenMessages];
 
     /// The name in files.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Sent => "sent",
             Self::Due => "due",
+            Self::FirstMessage => "first-message",
+            Self::BetweenMessages => "between-messages",
         }
     }
 }
@@ -424,14 +432,23 @@ impl<'a> Report<'a> {
     pub fn latencies(&self) -> impl Iterator<Item = LatencyRow<'a>> + use<'a> {
         let sides: Vec<Side> = self.sides().collect();
         self.subjects().flat_map(move |route| {
+            let streams = sides.iter().any(|&side| route.side(side).first_message.count() > 0);
+            let of_messages = From::OF_MESSAGES.into_iter().filter(move |_| streams);
             let rows: Vec<LatencyRow<'a>> = sides
                 .iter()
-                .flat_map(|&side| From::ALL.map(|from| (side, from)))
+                .flat_map(|&side| {
+                    let all = From::ALL.into_iter().chain(of_messages.clone());
+                    all.map(move |from| (side, from))
+                })
                 .map(|(side, from)| {
                     let figures = route.side(side);
-                    // v1's requests were due when they came.
-                    let whole = from == From::Sent || side == Side::V1;
-                    let latency = if whole { figures.sent.whole() } else { figures.due.clone() };
+                    let latency = match from {
+                        From::FirstMessage => figures.first_message.clone(),
+                        From::BetweenMessages => figures.between_messages.clone(),
+                        // v1's requests were due when they came.
+                        From::Due if side != Side::V1 => figures.due.clone(),
+                        From::Sent | From::Due => figures.sent.whole(),
+                    };
                     LatencyRow {
                         route: &route.route,
                         side,

@@ -6,7 +6,7 @@ use super::text::visible;
 use super::{Report, apart, elsewhere, how_many, names, once_each, what};
 use crate::gate::Verdict;
 use crate::gate::words::{count, duration, plural, times};
-use crate::measure::{Histogram, Side};
+use crate::measure::{Histogram, RouteSummary, Side};
 use crate::record::curl::quoted;
 
 /// Columns of the terminal that are used.
@@ -43,6 +43,7 @@ pub fn write(report: &Report<'_>, folder: &str, colour: Colour) -> String {
     clusters(report, folder, &mut out, colour);
     calls(report, &mut out, colour);
     latency(report, &mut out, colour);
+    pace(report, &mut out, colour);
     unmatched(report, &mut out, colour);
     let page = format!("{}/{}", folder.trim_end_matches('/'), names::REPORT_HTML);
     let _ = writeln!(out, "\nreport: {}", visible(&page));
@@ -257,6 +258,44 @@ fn latency(report: &Report<'_>, out: &mut String, colour: Colour) {
     if report.summary.routes.len() > ROUTES {
         let more = (report.summary.routes.len() - ROUTES) as u64;
         let _ = writeln!(out, "… and {}", plural(more, "more route", "more routes"));
+    }
+}
+
+/// How the messages of streams came, where there were some.
+fn pace(report: &Report<'_>, out: &mut String, colour: Colour) {
+    let reference = report.judgement.reference;
+    let name = if reference == Side::Baseline { "base" } else { "v1" };
+    let has_streams = |route: &&RouteSummary| route.side(Side::V2).first_message.count() > 0;
+    let mut routes = report.summary.routes.iter().filter(has_streams).take(ROUTES).peekable();
+    if routes.peek().is_none() {
+        return;
+    }
+    let head = format!(
+        "{:<28} {:>8} {:>8} {:>8} {:>8} {:>8}",
+        "Messages, p50",
+        "streams",
+        format!("first {name}"),
+        "first v2",
+        format!("gap {name}"),
+        "gap v2",
+    );
+    let _ = writeln!(out, "\n{}", colour.paint("1", head.trim_end()));
+    for route in routes {
+        let (old, new) = (route.side(reference), route.side(Side::V2));
+        let half = |histogram: &Histogram| {
+            let half = histogram.quantile(0.5);
+            half.map_or_else(|| "·".to_owned(), |nanos| duration(nanos as f64).replace(' ', ""))
+        };
+        let _ = writeln!(
+            out,
+            "{} {:>8} {:>8} {:>8} {:>8} {:>8}",
+            fit(&route.route, 28),
+            short_count(new.first_message.count()),
+            half(&old.first_message),
+            half(&new.first_message),
+            half(&old.between_messages),
+            half(&new.between_messages)
+        );
     }
 }
 

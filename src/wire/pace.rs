@@ -97,6 +97,98 @@ impl MessageCounter {
     }
 }
 
+/// Counts the messages of a stream while it comes, whatever sets them apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum StreamCounter {
+    /// Each behind its length.
+    Prefixed(MessageCounter),
+    /// Events (HTML §9.2.6): those that have data. Comments keep a connection open and say nothing.
+    Events(LineCounter),
+    /// Lines that are not empty.
+    Lines(LineCounter),
+}
+
+/// Counts by lines.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct LineCounter {
+    /// How the line under way begins, and how long it is.
+    start: [u8; 5],
+    length: usize,
+    /// The octet before was a CR: an LF behind it ends no other line.
+    after_cr: bool,
+    /// The event under way has data.
+    has_data: bool,
+    count: u32,
+}
+
+impl StreamCounter {
+    /// Of a body of this media type; none where nobody knows what its messages are.
+    pub(crate) fn of(media_type: &[u8]) -> Option<Self> {
+        let is = |start: &str| {
+            let kind = media_type.get(..start.len());
+            kind.is_some_and(|kind| kind.eq_ignore_ascii_case(start.as_bytes()))
+        };
+        let lines = ["application/x-ndjson", "application/stream+json", "application/jsonl"];
+        match MessageCounter::of(media_type) {
+            // Its trailers stand in a message of their own.
+            _ if is("application/grpc-web") => None,
+            prefixed if prefixed.counts => Some(Self::Prefixed(prefixed)),
+            _ if is("text/event-stream") => Some(Self::Events(LineCounter::default())),
+            _ if lines.into_iter().any(is) => Some(Self::Lines(LineCounter::default())),
+            _ => None,
+        }
+    }
+
+    /// More of the body.
+    pub(crate) fn push(&mut self, bytes: &[u8]) {
+        match self {
+            Self::Prefixed(counter) => counter.push(bytes),
+            Self::Events(lines) => bytes.iter().for_each(|&byte| lines.push(byte, true)),
+            Self::Lines(lines) => bytes.iter().for_each(|&byte| lines.push(byte, false)),
+        }
+    }
+
+    /// How many are whole.
+    pub(crate) fn count(&self) -> u32 {
+        match self {
+            Self::Prefixed(counter) => counter.count(),
+            Self::Events(lines) | Self::Lines(lines) => lines.count,
+        }
+    }
+}
+
+impl LineCounter {
+    fn push(&mut self, byte: u8, events: bool) {
+        let is_behind = std::mem::replace(&mut self.after_cr, byte == b'\r');
+        match byte {
+            b'\n' if is_behind => {}
+            b'\n' | b'\r' => self.end(events),
+            _ => {
+                if let Some(place) = self.start.get_mut(self.length) {
+                    *place = byte;
+                }
+                self.length += 1;
+            }
+        }
+    }
+
+    /// The line under way is over.
+    fn end(&mut self, events: bool) {
+        let is_data = match self.length {
+            0..4 => false,
+            4 => self.start[..4] == *b"data",
+            _ => self.start == *b"data:",
+        };
+        let counts = match events {
+            true => self.length == 0 && std::mem::take(&mut self.has_data),
+            false => self.length > 0,
+        };
+        self.has_data |= is_data;
+        self.count = self.count.saturating_add(u32::from(counts));
+        self.length = 0;
+    }
+}
+
 /// Whether the pace of a body of this media type says something.
 pub(crate) fn has_pace(media_type: &[u8]) -> bool {
     const STREAMS: [&str; 14] = [

@@ -429,6 +429,34 @@ fn answers_of_every_framing_are_read() {
 // ------------------------------------------------------------------------------------------
 
 #[test]
+fn when_a_stream_of_events_came_is_told_and_of_other_answers_it_is_not() {
+    let parts = ["data: one\n\n", "data: two\n\n", "data: three\n\n"];
+    let address = server(move |_, mut peer| {
+        while let Some(head) = peer.head() {
+            let kind = if head.contains("/events") { "text/event-stream" } else { "text/plain" };
+            let head = format!(
+                "HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nTransfer-Encoding: chunked\r\n\r\n"
+            );
+            peer.say(head.as_bytes());
+            for part in parts {
+                std::thread::sleep(Duration::from_millis(30));
+                peer.say(format!("{:x}\r\n{part}\r\n", part.len()).as_bytes());
+            }
+            peer.say(b"0\r\n\r\n");
+        }
+    });
+    let exchanges =
+        [exchange(1, 0, 0, Some(1), &get("/events")), exchange(1, 1, 2, Some(3), &get("/plain"))];
+    let replayed = replay(&exchanges, &options(address));
+    let answer = |id: &str| replayed.outcome(id).response.clone().unwrap();
+    let pieces = answer("1-0").extras.unwrap().pieces;
+    let length: usize = parts.iter().map(|part| part.len()).sum();
+    assert_eq!(pieces.iter().map(|(bytes, _)| bytes).sum::<u64>(), length as u64);
+    assert!(pieces.is_sorted_by_key(|(_, at)| *at) && pieces[0].1 > 0, "{pieces:?}");
+    assert!(answer("1-1").extras.is_none());
+}
+
+#[test]
 fn a_request_waits_for_the_answer_its_client_had_and_other_lanes_do_not() {
     let notes = Notes::default();
     let address = server({

@@ -383,6 +383,17 @@ fn a_run_compares_messages_and_shows_them() {
     let folder = tempfile::tempdir().unwrap();
     let (_, rows) = judged(folder.path(), "10", &[]);
     assert_eq!(rows, "", "the same server says the same");
+    // How its messages came stands beside how v1's came: 20 ms to the first, 20 ms to the other.
+    let latency = fs::read_to_string(folder.path().join("run/latency.csv")).unwrap();
+    for (side, from, v1) in [
+        ("v1", "first-message", "20,20,20"),
+        ("v1", "between-messages", "20,20,20"),
+        ("v2", "first-message", ""),
+        ("v2", "between-messages", ""),
+    ] {
+        let row = latency.lines().find(|line| line.contains(&format!("/live,{side},{from},3,0,")));
+        assert!(row.is_some_and(|row| row.contains(v1)), "{side} {from}:\n{latency}");
+    }
     let (code, rows) = judged(folder.path(), "11", &[]);
     assert_eq!(rows.lines().count(), 3, "{rows}");
     assert!(

@@ -7,7 +7,7 @@ use std::io;
 use bytes::Bytes;
 
 use crate::limits;
-use crate::message::Version;
+use crate::message::{Extras, Response, Version};
 use crate::outcome::{Failure, FailureKind};
 use crate::replay::plan::spool::Spool;
 use crate::replay::session::socket::Socket;
@@ -15,9 +15,11 @@ use crate::replay::session::websocket::{SocketPlay, accepts};
 use crate::replay::session::{GoesOn, Heard, InFlight, Late, Session, Written};
 use crate::replay::task::{Answer, shown};
 use crate::schedule::pacing::Pacing;
+use crate::time::Timestamp;
 use crate::wire::h1::parser::{
     Damage, Ending, Expect, Message, MessageSide, Parsed, Parser, ParserLimits,
 };
+use crate::wire::pace::Pieces;
 
 /// Requests in flight on one connection.
 const PIPELINE: usize = 1_024;
@@ -118,10 +120,11 @@ impl One {
             let Message::Response(response) = parsed.message else { return None };
             return self.interim(response.status);
         }
-        let Message::Response(response) = parsed.message else { return None };
+        let Message::Response(mut response) = parsed.message else { return None };
         let Some(request) = self.in_flight.pop_front() else {
             return Some(Heard::Unasked("unexpected-answers"));
         };
+        response.extras = pace(parsed.pieces.as_ref(), request.sent);
         self.served += 1;
         self.interims = 0;
         let status = response.status;
@@ -184,16 +187,25 @@ impl One {
     /// What came of the answer at the front until now.
     fn cut(&mut self) -> Answer {
         let first = self.parser.first();
-        let part = self.parser.finish(Ending::Cut).and_then(|parsed| response(parsed.message));
+        let sent = self.in_flight.front().map_or(0, |request| request.sent);
+        let part = self.parser.finish(Ending::Cut).and_then(|parsed| response(parsed, sent));
         Answer { first, response: part, ..Answer::none() }
     }
 }
 
-fn response(message: Message) -> Option<crate::message::Response> {
-    match message {
-        Message::Response(response) => Some(response),
+/// An answer to what was `sent` then.
+fn response(parsed: Parsed<i64>, sent: i64) -> Option<Response> {
+    let extras = pace(parsed.pieces.as_ref(), sent);
+    match parsed.message {
+        Message::Response(response) => Some(Response { extras, ..response }),
         Message::Request(_) => None,
     }
+}
+
+/// When the pieces of a body came, where its pace says something.
+fn pace(pieces: Option<&Pieces<i64>>, sent: i64) -> Option<Box<Extras>> {
+    let pieces = pieces?.since(Timestamp::from_nanos(sent), Timestamp::from_nanos);
+    Extras { pieces, ..Extras::default() }.of()
 }
 
 /// Why an answer whose head was read is none.
@@ -407,9 +419,9 @@ impl Session for One {
         let inside = |_| Failure::new(FailureKind::Closed, format!("{detail}, inside the answer"));
         let failure = parsed.damage.map(inside);
         let last = failure.is_none().then_some(parsed.last);
-        let response = response(parsed.message);
-        let answer =
-            Answer { first: Some(parsed.first), last, response, failure, ..Answer::none() };
+        let (first, sent) = (Some(parsed.first), request.sent);
+        let response = response(parsed, sent);
+        let answer = Answer { first, last, response, failure, ..Answer::none() };
         vec![(request, answer)]
     }
 
