@@ -249,6 +249,9 @@ fn names_one_thing(binding: &Binding, v2: &str) -> bool {
         "hash",
         "digest",
     ];
+    /// Where a reader is, too, but parts of other words.
+    const WHERE: [&str; 8] =
+        ["start", "end", "from", "since", "offset", "position", "before", "after"];
     let place = binding.place.to_ascii_lowercase();
     let last = place.rsplit([':', '.', '/', '[']).next().unwrap_or(&place);
     let token = [&*binding.v1, v2].iter().any(|value| {
@@ -259,7 +262,10 @@ fn names_one_thing(binding: &Binding, v2: &str) -> bool {
             _ => kind.is_time(),
         }) || is_payload(value)
     });
-    !token && !place.starts_with("cookie:") && !OTHERS.iter().any(|word| last.contains(word))
+    !token
+        && !place.starts_with("cookie:")
+        && !OTHERS.iter().any(|word| last.contains(word))
+        && !WHERE.contains(&last)
 }
 
 /// Whether a text is an object or a string of JSON in base64, as the payload of a token: what it
@@ -310,10 +316,17 @@ impl<'b> Bound<'b> {
         Self { target, ..self }
     }
 
-    /// What a value at `at` of a text names by what stands before it.
-    fn noun(&self, text: &str, at: usize) -> Option<String> {
-        let alone = || text.get(..at).is_some_and(|head| head.ends_with('#'));
-        nouns::before(text, at).or_else(|| alone().then(|| nouns::of(self.target))?)
+    /// What a value at `at` of a text may name by what stands before it. What was asked for goes by
+    /// many names behind a `#`: `Bug #8` in an answer about `/issues/8`.
+    fn nouns(&self, text: &str, at: usize) -> Vec<String> {
+        let mut found: Vec<String> = nouns::before(text, at).into_iter().collect();
+        if text.get(..at).is_some_and(|head| head.ends_with('#')) {
+            let digits = text[at..].bytes().take_while(u8::is_ascii_digit).count();
+            let asked = nouns::of_number(&text[at..at + digits], self.target);
+            let own = asked.or_else(|| nouns::of(self.target).filter(|_| found.is_empty()));
+            found.extend(own.filter(|noun| !found.contains(noun)));
+        }
+        found
     }
 
     /// Whether `b` is what v2 issued in the place of `a`.
@@ -443,9 +456,9 @@ impl<'b> Bound<'b> {
     ) -> Option<&'static str> {
         (0..2).find_map(|level| {
             let (start, end) = (span.starts[level], span.ends[level]);
-            let noun = self.noun(a, start);
+            let nouns = self.nouns(a, start);
             let value = &b[other.starts[level]..other.ends[level]];
-            self.broken(&a[start..end], value, noun.as_slice())
+            self.broken(&a[start..end], value, &nouns)
         })
     }
 
@@ -461,10 +474,10 @@ impl<'b> Bound<'b> {
         let is_start = |at: usize| is_border(a, at) && is_border(b, y - (x - at));
         for start in span.starts.iter().rev().copied().filter(|&at| is_start(at)) {
             let from = y - (x - start);
-            let noun = self.noun(a, start);
+            let nouns = self.nouns(a, start);
             let ends = span.ends.iter().rev().chain(span.narrow.iter().rev());
             for end in ends.copied().filter(|&end| is_border(a, end)) {
-                for entry in self.twins(&a[start..end], noun.as_slice()) {
+                for entry in self.twins(&a[start..end], &nouns) {
                     let to = from + entry.length as usize;
                     let twin = b.get(from..to).filter(|twin| entry.is(twin));
                     if twin.is_some() && is_border(b, to) {
@@ -673,6 +686,7 @@ mod tests {
             ("page_8_title", "page_1008_title"),
             ("Back to Page #8", "Back to Page #1008"),
             ("#8 (of 2)", "#1008 (of 2)"),
+            ("Letter #8: words", "Letter #1008: words"),
         ] {
             assert_eq!(of(a, b).as_deref(), Some(b), "{a}");
         }
@@ -680,7 +694,8 @@ mod tests {
         assert_eq!(of("8", "1008"), None, "a number alone names nothing");
         assert_eq!(bound.rebound("8", "1008", &["page".to_owned()]).0.as_deref(), Some("1008"));
         assert_eq!(of("/orders/8", "/orders/1008"), None, "of another kind");
-        assert_eq!(of("Order #8", "Order #1008"), None, "of another kind");
+        let elsewhere = Bound::new(&all, 1).asked(b"/pages/9/edit");
+        assert_eq!(elsewhere.rebound("Order #8", "Order #1008", &[]).0, None, "of another kind");
         assert_eq!(of("page 8", "page 1008"), None, "of how many");
         assert_eq!(
             of("3f2a91c07be41d05 costs 5", "00aa11bb22cc33dd costs 6").as_deref(),

@@ -9,6 +9,11 @@ pub(super) fn at(steps: &[Step<'_>], target: &[u8]) -> Vec<String> {
     let nouns = path_of(target);
     let mut found = Vec::new();
     follow(steps, None, &mut |trail| found = things::at(trail, Stands::Issued, None, &nouns).0);
+    // `object_id` is of whatever the answer is about.
+    let named = steps.last().and_then(Step::name).is_some_and(is_any_thing);
+    if named {
+        found.extend(of(target).filter(|noun| !found.contains(noun)));
+    }
     // A number in a link's query names what its parameter is called.
     if let Some(Step::Query(name)) = steps.last() {
         found.extend(singular(name).filter(|name| !found.contains(name)));
@@ -23,6 +28,24 @@ pub(super) fn of_link(name: &str, path: &str, target: &[u8]) -> Vec<String> {
         of(path.as_bytes()).filter(|noun| things::is_nameless(name) && !found.contains(noun)),
     );
     found
+}
+
+/// Whether a field of this name holds the id of a thing of any kind.
+fn is_any_thing(name: &str) -> bool {
+    const ANY: [&str; 5] = ["object", "entity", "resource", "subject", "target"];
+    let lower = name.to_ascii_lowercase();
+    let stem = lower.strip_suffix("id").map(|stem| stem.trim_end_matches(['_', '-']));
+    stem.is_some_and(|stem| ANY.contains(&stem))
+}
+
+/// What a number names that a request's path has as a segment: an issue in `/issues/8/edit`.
+pub(super) fn of_number(number: &str, target: &[u8]) -> Option<String> {
+    if number.is_empty() {
+        return None;
+    }
+    let mut segments = path_and_query(target).0.split(|byte| *byte == b'/').rev();
+    segments.find(|segment| *segment == number.as_bytes())?;
+    singular(std::str::from_utf8(segments.next()?).ok()?)
 }
 
 /// Whether these steps lead to an entity tag: `$.eTag`, `/prop/getetag/text()`.
@@ -80,4 +103,27 @@ fn last_word(text: &str) -> &str {
         .rfind(|c: char| !c.is_alphanumeric())
         .map_or(0, |at| at + text[at..].chars().next().map_or(0, char::len_utf8));
     &text[start..]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_id_of_any_object_is_of_what_was_asked_for() {
+        let at = |name: &'static str| at(&[Step::Root, Step::Name(name.into())], b"/issues/8/edit");
+        for name in ["object_id", "objectId", "target-id"] {
+            assert!(at(name).contains(&"issue".to_owned()), "{name} {:?}", at(name));
+        }
+        for name in ["object", "order_id", "amount"] {
+            assert!(!at(name).contains(&"issue".to_owned()), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_number_of_the_path_is_of_what_stands_before_it() {
+        let of = |number: &str| of_number(number, b"/issues/8/entries/new?x=9");
+        assert_eq!(of("8").as_deref(), Some("issue"));
+        assert_eq!([of("9"), of(""), of_number("8", b"/8")], [None, None, None]);
+    }
 }
