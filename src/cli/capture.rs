@@ -40,12 +40,12 @@ use crate::time::{Monotonic, Timestamp};
 /// dropped by whom. A second signal ends it at once. While a file is written its name ends in
 /// .part; after a kill it is readable up to the last second.
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Examples:\n  shadowtap capture -i eth0 --port 8080 -o v1.pcap --duration 10m\n  \
-    shadowtap capture -i any --port 8080 -o 'v1-%Y%m%dT%H%M%S.pcapng.zst' --rotate-every 1h \
-    --keep-files 24\n  \
-    shadowtap capture -i eth0 --port 8080 -o v1.jsonl.zst --redact default"
-)]
+#[command(after_help = "\
+Examples:
+  shadowtap capture -i eth0 --port 8080 -o v1.pcap --duration 10m
+  shadowtap capture -i any --port 8080 -o 'v1-%Y%m%dT%H%M%S.pcapng.zst' \\
+      --rotate-every 1h --keep-files 24
+  shadowtap capture -i eth0 --port 8080 -o v1.jsonl.zst --redact default")]
 pub struct CaptureArgs {
     /// Interface to capture; repeat for several (.pcapng), `any` for all
     #[arg(help_heading = "Input", short, long = "interface", value_name = "IFACE")]

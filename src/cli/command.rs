@@ -37,9 +37,13 @@ Environment:
   NO_COLOR, FORCE_COLOR and CLICOLOR_FORCE choose colours, RUST_LOG what is logged.
 
 Exit codes:
-  0 done, v2 passed   1 v2 failed the gate   2 wrong command line or configuration
-  3 an input or output cannot be used   4 the target cannot be used   5 no verdict
-  130 interrupted; what was measured until then is on disk"
+  0    done; v2 passed
+  1    v2 failed the gate
+  2    the command line or the configuration is wrong
+  3    an input or output cannot be used
+  4    the target cannot be used
+  5    no verdict
+  130  interrupted; what was measured until then is on disk"
 )]
 pub struct Cli {
     /// Flags of every command.
@@ -278,6 +282,22 @@ mod tests {
             let lines = command.render_help().to_string().lines().count();
             assert!(lines <= 50, "{} -h has {lines} lines", command.get_name());
         }
+    }
+
+    #[test]
+    fn examples_can_be_copied_where_the_terminal_has_80_columns() {
+        let whole = command();
+        let mut wrapped = Vec::new();
+        for command in [vec![whole.clone()], commands(&whole)].concat() {
+            let helps = [command.get_after_help(), command.get_after_long_help()];
+            let texts = helps.into_iter().flatten().map(ToString::to_string);
+            for text in texts {
+                let examples = text.lines().skip_while(|line| !line.starts_with("Example"));
+                let examples = examples.skip(1).take_while(|line| line.starts_with(' '));
+                wrapped.extend(examples.filter(|line| line.len() > 79).map(str::to_owned));
+            }
+        }
+        assert!(wrapped.is_empty(), "{wrapped:#?}");
     }
 
     #[test]

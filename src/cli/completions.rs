@@ -8,10 +8,13 @@ use super::{Exit, Failure, command, output};
 ///
 /// They are for the shell's own folder of completions; packages bring them along.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  \
-    shadowtap completions bash > ~/.local/share/bash-completion/completions/shadowtap\n  \
-    shadowtap completions zsh > ~/.zfunc/_shadowtap   # with fpath+=~/.zfunc before compinit\n  \
-    shadowtap completions fish > ~/.config/fish/completions/shadowtap.fish")]
+#[command(after_help = "\
+Examples:
+  shadowtap completions bash \\
+      > ~/.local/share/bash-completion/completions/shadowtap
+  # with fpath+=~/.zfunc before compinit:
+  shadowtap completions zsh > ~/.zfunc/_shadowtap
+  shadowtap completions fish > ~/.config/fish/completions/shadowtap.fish")]
 pub struct CompletionsArgs {
     /// For which shell
     #[arg(value_name = "SHELL", value_enum)]

@@ -18,11 +18,13 @@ use crate::gate::Policy;
 ///
 /// What it prints is a file of settings itself. Values that may be secret are masked.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  shadowtap config\n  \
-    SHADOWTAP_TARGET=http://v2.staging:8080 shadowtap config --json | jq '.settings[] | \
-    select(.from != \"default\")'\n  \
-    shadowtap config --schema > shadowtap.schema.json   # then `#:schema shadowtap.schema.json` in \
-    shadowtap.toml")]
+#[command(after_help = "\
+Examples:
+  shadowtap config
+  SHADOWTAP_TARGET=http://v2.staging:8080 shadowtap config --json \\
+      | jq '.settings[] | select(.from != \"default\")'
+  # then `#:schema shadowtap.schema.json` in shadowtap.toml:
+  shadowtap config --schema > shadowtap.schema.json")]
 pub struct ConfigArgs {
     /// Print everything as JSON
     #[arg(help_heading = "Output", long)]

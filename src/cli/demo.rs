@@ -52,8 +52,11 @@ const QUIET: Duration = Duration::from_millis(250);
 #[derive(Debug, clap::Args)]
 #[command(
     args_conflicts_with_subcommands = true,
-    after_help = "Examples:\n  shadowtap demo -o reports/demo\n  \
-    shadowtap demo serve v1 --listen 0.0.0.0:8080 --provider payments.example:8081"
+    after_help = "\
+Examples:
+  shadowtap demo -o reports/demo
+  shadowtap demo serve v1 --listen 0.0.0.0:8080 \\
+      --provider payments.example:8081"
 )]
 pub struct DemoArgs {
     #[command(subcommand)]

@@ -29,11 +29,13 @@ const PRINTED: usize = 20;
 
 /// Compare what v2 answered with what v1 answered.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  shadowtap diff reports/2026-11-22T10-00-00\n\n\
-    Writes mismatches.csv, differences.jsonl, clusters.jsonl, noise.jsonl, routes.json and \
-    diff.json into DIR and prints the\n\
-    causes. Rules are in shadowtap.toml ([[diff.ignore]], [[diff.match]]), intended differences in \
-    approved.toml.")]
+#[command(after_help = "\
+Example:
+  shadowtap diff reports/2026-11-22T10-00-00
+
+Writes mismatches.csv, differences.jsonl, clusters.jsonl, noise.jsonl, routes.json and
+diff.json into DIR and prints the causes. Rules are in shadowtap.toml ([[diff.ignore]],
+[[diff.match]]), intended differences in approved.toml.")]
 pub struct DiffArgs {
     /// The folder of a run
     #[arg(value_name = "DIR", required_unless_present = "list_ignored")]

@@ -23,10 +23,12 @@ use crate::stop::Stop;
 /// it takes what was recorded of v1. What it writes holds the secrets of the recording: take them
 /// out by --redact.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  shadowtap export reports/v2 -o v1.har\n  \
-    shadowtap export v1.pcap -o load.js --include 'GET /search' && k6 run -e \
-    TARGET=http://v2.staging:8080 load.js\n  \
-    shadowtap export reports/v2 -o lines.sh --id 12-3,13-0 --redact default")]
+#[command(after_help = "\
+Examples:
+  shadowtap export reports/v2 -o v1.har
+  shadowtap export v1.pcap -o load.js --include 'GET /search' \\
+      && k6 run -e TARGET=http://v2.staging:8080 load.js
+  shadowtap export reports/v2 -o lines.sh --id 12-3,13-0 --redact default")]
 pub struct ExportArgs {
     /// Folder of a run, or captures and recordings; - is standard input
     #[arg(required = true, value_name = "DIR|INPUT")]

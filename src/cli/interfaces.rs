@@ -13,8 +13,11 @@ use crate::capture::routing::{self, Lead};
 /// With --pod-ip it prints one name: on a node that of the device that the pod's packets go
 /// through, inside the pod that of the device that has the address.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  shadowtap interfaces\n  \
-    shadowtap capture -i \"$(shadowtap interfaces --pod-ip 10.244.1.7)\" --port 8080 -o v1.pcap")]
+#[command(after_help = "\
+Examples:
+  shadowtap interfaces
+  shadowtap capture -i \"$(shadowtap interfaces --pod-ip 10.244.1.7)\" \\
+      --port 8080 -o v1.pcap")]
 pub struct InterfacesArgs {
     /// A pod's address
     #[arg(help_heading = "Input", long, value_name = "IP")]

@@ -34,10 +34,11 @@ const OTHER_SHARD: &str = "other-shard";
 /// take the folder that is made like that of any other run. Shards that did not start together are
 /// put on the clock of the first.
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Example:\n  shadowtap merge shards/1 shards/2 shards/3 -o reports/whole\n  \
-    shadowtap diff reports/whole && shadowtap report reports/whole && shadowtap gate reports/whole"
-)]
+#[command(after_help = "\
+Example:
+  shadowtap merge shards/1 shards/2 shards/3 -o reports/whole
+  shadowtap diff reports/whole && shadowtap report reports/whole \\
+      && shadowtap gate reports/whole")]
 pub struct MergeArgs {
     /// Folders of shards
     #[arg(required = true, value_name = "DIR")]

@@ -37,11 +37,14 @@ use crate::redact::Masker;
 /// with v1's, and exits with 1 where a call was not recorded, or one that changes something was
 /// repeated or had another payload.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  shadowtap mock v1.pcap --listen 0.0.0.0:9090 --provider \
-        payments.internal --log egress.jsonl\n  \
-    shadowtap mock v1.pcap --provider payments.internal --fault 'POST ^/charge: 5% 503' --fault \
-    'GET /: delay 2s'\n  \
-    HTTPS_PROXY=http://127.0.0.1:9090 SSL_CERT_FILE=ca/ca.pem ./v2   # with --ca-dir ca")]
+#[command(after_help = "\
+Examples:
+  shadowtap mock v1.pcap --listen 0.0.0.0:9090 \\
+      --provider payments.internal --log egress.jsonl
+  shadowtap mock v1.pcap --provider payments.internal \\
+      --fault 'POST ^/charge: 5% 503' --fault 'GET /: delay 2s'
+  # with --ca-dir ca:
+  HTTPS_PROXY=http://127.0.0.1:9090 SSL_CERT_FILE=ca/ca.pem ./v2")]
 pub struct MockArgs {
     /// Captures or recordings that hold v1's outgoing calls (- for standard input)
     #[arg(value_name = "INPUT", required = true)]

@@ -25,9 +25,11 @@ use crate::wire::h1::parser::BODY_KEPT_IN_PART;
 ///
 /// Several inputs are merged by time. The output is the same for any number of threads.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  shadowtap parse v1.pcap -o exchanges.jsonl\n  \
-                        shadowtap parse node1.pcap node2.pcap.zst --offset node2.pcap.zst=-3ms \
-                        --port 8080 -o - | jq .response.status")]
+#[command(after_help = "\
+Examples:
+  shadowtap parse v1.pcap -o exchanges.jsonl
+  shadowtap parse node1.pcap node2.pcap.zst --offset node2.pcap.zst=-3ms \\
+      --port 8080 -o - | jq .response.status")]
 pub struct ParseArgs {
     /// Captures (pcap, pcapng) or recordings (JSONL, .stx, HAR, .gor, access logs, curl lines,
     /// Postman), plain, gzip or zstd; a URL; - is standard input

@@ -26,8 +26,11 @@ use crate::report::{Report, csv, github, hlog, html, json, junit, markdown, name
 /// latency.hlog into DIR, from what `replay` and `diff` left there. Prints the verdict, but always
 /// ends with 0 where it could write: `gate` judges.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  shadowtap report reports/2026-11-22T10-00-00Z\n  \
-    shadowtap report --compare reports/yesterday reports/today --history history.jsonl")]
+#[command(after_help = "\
+Examples:
+  shadowtap report reports/2026-11-22T10-00-00Z
+  shadowtap report --compare reports/yesterday reports/today \\
+      --history history.jsonl")]
 pub struct ReportArgs {
     /// Folder of a run
     #[arg(value_name = "DIR", required_unless_present = "compare")]

@@ -22,10 +22,11 @@ use crate::mock::Handle;
 /// passed, 1 it failed, 5 there is no verdict (too few samples, or the run itself is not to be
 /// trusted).
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  shadowtap run v1.pcap --target http://v2.staging:8080 -o \
-        reports/v2\n  \
-    shadowtap run v1.pcap --port 8080 --target http://v2.staging:8080 --wait-ready \
-    http://v2.staging:8080/health")]
+#[command(after_help = "\
+Examples:
+  shadowtap run v1.pcap --target http://v2.staging:8080 -o reports/v2
+  shadowtap run v1.pcap --port 8080 --target http://v2.staging:8080 \\
+      --wait-ready http://v2.staging:8080/health")]
 pub struct RunArgs {
     #[command(flatten)]
     asked: replay::ReplayAsked,

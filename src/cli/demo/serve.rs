@@ -16,9 +16,11 @@ use crate::demo::{ShopFaults, shop};
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum DemoPart {
     /// Serve version 1 or 2 of the shop, or its payment provider, until a signal comes
-    #[command(after_help = "Examples:\n  \
-        shadowtap demo serve provider --listen 0.0.0.0:8081\n  \
-        shadowtap demo serve v1 --listen 0.0.0.0:8080 --provider payments.example:8081")]
+    #[command(after_help = "\
+Examples:
+  shadowtap demo serve provider --listen 0.0.0.0:8081
+  shadowtap demo serve v1 --listen 0.0.0.0:8080 \\
+      --provider payments.example:8081")]
     Serve(Serve),
     /// Send the demo's customers to a shop, and say what they did
     #[command(after_help = "Example:\n  shadowtap demo customers 127.0.0.1:8080 --sessions 50")]

@@ -47,10 +47,12 @@ use crate::time::Timestamp;
 /// v2 (POST and others) are skipped unless --unsafe-methods is given, and the server that served
 /// the capture is refused as a target.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  shadowtap replay v1.pcap --target http://v2.staging:8080\n  \
-    shadowtap replay v1.pcap --target http://v2.staging:8080 --speed 5 --include 'GET ^/search' -o \
-    reports/fast\n  \
-    shadowtap replay v1.pcap --dry-run")]
+#[command(after_help = "\
+Examples:
+  shadowtap replay v1.pcap --target http://v2.staging:8080
+  shadowtap replay v1.pcap --target http://v2.staging:8080 --speed 5 \\
+      --include 'GET ^/search' -o reports/fast
+  shadowtap replay v1.pcap --dry-run")]
 pub struct ReplayArgs {
     #[command(flatten)]
     asked: ReplayAsked,
