@@ -1,6 +1,6 @@
 //! Numbers of variable length (LEB128) in records that a stage keeps for itself, in memory or on
-//! disk, and in messages of Protocol Buffers: seven bits a byte, the lowest first, the top bit where
-//! more follow.
+//! disk, and in messages of Protocol Buffers: seven bits a byte, the lowest first, the top bit
+//! where more follow.
 
 use std::io::{self, Read, Write};
 

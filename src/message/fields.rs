@@ -67,8 +67,8 @@ pub fn settled(answer: &Response) -> Option<Response> {
     Some(Response { headers, ..answer.clone() })
 }
 
-/// The fields without each `Set-Cookie` whose cookie another one of them sets in its place, as where
-/// one path's is taken back and another's set; none where there is no such.
+/// The fields without each `Set-Cookie` whose cookie another one of them sets in its place, as
+/// where one path's is taken back and another's set; none where there is no such.
 fn without_overtaken_cookies(headers: &Headers) -> Option<Headers> {
     let is_set = |field: &(&[u8], &[u8])| field.0.eq_ignore_ascii_case(b"set-cookie");
     headers.iter().filter(is_set).nth(1)?;

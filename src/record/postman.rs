@@ -2,8 +2,8 @@
 //! answered; a request without one stands alone. Variables have the values that the collection
 //! gives them; no script is run.
 //!
-//! Format: <https://schema.postman.com/collection/json/v2.1.0/draft-07/docs/index.html>. It tells no
-//! times: requests are a second apart, in the order of the collection.
+//! Format: <https://schema.postman.com/collection/json/v2.1.0/draft-07/docs/index.html>. It tells
+//! no times: requests are a second apart, in the order of the collection.
 
 use std::collections::HashMap;
 

@@ -398,6 +398,98 @@ enum Hand<'a> {
     Client(Option<Proxy>, Receiver<Vec<Task>>, SyncSender<OutcomeBatch>, Option<Sender<Word>>),
 }
 
+impl Hand<'_> {
+    /// Sends until nothing is left. `slots` is how many connections the client transport may open,
+    /// `keeps` whether it leaves some of them open between requests.
+    fn work(self, shared: &Arc<Shared>, slots: usize, keeps: bool) -> io::Result<GeneratorFigures> {
+        let mut figures = match self {
+            Self::Worker(worker) => worker.run(),
+            Self::Client(proxy, inbox, records, words) => {
+                client::run(Arc::clone(shared), proxy, inbox, records, words, slots, keeps)
+            }
+        }?;
+        figures.run_queue_ns = generator::run_queue_ns();
+        Ok(figures)
+    }
+}
+
+/// Who sends, and how each of them is reached.
+struct Crew<'a> {
+    hands: Vec<Hand<'a>>,
+    /// Where the feeder puts what is due.
+    lines: Vec<FeedLine>,
+    /// Where the binder tells which lanes may go on.
+    bells: Vec<Bell>,
+    wakes: Vec<Arc<OwnedFd>>,
+}
+
+impl<'a> Crew<'a> {
+    fn of(
+        shared: &'a Arc<Shared>,
+        options: &ReplayOptions,
+        slots: usize,
+        records: &SyncSender<OutcomeBatch>,
+        words: Option<&Sender<Word>>,
+    ) -> Result<Self, ReplayError> {
+        let workers = shared.live.len();
+        let mut crew =
+            Self { hands: Vec::new(), lines: Vec::new(), bells: Vec::new(), wakes: Vec::new() };
+        for number in 0..workers {
+            let event = rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK);
+            let event =
+                event.map_err(|error| ReplayError::System("make an event", error.into()))?;
+            let event = Arc::new(event);
+            let (sender, inbox) = sync_channel(WORKER_QUEUE);
+            let share = slots / workers + usize::from(number < slots % workers);
+            let hand = match &options.transport {
+                Transport::Wire => {
+                    let binder = words.map(|words| {
+                        let (lanes, bell) = std::sync::mpsc::channel();
+                        crew.bells.push(Bell { lanes, wake: Arc::clone(&event) });
+                        (words.clone(), bell)
+                    });
+                    let worker =
+                        Worker::new(shared, number, share, inbox, &event, records.clone(), binder);
+                    Hand::Worker(Box::new(
+                        worker.map_err(|error| ReplayError::System("set up a worker", error))?,
+                    ))
+                }
+                Transport::Client { proxy } => {
+                    Hand::Client(proxy.clone(), inbox, records.clone(), words.cloned())
+                }
+            };
+            crew.hands.push(hand);
+            crew.lines.push(FeedLine { sender, wake: Arc::clone(&event) });
+            crew.wakes.push(event);
+        }
+        Ok(crew)
+    }
+}
+
+/// What a thread that sent has measured, and what it could not be given.
+type Worked = (io::Result<GeneratorFigures>, Option<String>);
+
+/// Waits for those who sent: what they measured, what was said, and why one of them failed.
+fn worked(
+    working: Vec<std::thread::ScopedJoinHandle<'_, Worked>>,
+) -> (GeneratorFigures, Vec<String>, Option<ReplayError>) {
+    let mut figures = GeneratorFigures::default();
+    let mut warnings = Vec::new();
+    let mut failed = None;
+    for handle in working {
+        match handle.join() {
+            Ok((Ok(part), warning)) => {
+                figures.merge(&part);
+                warnings.extend(warning);
+            }
+            Ok((Err(error), _)) => failed = Some(ReplayError::System("wait for sockets", error)),
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    }
+    warnings.dedup();
+    (figures, warnings, failed)
+}
+
 struct Ran {
     figures: GeneratorFigures,
     interrupted: bool,
@@ -416,11 +508,8 @@ fn threads(
     observer: Option<Observer<'_>>,
     tick: &mut dyn FnMut(&ReplayProgress),
 ) -> Result<Ran, ReplayError> {
-    let (workers, realtime) = (shared.live.len(), options.realtime);
     let kept = kept_connections(plan, options, slots)?;
     let (records, record_inbox) = sync_channel(RECORD_QUEUE);
-    let mut lines = Vec::new();
-    let mut crew = Vec::new();
     let (words, heard) = match &plan.bound {
         Some(_) => {
             let (words, heard) = std::sync::mpsc::channel();
@@ -428,35 +517,8 @@ fn threads(
         }
         None => (None, None),
     };
-    let mut bells = Vec::new();
-    let mut wakes: Vec<Arc<OwnedFd>> = Vec::new();
-    for number in 0..workers {
-        let event = rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK);
-        let event =
-            Arc::new(event.map_err(|error| ReplayError::System("make an event", error.into()))?);
-        let (sender, inbox) = sync_channel(WORKER_QUEUE);
-        let share = slots / workers + usize::from(number < slots % workers);
-        let hand = match &options.transport {
-            Transport::Wire => {
-                let binder = words.clone().map(|words| {
-                    let (lanes, bell) = std::sync::mpsc::channel();
-                    bells.push(Bell { lanes, wake: Arc::clone(&event) });
-                    (words, bell)
-                });
-                let worker =
-                    Worker::new(shared, number, share, inbox, &event, records.clone(), binder);
-                Hand::Worker(Box::new(
-                    worker.map_err(|error| ReplayError::System("set up a worker", error))?,
-                ))
-            }
-            Transport::Client { proxy } => {
-                Hand::Client(proxy.clone(), inbox, records.clone(), words.clone())
-            }
-        };
-        crew.push(hand);
-        lines.push(FeedLine { sender, wake: Arc::clone(&event) });
-        wakes.push(event);
-    }
+    let Crew { hands, lines, bells, wakes } =
+        Crew::of(shared, options, slots, &records, words.as_ref())?;
     let (target, baseline) = files.0.take().expect("the files are taken once");
     let recorder = Recorder {
         inbox: record_inbox,
@@ -508,24 +570,10 @@ fn threads(
             .transpose()
             .map_err(stop_on_error)?;
         let mut working = Vec::new();
-        for (number, hand) in crew.into_iter().enumerate() {
+        for (number, hand) in hands.into_iter().enumerate() {
             let work = move || {
-                let warning = super::worker::realtime::prepare_thread(realtime).err();
-                let mut result = match hand {
-                    Hand::Worker(worker) => worker.run(),
-                    Hand::Client(proxy, inbox, records, words) => client::run(
-                        Arc::clone(shared),
-                        proxy,
-                        inbox,
-                        records,
-                        words,
-                        slots - kept,
-                        kept > 0,
-                    ),
-                };
-                if let Ok(figures) = &mut result {
-                    figures.run_queue_ns = generator::run_queue_ns();
-                }
+                let warning = super::worker::realtime::prepare_thread(options.realtime).err();
+                let result = hand.work(shared, slots - kept, kept > 0);
                 if result.is_err() {
                     shared.stop.set();
                     wakes.iter().for_each(|event| wake(event));
@@ -557,21 +605,7 @@ fn threads(
             tick(&progress(shared));
         }
         interrupted |= shared.stop.is_set();
-        let mut figures = GeneratorFigures::default();
-        let mut warnings = Vec::new();
-        let mut failed = None;
-        for handle in working {
-            match handle.join() {
-                Ok((Ok(part), warning)) => {
-                    figures.merge(&part);
-                    warnings.extend(warning);
-                }
-                Ok((Err(error), _)) => {
-                    failed = Some(ReplayError::System("wait for sockets", error))
-                }
-                Err(panic) => std::panic::resume_unwind(panic),
-            }
-        }
+        let (figures, warnings, failed) = worked(working);
         let fed = feeding.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         let (recorded, target, baseline) =
             recording.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
@@ -584,7 +618,6 @@ fn threads(
             return Err(error);
         }
         files.0 = Some((target, baseline));
-        warnings.dedup();
         Ok(Ran { figures, interrupted, warnings, flows })
     })
 }

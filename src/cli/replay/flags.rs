@@ -243,7 +243,8 @@ pub struct ReplayFlags {
     /// Send requests of HTTP/2 over HTTP/1.1 where v2 speaks nothing else; they fail without it
     #[arg(help_heading = "Connections", long)]
     allow_downgrade: bool,
-    /// What is announced to v2 over HTTP/2, and how much it may send before it is allowed more [default: captured]
+    /// What is announced to v2 over HTTP/2, and how much it may send before it is allowed more
+    /// [default: captured]
     #[arg(help_heading = "Connections", long, value_enum)]
     h2_settings: Option<H2SettingsFlag>,
     /// Send through this proxy (--transport client)
@@ -351,6 +352,134 @@ impl FlowFlags {
         let producers = flags.include_producers || file.include_producers.unwrap_or(false);
         Ok(Self { rules: rules.clone(), bind, order, producers })
     }
+}
+
+/// What is spoken with v2.
+struct SpokenFlags {
+    /// The client agrees on a protocol itself.
+    negotiates: bool,
+    /// None is as captured.
+    protocol: Option<Spoken>,
+    h2: Windows,
+    /// Why no WebSocket is played, where none is.
+    no_sockets: Option<&'static str>,
+}
+
+impl SpokenFlags {
+    fn new(flags: &ReplayFlags, file: &ReplaySection) -> Result<Self, Failure> {
+        let transport = either("transport", flags.transport, file.transport.as_ref(), |text| {
+            TransportFlag::from_str(text, false)
+        })?;
+        let negotiates = transport == Some(TransportFlag::Client);
+        let protocol = either("protocol", flags.protocol, file.protocol.as_ref(), |text| {
+            ProtocolFlag::from_str(text, false)
+        })?;
+        let websockets =
+            either("websockets", flags.websockets, file.websockets.as_ref(), |text| {
+                WebsocketsFlag::from_str(text, false)
+            })?;
+        let no_sockets = match (websockets, protocol) {
+            (Some(WebsocketsFlag::Skip), _) => Some("--websockets skip"),
+            _ if negotiates => Some("--transport client plays no WebSocket"),
+            (_, Some(ProtocolFlag::H2)) => Some("--protocol h2 plays no WebSocket"),
+            _ => None,
+        };
+        let settings =
+            either("h2_settings", flags.h2_settings, file.h2_settings.as_ref(), |text| {
+                H2SettingsFlag::from_str(text, false)
+            })?;
+        if negotiates && (protocol.is_some() || settings.is_some() || flags.allow_downgrade) {
+            return Err(Failure::usage(
+                "--protocol, --h2-settings and --allow-downgrade are for --transport wire: the \
+                 client agrees on a protocol itself",
+            ));
+        }
+        if flags.proxy.is_some() && !negotiates {
+            return Err(Failure::usage("--proxy needs --transport client"));
+        }
+        let protocol = match protocol {
+            // Between here and the client requests are HTTP/1.
+            _ if negotiates => Some(Spoken::One),
+            None => None,
+            Some(ProtocolFlag::H1) => Some(Spoken::One),
+            Some(ProtocolFlag::H2) => Some(Spoken::Two),
+        };
+        let h2 = match settings {
+            None | Some(H2SettingsFlag::Captured) => Windows::Captured,
+            Some(H2SettingsFlag::Initial) => Windows::Initial,
+            Some(H2SettingsFlag::Large) => Windows::Large,
+        };
+        Ok(Self { negotiates, protocol, h2, no_sockets })
+    }
+}
+
+fn pacing(flags: &ReplayFlags, file: &ReplaySection) -> Result<Pacing, Failure> {
+    let speed = file.speed.as_ref().map(ToString::to_string);
+    let pacing = Pacing {
+        speed: either("speed", flags.speed, speed.as_ref(), parsed)?.unwrap_or(Speed::Factor(1.0)),
+        ramp_ns: either("ramp", flags.ramp, file.ramp.as_ref(), duration_ns)?.unwrap_or(0),
+        loops: flags.loops.or(file.loops).unwrap_or(1).max(1),
+        multiply: flags.multiply.or(file.multiply).unwrap_or(1).max(1),
+        jitter_ns: either("jitter", flags.jitter, file.jitter.as_ref(), duration_ns)?
+            .unwrap_or(NANOS_PER_SEC),
+        max_gap_ns: either("max_gap", flags.max_gap, file.max_gap.as_ref(), duration_ns)?,
+    };
+    if pacing.max_gap_ns.is_some_and(|gap| gap < SHORTEST_GAP_NS) {
+        return Err(Failure::usage("--max-gap must be at least 1ms"));
+    }
+    Ok(pacing)
+}
+
+fn selection(
+    flags: &ReplayFlags,
+    file: &ReplaySection,
+    no_sockets: Option<&'static str>,
+    keeps_marker: bool,
+) -> Result<Selection, Failure> {
+    let sample_by = flags.sample_by.clone();
+    Ok(Selection {
+        include: list("include", flags.include.clone(), &file.include)?,
+        exclude: list("exclude", flags.exclude.clone(), &file.exclude)?,
+        hosts: if flags.host.is_empty() { &file.host } else { &flags.host }.clone(),
+        ports: if flags.port.is_empty() { &file.port } else { &flags.port }.clone(),
+        from: flags.from,
+        to: flags.to,
+        ids: in_order(flags.id.clone()),
+        sample: either("sample", flags.sample, file.sample.as_ref(), parsed)?,
+        sample_by: either("sample_by", sample_by, file.sample_by.as_ref(), parsed)?
+            .unwrap_or_default(),
+        unsafe_methods: flags.unsafe_methods || file.unsafe_methods.unwrap_or(false),
+        no_sockets,
+        marker: keeps_marker.then_some(MARKER),
+    })
+}
+
+fn wait_ready(flag: Option<Url>, file: &ReplaySection) -> Result<Option<Url>, Failure> {
+    let url = either("wait_ready", flag, file.wait_ready.as_ref(), parsed)?;
+    match &url {
+        Some(url) if ReadyCheck::of(url).is_none() => Err(Failure::usage(format!(
+            "--wait-ready {}: not an http, https, grpc or grpcs URL",
+            folder::without_secrets(url)
+        ))),
+        _ => Ok(url),
+    }
+}
+
+fn timeout(flag: Option<i64>, file: &ReplaySection) -> Result<i64, Failure> {
+    let nanos = either("timeout", flag, file.timeout.as_ref(), duration_ns)?.unwrap_or(TIMEOUT_NS);
+    if nanos < 1_000_000 {
+        return Err(Failure::usage("--timeout must be at least 1ms"));
+    }
+    Ok(nanos)
+}
+
+fn max_body(flag: Option<u64>, file: &ReplaySection) -> Result<usize, Failure> {
+    let most = either("max_body", flag, file.max_body.as_ref(), size)?.unwrap_or(MAX_BODY);
+    if most > limits::BODY_BYTES as u64 {
+        let bound = limits::BODY_BYTES >> 20;
+        return Err(Failure::usage(format!("--max-body is {bound}MiB at most")));
+    }
+    Ok(usize::try_from(most).unwrap_or(usize::MAX))
 }
 
 /// The checked flags.
@@ -488,120 +617,43 @@ impl ReplayShape {
     pub fn new(flags: ReplayFlags, config: &Config, policy: &Policy) -> Result<Self, Failure> {
         let (file, schema) = (&config.replay, &config.schema);
         let flow = FlowFlags::new(&flags, file, &config.flow)?;
-        let target = flags.target.or_else(|| file.target.clone());
-        let baseline = flags.baseline.or_else(|| file.baseline.clone());
+        let target = flags.target.as_ref().or(file.target.as_ref()).cloned();
+        let baseline = flags.baseline.as_ref().or(file.baseline.as_ref()).cloned();
         for url in [&target, &baseline].into_iter().flatten() {
             parse_url(url).map_err(|error| Failure::usage(error.to_string()))?;
         }
-        let speed = file.speed.as_ref().map(ToString::to_string);
-        let speed =
-            either("speed", flags.speed, speed.as_ref(), parsed)?.unwrap_or(Speed::Factor(1.0));
+        let SpokenFlags { negotiates, protocol, h2, no_sockets } = SpokenFlags::new(&flags, file)?;
+        let pacing = pacing(&flags, file)?;
         let arrivals = match either("arrivals", flags.arrivals, file.arrivals.as_ref(), |text| {
             ArrivalsFlag::from_str(text, false)
         })? {
             None | Some(ArrivalsFlag::Causal) => Arrivals::Causal,
             Some(ArrivalsFlag::Open) => Arrivals::Open,
         };
-        let transport = either("transport", flags.transport, file.transport.as_ref(), |text| {
-            TransportFlag::from_str(text, false)
-        })?;
-        let negotiates = transport == Some(TransportFlag::Client);
-        let protocol = either("protocol", flags.protocol, file.protocol.as_ref(), |text| {
-            ProtocolFlag::from_str(text, false)
-        })?;
-        let websockets =
-            either("websockets", flags.websockets, file.websockets.as_ref(), |text| {
-                WebsocketsFlag::from_str(text, false)
-            })?;
-        let no_sockets = match (websockets, protocol) {
-            (Some(WebsocketsFlag::Skip), _) => Some("--websockets skip"),
-            _ if negotiates => Some("--transport client plays no WebSocket"),
-            (_, Some(ProtocolFlag::H2)) => Some("--protocol h2 plays no WebSocket"),
-            _ => None,
-        };
-        let settings =
-            either("h2_settings", flags.h2_settings, file.h2_settings.as_ref(), |text| {
-                H2SettingsFlag::from_str(text, false)
-            })?;
-        if negotiates && (protocol.is_some() || settings.is_some() || flags.allow_downgrade) {
-            return Err(Failure::usage(
-                "--protocol, --h2-settings and --allow-downgrade are for --transport wire: the \
-                 client agrees on a protocol itself",
-            ));
-        }
-        if flags.proxy.is_some() && !negotiates {
-            return Err(Failure::usage("--proxy needs --transport client"));
-        }
         let think = match either("pacing", flags.pacing, file.pacing.as_ref(), |text| {
             PacingFlag::from_str(text, false)
         })? {
             None | Some(PacingFlag::Schedule) => Think::Schedule,
             Some(PacingFlag::ThinkTime) => Think::ThinkTime,
         };
-        if speed == Speed::Max && arrivals == Arrivals::Open {
+        if pacing.speed == Speed::Max && arrivals == Arrivals::Open {
             return Err(Failure::usage(
                 "--speed max has no schedule that --arrivals open could keep: leave one of them \
                  out",
             ));
         }
-        let pacing = Pacing {
-            speed,
-            ramp_ns: either("ramp", flags.ramp, file.ramp.as_ref(), duration_ns)?.unwrap_or(0),
-            loops: flags.loops.or(file.loops).unwrap_or(1).max(1),
-            multiply: flags.multiply.or(file.multiply).unwrap_or(1).max(1),
-            jitter_ns: either("jitter", flags.jitter, file.jitter.as_ref(), duration_ns)?
-                .unwrap_or(NANOS_PER_SEC),
-            max_gap_ns: either("max_gap", flags.max_gap, file.max_gap.as_ref(), duration_ns)?,
-        };
-        if pacing.max_gap_ns.is_some_and(|gap| gap < SHORTEST_GAP_NS) {
-            return Err(Failure::usage("--max-gap must be at least 1ms"));
-        }
-        let remove_header = if flags.remove_header.is_empty() {
-            file.remove_header.clone()
-        } else {
-            flags.remove_header
-        };
+        let own = !flags.remove_header.is_empty();
+        let remove_header = if own { &flags.remove_header } else { &file.remove_header }.clone();
         for name in &remove_header {
             check_name(name).map_err(Failure::usage)?;
         }
         // Who takes the marker away wants what carries it.
         let keeps_marker = !remove_header.iter().any(|name| name.eq_ignore_ascii_case(MARKER));
-        let selection = Selection {
-            include: list("include", flags.include, &file.include)?,
-            exclude: list("exclude", flags.exclude, &file.exclude)?,
-            hosts: if flags.host.is_empty() { file.host.clone() } else { flags.host },
-            ports: if flags.port.is_empty() { file.port.clone() } else { flags.port },
-            from: flags.from,
-            to: flags.to,
-            ids: in_order(flags.id),
-            sample: either("sample", flags.sample, file.sample.as_ref(), parsed)?,
-            sample_by: either("sample_by", flags.sample_by, file.sample_by.as_ref(), parsed)?
-                .unwrap_or_default(),
-            unsafe_methods: flags.unsafe_methods || file.unsafe_methods.unwrap_or(false),
-            no_sockets,
-            marker: keeps_marker.then_some(MARKER),
-        };
-        let wait_ready = either("wait_ready", flags.wait_ready, file.wait_ready.as_ref(), parsed)?;
-        if let Some(url) = &wait_ready
-            && ReadyCheck::of(url).is_none()
-        {
-            return Err(Failure::usage(format!(
-                "--wait-ready {}: not an http, https, grpc or grpcs URL",
-                folder::without_secrets(url)
-            )));
-        }
+        let selection = selection(&flags, file, no_sockets, keeps_marker)?;
+        let wait_ready = wait_ready(flags.wait_ready, file)?;
         let is_patient = flags.timeout.is_none() && file.timeout.is_none();
-        let timeout_ns = either("timeout", flags.timeout, file.timeout.as_ref(), duration_ns)?
-            .unwrap_or(TIMEOUT_NS);
-        if timeout_ns < 1_000_000 {
-            return Err(Failure::usage("--timeout must be at least 1ms"));
-        }
-        let max_body =
-            either("max_body", flags.max_body, file.max_body.as_ref(), size)?.unwrap_or(MAX_BODY);
-        if max_body > limits::BODY_BYTES as u64 {
-            let most = limits::BODY_BYTES >> 20;
-            return Err(Failure::usage(format!("--max-body is {most}MiB at most")));
-        }
+        let timeout_ns = timeout(flags.timeout, file)?;
+        let max_body = max_body(flags.max_body, file)?;
         let lanes = either("lanes", flags.lanes, file.lanes.as_ref(), parsed)?.unwrap_or_default();
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         Ok(Self {
@@ -624,20 +676,10 @@ impl ReplayShape {
             timeout_ns,
             is_patient,
             max_connections: flags.max_connections.map(|n| n as usize).or(file.max_connections),
-            max_body: usize::try_from(max_body).unwrap_or(usize::MAX),
-            protocol: match protocol {
-                // Between here and the client requests are HTTP/1.
-                _ if negotiates => Some(Spoken::One),
-                None => None,
-                Some(ProtocolFlag::H1) => Some(Spoken::One),
-                Some(ProtocolFlag::H2) => Some(Spoken::Two),
-            },
+            max_body,
+            protocol,
             allow_downgrade: flags.allow_downgrade || file.allow_downgrade.unwrap_or(false),
-            h2: match settings {
-                None | Some(H2SettingsFlag::Captured) => Windows::Captured,
-                Some(H2SettingsFlag::Initial) => Windows::Initial,
-                Some(H2SettingsFlag::Large) => Windows::Large,
-            },
+            h2,
             negotiates,
             proxy: flags.proxy,
             metrics: flags.metrics,

@@ -58,7 +58,8 @@ impl<'a> JsonWalk<'_, '_, 'a> {
         }
     }
 
-    /// Whether two arrays are times by their parts that vary as times do: reports them as one change.
+    /// Whether two arrays are times by their parts that vary as times do: reports them as one
+    /// change.
     fn are_times(
         &mut self,
         a: Node<'_, 'a>,
@@ -480,8 +481,8 @@ const fn spread(mut z: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-/// `[2026, 11, 29, 14, 16, 17]`: a time by its parts, as Java's and Python's serializers write some,
-/// with or without seconds and nanoseconds.
+/// `[2026, 11, 29, 14, 16, 17]`: a time by its parts, as Java's and Python's serializers write
+/// some, with or without seconds and nanoseconds.
 fn time_of(parts: &[Node<'_, '_>]) -> Option<String> {
     if !(5..=7).contains(&parts.len()) || parts.iter().any(|part| part.kind() != Type::Number) {
         return None;

@@ -1,5 +1,6 @@
-//! `curl` command lines as requests: those of a browser's "copy as cURL" (bash, cmd), of documentation,
-//! and those that this program writes. Nothing is run, and no file that a line names is opened.
+//! `curl` command lines as requests: those of a browser's "copy as cURL" (bash, cmd), of
+//! documentation, and those that this program writes. Nothing is run, and no file that a line names
+//! is opened.
 //!
 //! They tell no times: requests are a second apart, in the order of the lines.
 

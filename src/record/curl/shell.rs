@@ -1,5 +1,5 @@
-//! Command lines of a POSIX shell and bash: words, quotes, pipes; and those of cmd, whose carets are
-//! taken off first. Nothing is expanded and nothing is run.
+//! Command lines of a POSIX shell and bash: words, quotes, pipes; and those of cmd, whose carets
+//! are taken off first. Nothing is expanded and nothing is run.
 
 use std::io::{self, BufRead};
 use std::iter::Peekable;

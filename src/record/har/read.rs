@@ -320,8 +320,8 @@ fn request(
     (request, whole)
 }
 
-/// A method as it was sent: clients take `get` for `GET` (not `patch`, as the Fetch standard has it),
-/// and some write down what they were told.
+/// A method as it was sent: clients take `get` for `GET` (not `patch`, as the Fetch standard has
+/// it), and some write down what they were told.
 fn method(written: &str) -> Bytes {
     let upper = written.to_ascii_uppercase();
     match &*upper {
