@@ -184,6 +184,76 @@ fn sharded(v1: &[u8], more: &[&str]) -> Vec<Vec<String>> {
     last
 }
 
+/// A capture in which each connection makes a cart and asks for it by its number.
+fn capture_of_carts() -> Vec<u8> {
+    let mut capture = Capture::new(200_000);
+    for connection in 0..12u16 {
+        let cart = cart(1, u64::from(connection));
+        let head = "HTTP/1.1\r\nHost: shop.test\r\n\r\n";
+        let made = response("200 OK", "application/json", &format!("{{\"cart\":\"{cart}\"}}"));
+        let body = format!("{{\"cart\":\"{cart}\",\"price\":7}}");
+        let asked = response("200 OK", "application/json", &body);
+        capture = capture.connection(
+            40_000 + connection,
+            &[
+                (&format!("GET /new/{connection} {head}"), &made),
+                (&format!("GET /carts/{cart} {head}"), &asked),
+                (&format!("GET /carts/{cart}/lines {head}"), &asked),
+            ],
+        );
+    }
+    capture.finish()
+}
+
+/// Number of a cart as a version makes them: twelve digits, drawn at random.
+fn cart(version: u64, connection: u64) -> u64 {
+    let mixed = (connection + 100 * version + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    100_000_000_000 + (mixed ^ (mixed >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9) % 900_000_000_000
+}
+
+/// What v2 issued in a shard is what it issued: merged, nothing of it is a difference.
+#[test]
+fn what_shards_bound_is_bound_in_their_sum() {
+    let address = server(|line| {
+        let path = line.split(' ').nth(1).unwrap_or_default();
+        let last = path.split('/').nth(2).unwrap_or_default();
+        let body = match path.strip_prefix("/new/") {
+            Some(connection) => {
+                format!("{{\"cart\":\"{}\"}}", cart(2, connection.parse().unwrap_or(0)))
+            }
+            None => format!("{{\"cart\":\"{last}\",\"price\":7}}"),
+        };
+        response("200 OK", "application/json", &body)
+    });
+    let target = format!("http://{address}");
+    let folder = tempfile::tempdir().expect("a folder");
+    let here = folder.path();
+    std::fs::write(here.join("v1.pcap"), capture_of_carts()).expect("the capture is written");
+    let replay = |output: &str, shard: &[&str]| {
+        let base = ["replay", "v1.pcap", "--target", &target, "--speed", "max", "-q", "-o", output];
+        shadowtap(here, &[&base[..], shard].concat()).expect(0);
+    };
+    replay("whole", &[]);
+    let bound = lines(&here.join("whole/bindings.jsonl"));
+    assert_eq!(bound.len(), 12, "{bound:?}");
+    let flows = lines(&here.join("whole/flows.jsonl"));
+    let expected = findings(&here.join("whole"));
+    assert!(!expected[1].iter().any(|cluster| cluster.contains("regression")), "{expected:?}");
+    for count in [1, 2, 7] {
+        let shards: Vec<String> = (1..=count).map(|n| format!("of{count}/{n}")).collect();
+        for (n, shard) in (1..).zip(&shards) {
+            replay(shard, &["--shard", &format!("{n}/{count}")]);
+        }
+        let into = format!("whole-of-{count}");
+        let mut arguments = vec!["merge", "-o", &into, "-q"];
+        arguments.extend(shards.iter().map(String::as_str));
+        shadowtap(here, &arguments).expect(0);
+        assert_eq!(lines(&here.join(&into).join("bindings.jsonl")), bound, "of {count}");
+        assert_eq!(lines(&here.join(&into).join("flows.jsonl")), flows, "of {count}");
+        assert_eq!(findings(&here.join(&into)), expected, "of {count}");
+    }
+}
+
 #[test]
 fn shards_hold_their_own_part_and_merge_to_what_one_run_says() {
     sharded(&capture(), &[]);

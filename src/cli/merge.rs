@@ -17,7 +17,7 @@ use super::{Exit, Failure, Global};
 use crate::ledger::Ledger;
 use crate::limits;
 use crate::measure::open_records;
-use crate::merge::{WeaveError, weave};
+use crate::merge::{self, WeaveError, weave};
 use crate::outcome::Outcome;
 use crate::record::outcomes::{OutcomeLine, OutcomesEnd, OutcomesHeader, read, write};
 
@@ -107,9 +107,12 @@ pub(crate) fn execute(settings: &MergeSettings, global: &Global) -> Result<Merge
         let info = folder.info()?;
         shards.push((folder, info));
     }
-    let warnings = check(&shards)?;
+    let mut warnings = check(&shards)?;
     let into = RunFolder::create(&settings.output, settings.force)?;
     recording(&shards, &into)?;
+    for name in [names::FLOWS, names::BINDINGS, names::BASELINE_BINDINGS] {
+        warnings.extend(state(&shards, name, &into)?);
+    }
     let total = shards
         .iter()
         .map(|(folder, _)| folder.file(names::OUTCOMES).metadata().map_or(0, |data| data.len()))
@@ -286,6 +289,44 @@ fn recording(shards: &[(RunFolder, RunInfo)], into: &RunFolder) -> Result<(), Fa
         let folders: Vec<String> = parts.iter().map(|f| f.path().display().to_string()).collect();
         Failure::unusable(format!("{}: {error}", folders.join(", "))).because(&error)
     })
+}
+
+/// What was bound, of all shards; says so where some of them do not tell.
+fn state(
+    shards: &[(RunFolder, RunInfo)],
+    name: &str,
+    into: &RunFolder,
+) -> Result<Option<String>, Failure> {
+    let parts: Vec<PathBuf> =
+        shards.iter().map(|(folder, _)| folder.file(name)).filter(|path| present(path)).collect();
+    if parts.is_empty() {
+        return Ok(None);
+    }
+    let files = parts.iter().map(|path| {
+        open_records(path).map(|file| BufReader::with_capacity(1 << 18, file)).map_err(|error| {
+            Failure::unusable(format!("cannot read {}", path.display())).because(&error)
+        })
+    });
+    let files = files.collect::<Result<Vec<_>, Failure>>()?;
+    let to = into.file(name);
+    let added = File::create(&to).and_then(|file| {
+        let mut out = BufWriter::with_capacity(1 << 20, file);
+        match name {
+            names::FLOWS => merge::flows(files, &mut out),
+            _ => merge::bindings(files, &mut out),
+        }
+    });
+    added.map_err(|error| {
+        Failure::unusable(format!("cannot add {name} of the folders to {}", to.display()))
+            .because(&error)
+    })?;
+    let missing = shards.len() - parts.len();
+    Ok((missing > 0).then(|| {
+        format!(
+            "{name} is missing in {missing} of the folders: values that v2 issued there in the \
+             place of v1's count as differences"
+        )
+    }))
 }
 
 /// Copies a file of records, which may be compressed.
