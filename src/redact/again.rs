@@ -104,14 +104,32 @@ fn base64_inside(value: &[u8], offset: usize, url: bool, out: &mut Vec<u8>) {
 /// of a text tell whether one may stand there.
 pub(super) struct Repeated {
     secrets: Vec<Rc<Forms>>,
-    /// Windows of all forms, sorted: the window, which secret, which form, how far into it.
-    windows: Vec<(u32, u32, u16, u16)>,
+    /// Windows of all forms.
+    windows: Vec<FormWindow>,
+    /// The last window of each hash, and one more than its number; 0 for none.
+    last: [u16; 1 << LAST_BITS],
     /// One bit for each window, by its hash.
-    filter: [u64; 64],
+    filter: [u64; 1 << (FILTER_BITS - 6)],
 }
 
-const fn bit(window: u32) -> usize {
-    (window.wrapping_mul(0x9e37_79b1) >> 20) as usize
+/// Four bytes of a form.
+struct FormWindow {
+    bytes: u32,
+    secret: u16,
+    form: u16,
+    /// How far into the form.
+    offset: u16,
+    /// The one before with the same hash, by its number and one; 0 for none.
+    before: u16,
+}
+
+/// Bits of a hash: of the filter, which is asked for each window of a text, and of the table behind
+/// it.
+const FILTER_BITS: u32 = 14;
+const LAST_BITS: u32 = 8;
+
+const fn hash(window: u32, bits: u32) -> usize {
+    (window.wrapping_mul(0x9e37_79b1) >> (32 - bits)) as usize
 }
 
 fn window(text: &[u8]) -> u32 {
@@ -120,19 +138,35 @@ fn window(text: &[u8]) -> u32 {
 
 impl Repeated {
     pub(super) fn of(secrets: Vec<Rc<Forms>>) -> Self {
-        let mut windows = Vec::new();
-        let mut filter = [0; 64];
+        let mut windows: Vec<FormWindow> = Vec::new();
+        let mut last = [0; 1 << LAST_BITS];
+        let mut filter = [0; 1 << (FILTER_BITS - 6)];
         for (index, forms) in secrets.iter().enumerate() {
             for (number, (secret, _)) in forms.iter().enumerate() {
                 for offset in 0..STRIDE {
-                    let window = window(&secret[offset..]);
-                    filter[bit(window) / 64] |= 1 << (bit(window) % 64);
-                    windows.push((window, index as u32, number as u16, offset as u16));
+                    let bytes = window(&secret[offset..]);
+                    let bit = hash(bytes, FILTER_BITS);
+                    filter[bit / 64] |= 1 << (bit % 64);
+                    let before = &mut last[hash(bytes, LAST_BITS)];
+                    windows.push(FormWindow {
+                        bytes,
+                        secret: index as u16,
+                        form: number as u16,
+                        offset: offset as u16,
+                        before: *before,
+                    });
+                    *before = windows.len() as u16;
                 }
             }
         }
-        windows.sort_unstable();
-        Self { secrets, windows, filter }
+        Self { secrets, windows, last, filter }
+    }
+
+    /// The windows of these bytes.
+    fn same(&self, bytes: u32) -> impl Iterator<Item = &FormWindow> {
+        let at = |number: u16| self.windows.get(usize::from(number).wrapping_sub(1));
+        std::iter::successors(at(self.last[hash(bytes, LAST_BITS)]), move |last| at(last.before))
+            .filter(move |window| window.bytes == bytes)
     }
 
     /// `text` with all secrets replaced, as they are, percent-encoded or escaped; none where there
@@ -158,7 +192,7 @@ impl Repeated {
                 continue;
             }
             let value = written(view.bytes.to_vec(), places, changes);
-            out = Some(view.rewritten(&value));
+            out = Some(view.rewritten(value));
         }
         out
     }
@@ -169,12 +203,12 @@ impl Repeated {
         let mut at = 0;
         while at + WINDOW <= text.len() {
             let found = window(&text[at..]);
-            if self.filter[bit(found) / 64] >> (bit(found) % 64) & 1 == 1 {
-                let first = self.windows.partition_point(|&(window, ..)| window < found);
-                let same = self.windows[first..].iter().take_while(|(window, ..)| *window == found);
-                for &(_, secret, form, offset) in same {
-                    let form = self.secrets[secret as usize].form(usize::from(form));
-                    let start = at.checked_sub(usize::from(offset));
+            let bit = hash(found, FILTER_BITS);
+            if self.filter[bit / 64] >> (bit % 64) & 1 == 1 {
+                for window in self.same(found) {
+                    let forms = &self.secrets[usize::from(window.secret)];
+                    let form = forms.form(usize::from(window.form));
+                    let start = at.checked_sub(usize::from(window.offset));
                     if let Some(start) = start
                         && text[start..].starts_with(form.0)
                     {

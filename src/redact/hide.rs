@@ -108,7 +108,7 @@ fn parts_within<H: Hide>(
     if is_percent && left > 0 && is_percent_encoded(&view.bytes) {
         let new = parts_within(hide, &view.bytes, ViewEncoding::Percent, left - 1)?;
         return Some(match H::KEEPS_LENGTH {
-            true => view.rewritten(&new),
+            true => view.rewritten(new),
             false => again_encoded(&new),
         });
     }
@@ -172,6 +172,15 @@ fn put<H: Hide>(
     if found.is_empty() {
         return None;
     }
+    if let [(range, shape)] = &found[..]
+        && range.len() == view.bytes.len()
+    {
+        let new = replaced(hide, &view.bytes, view.source(), *shape)?;
+        return Some(match H::KEEPS_LENGTH {
+            true => view.rewritten(new),
+            false => fitted(new, view.source(), encoding, *shape),
+        });
+    }
     let mut edits = Edits::new(if H::KEEPS_LENGTH { &view.bytes } else { view.source() });
     for (range, shape) in found {
         // Where two overlap, what hangs over is another.
@@ -187,7 +196,7 @@ fn put<H: Hide>(
         edits.put(&place, new);
     }
     let new = edits.finish()?;
-    Some(if H::KEEPS_LENGTH { view.rewritten(&new) } else { new })
+    Some(if H::KEEPS_LENGTH { view.rewritten(new) } else { new })
 }
 
 fn replaced(
@@ -210,7 +219,7 @@ fn replaced(
 fn inner<H: Hide>(hide: &mut H, value: &[u8], encoding: ViewEncoding) -> Option<Vec<u8>> {
     let view = View::new(value, encoding);
     let new = hide.hidden(&view.bytes, value)?;
-    Some(if H::KEEPS_LENGTH { view.rewritten(&new) } else { new })
+    Some(if H::KEEPS_LENGTH { view.rewritten(new) } else { new })
 }
 
 /// User and password have the tokens that they have elsewhere.

@@ -2,11 +2,12 @@
 //! tokens, signs of URLs and addresses, words of routes. What has no hit needs no other look.
 //!
 //! One automaton knows all of them, so that the pass costs the same whatever their number. Case
-//! does not count here; who verifies a hit looks closer.
+//! does not count here; who verifies a hit looks closer. A step of it waits for the one before, so
+//! long texts are walked at several places at once.
 
 use std::sync::LazyLock;
 
-use aho_corasick::automaton::Automaton;
+use aho_corasick::automaton::{Automaton, StateID};
 use aho_corasick::dfa::DFA;
 use aho_corasick::{Anchored, MatchKind, StartKind};
 use base64::Engine as _;
@@ -267,27 +268,105 @@ static SIEVE: LazyLock<Sieve> = LazyLock::new(|| {
     }
 });
 
+/// How many parts of a text are walked side by side.
+const LANES: usize = 4;
+/// Bytes of a part, at most, so that the hits that wait for those before them are bounded.
+const LONGEST_LANE: usize = 1 << 10;
+/// Fewest bytes of a part: below, what each reads before its start costs more than it gains.
+const SHORTEST_LANE: usize = 64;
+
 /// All hits of some kinds, in the order of their ends; digits come after all others.
 pub(super) fn each(text: &[u8], kinds: impl Fn(Kinds) -> bool, mut hit: impl FnMut(Hit)) {
     let sieve = &*SIEVE;
-    let automaton = &sieve.automaton;
-    let start = automaton.start_state(Anchored::No).expect("it was built for that");
-    let mut state = start;
-    for (at, &byte) in text.iter().enumerate() {
-        state = automaton.next_state(Anchored::No, state, byte);
-        if automaton.is_special(state) && automaton.is_match(state) {
-            for index in 0..automaton.match_len(state) {
-                let pattern = automaton.match_pattern(state, index);
-                let (found, number) = sieve.kinds[pattern.as_usize()];
-                if kinds(found) {
-                    let start = at + 1 - automaton.pattern_len(pattern);
-                    hit(Hit { start, end: at + 1, kinds: found, number });
+    let mut tell = |end: usize, state: StateID| sieve.tell(end, state, &kinds, &mut hit);
+    let mut state = sieve.start();
+    let mut at = 0;
+    let mut waiting = Vec::new();
+    while text.len() - at >= LANES * SHORTEST_LANE {
+        let length = LONGEST_LANE.min((text.len() - at) / LANES);
+        state = sieve.lanes(text, at, length, state, &mut waiting);
+        at += LANES * length;
+        waiting.sort_unstable_by_key(|&(end, _)| end);
+        waiting.drain(..).for_each(|(end, state)| tell(end, state));
+    }
+    sieve.walk(state, &text[at..], |end, state| tell(at + end, state));
+    if kinds(Kinds::DIGITS) {
+        digits(text, |start, end| hit(Hit { start, end, kinds: Kinds::DIGITS, number: 0 }));
+    }
+}
+
+impl Sieve {
+    fn start(&self) -> StateID {
+        self.automaton.start_state(Anchored::No).expect("it was built for that")
+    }
+
+    fn is_match(&self, state: StateID) -> bool {
+        self.automaton.is_special(state) && self.automaton.is_match(state)
+    }
+
+    /// Walks over a text; tells where matches end. Answers the state behind it.
+    fn walk(
+        &self,
+        mut state: StateID,
+        text: &[u8],
+        mut matched: impl FnMut(usize, StateID),
+    ) -> StateID {
+        for (at, &byte) in text.iter().enumerate() {
+            state = self.automaton.next_state(Anchored::No, state, byte);
+            if self.is_match(state) {
+                matched(at + 1, state);
+            }
+        }
+        state
+    }
+
+    /// Walks over parts of `length` bytes from `at` on, side by side: each step waits for the one
+    /// before it, but not for those of other parts. All but the first begin earlier by the longest
+    /// pattern, after which the state is that of a walk from the text's start. Adds where matches
+    /// end, in no order; answers the state behind the last part.
+    fn lanes(
+        &self,
+        text: &[u8],
+        at: usize,
+        length: usize,
+        first: StateID,
+        matched: &mut Vec<(usize, StateID)>,
+    ) -> StateID {
+        let parts: [&[u8]; LANES] = std::array::from_fn(|n| &text[at + n * length..][..length]);
+        let mut states: [StateID; LANES] = std::array::from_fn(|n| {
+            let from = at + n * length;
+            let before = &text[from.saturating_sub(self.automaton.max_pattern_len())..from];
+            if n == 0 { first } else { self.walk(self.start(), before, |_, _| {}) }
+        });
+        for index in 0..length {
+            for (state, part) in states.iter_mut().zip(parts) {
+                *state = self.automaton.next_state(Anchored::No, *state, part[index]);
+            }
+            if states.iter().any(|&state| self.automaton.is_special(state)) {
+                for (n, &state) in states.iter().enumerate().filter(|(_, s)| self.is_match(**s)) {
+                    matched.push((at + n * length + index + 1, state));
                 }
             }
         }
+        states[LANES - 1]
     }
-    if kinds(Kinds::DIGITS) {
-        digits(text, |start, end| hit(Hit { start, end, kinds: Kinds::DIGITS, number: 0 }));
+
+    /// Tells what matches in a state that was reached at `end`.
+    fn tell(
+        &self,
+        end: usize,
+        state: StateID,
+        kinds: impl Fn(Kinds) -> bool,
+        hit: &mut impl FnMut(Hit),
+    ) {
+        for index in 0..self.automaton.match_len(state) {
+            let pattern = self.automaton.match_pattern(state, index);
+            let (found, number) = self.kinds[pattern.as_usize()];
+            if kinds(found) {
+                let start = end - self.automaton.pattern_len(pattern);
+                hit(Hit { start, end, kinds: found, number });
+            }
+        }
     }
 }
 
@@ -343,6 +422,30 @@ mod tests {
         assert!(hits("nothing of the sort").is_empty());
         assert_eq!(hits("Pass 4111 1111 1111 1111."), ["Pass", " 4111 1111 1111 1111."]);
         assert_eq!(hits("1 2 3 4 5 6 7"), [""; 0]);
+    }
+
+    /// Parts that are walked side by side tell what one walk tells, in its order.
+    #[test]
+    fn long_texts_have_the_hits_of_one_walk() {
+        let words =
+            ["password", "shipping", "websocket-protocol", "://", "x", "eyJ", "\u{43f}", " "];
+        let mut random = 7_u64;
+        for length in (0..400).map(|n| n * 23) {
+            let mut text = String::new();
+            while text.len() < length {
+                random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                text.push_str(words[(random >> 60) as usize % words.len()]);
+            }
+            let (mut told, mut expected) = (Vec::new(), Vec::new());
+            let is_sign = |kinds: Kinds| kinds != Kinds::DIGITS;
+            each(text.as_bytes(), is_sign, |hit| told.push((hit.start, hit.end, hit.kinds)));
+            SIEVE.walk(SIEVE.start(), text.as_bytes(), |end, state| {
+                SIEVE.tell(end, state, is_sign, &mut |hit: Hit| {
+                    expected.push((hit.start, hit.end, hit.kinds));
+                });
+            });
+            assert_eq!(told, expected, "{length}");
+        }
     }
 
     #[test]

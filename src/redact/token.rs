@@ -3,11 +3,14 @@
 //!
 //! Equal secrets become equal tokens wherever they stand, so joins, caches and logins keep working.
 //! Short values (a PIN, a customer's number) are permuted within all values of their form, so that
-//! different ones stay different and none stays itself; long ones are replaced by a stream of
-//! HMAC-SHA-256 (RFC 2104), from which nothing can be computed back. A card number stays one
-//! (issuer, length, check digit), a UUID keeps its version, an address gets a domain that nobody
-//! has, a JSON Web Token keeps its header.
+//! different ones stay different and none stays itself; long ones are replaced by a stream from
+//! which nothing can be computed back. Form or value give a key by HMAC-SHA-256 (RFC 2104), and
+//! AES-128 under that key is the round function or the stream: one HMAC a token, as fresh secrets
+//! come with every exchange. A card number stays one (issuer, length, check digit), a UUID keeps
+//! its version, an address gets a domain that nobody has, a JSON Web Token keeps its header.
 
+use aes::Aes128Enc;
+use aes::cipher::{Block, BlockCipherEncrypt as _};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
@@ -118,24 +121,26 @@ impl Tokens {
 
     fn permutation(&self, domain: u64, form: &[u8]) -> Permutation {
         let bits = 64 - (domain - 1).leading_zeros().min(63);
-        let keyed = self.keyed.clone().chain_update(b"form").chain_update(form);
-        Permutation { domain, half: bits.div_ceil(2).max(1), keyed }
+        Permutation { domain, half: bits.div_ceil(2).max(1), cipher: self.cipher(b"form", form) }
+    }
+
+    /// A cipher of its own for what `said` says.
+    fn cipher(&self, purpose: &[u8], said: &[u8]) -> Aes128Enc {
+        let key = self.keyed.clone().chain_update(purpose).chain_update(said).finalize();
+        Aes128Enc::new_from_slice(&key.into_bytes()[..16]).expect("AES-128 has keys of 16 bytes")
     }
 
     fn streamed(&self, value: &[u8], places: &[Radix]) -> Vec<u8> {
-        let mut stream = Vec::new();
-        let keyed = self.keyed.clone().chain_update(b"value").chain_update(value);
+        let cipher = self.cipher(b"value", value);
+        let mut block = [0; 16];
         let mut scalars = vec![0; places.len()];
         for (index, (place, scalar)) in places.iter().zip(&mut scalars).enumerate() {
-            let at = index * 4;
-            if stream.len() < at + 4 {
-                let count = (stream.len() / 32) as u32;
-                stream.extend_from_slice(
-                    &keyed.clone().chain_update(count.to_be_bytes()).finalize().into_bytes(),
-                );
+            let at = index % 4 * 4;
+            if at == 0 {
+                block = encrypted(&cipher, 0, index as u64);
             }
             let random = u64::from(u32::from_be_bytes(
-                stream[at..at + 4].try_into().expect("four bytes were taken"),
+                block[at..at + 4].try_into().expect("four bytes were taken"),
             ));
             *scalar = match place.kind {
                 TokenKind::Fixed | TokenKind::Set(_) => 0,
@@ -210,12 +215,21 @@ impl Tokens {
 }
 
 /// A permutation of the numbers below `domain` without a fixed point: Q⁻¹(Q(x) + 1), where Q is a
-/// Feistel network with HMAC as its round function, walked until it lands in the domain.
+/// Feistel network with AES as its round function, walked until it lands in the domain.
 struct Permutation {
     domain: u64,
     /// Bits of half a number.
     half: u32,
-    keyed: Hmac<Sha256>,
+    cipher: Aes128Enc,
+}
+
+/// Two numbers as one block, encrypted.
+fn encrypted(cipher: &Aes128Enc, first: u64, second: u64) -> [u8; 16] {
+    let mut block = Block::<Aes128Enc>::default();
+    block[..8].copy_from_slice(&first.to_be_bytes());
+    block[8..].copy_from_slice(&second.to_be_bytes());
+    cipher.encrypt_block(&mut block);
+    block.into()
 }
 
 impl Permutation {
@@ -241,14 +255,8 @@ impl Permutation {
     }
 
     fn round(&self, round: u32, half: u64) -> u64 {
-        let digest = self
-            .keyed
-            .clone()
-            .chain_update(round.to_be_bytes())
-            .chain_update(half.to_be_bytes())
-            .finalize()
-            .into_bytes();
-        u64::from_be_bytes(digest[..8].try_into().expect("a digest has 32 bytes")) & self.mask()
+        let block = encrypted(&self.cipher, u64::from(round), half);
+        u64::from_be_bytes(block[..8].try_into().expect("a block has 16 bytes")) & self.mask()
     }
 
     fn forth(&self, number: u64) -> u64 {

@@ -25,6 +25,19 @@ pub enum ViewEncoding {
     Bare,
 }
 
+impl ViewEncoding {
+    /// Where the first byte stands that may mean another.
+    fn first_escape(self, source: &[u8]) -> Option<usize> {
+        match self {
+            Self::Plain | Self::Bare => None,
+            Self::Percent => memchr::memchr(b'%', source),
+            Self::Form => memchr::memchr2(b'%', b'+', source),
+            Self::Json => memchr::memchr(b'\\', source),
+            Self::Markup => memchr::memchr(b'&', source),
+        }
+    }
+}
+
 /// A decoded value that knows where each of its bytes was written.
 pub struct View<'a> {
     source: &'a [u8],
@@ -40,24 +53,26 @@ pub struct View<'a> {
 impl<'a> View<'a> {
     /// The value of `source`.
     pub fn new(source: &'a [u8], encoding: ViewEncoding) -> Self {
-        let is_encoded = match encoding {
-            ViewEncoding::Plain | ViewEncoding::Bare => false,
-            ViewEncoding::Percent => memchr::memchr(b'%', source).is_some(),
-            ViewEncoding::Form => memchr::memchr2(b'%', b'+', source).is_some(),
-            ViewEncoding::Json => memchr::memchr(b'\\', source).is_some(),
-            ViewEncoding::Markup => memchr::memchr(b'&', source).is_some(),
-        };
         let mut view = Self { source, encoding, bytes: Cow::Borrowed(source), starts: Vec::new() };
-        if is_encoded {
-            view.decode();
+        if let Some(first) = encoding.first_escape(source) {
+            view.decode(first);
         }
         view
     }
 
-    fn decode(&mut self) {
+    /// Decodes what is written otherwise than it is, first at `next`.
+    fn decode(&mut self, mut next: usize) {
         let mut bytes = Vec::with_capacity(self.source.len());
+        self.starts.reserve(self.source.len() + 1);
         let mut at = 0;
         while at < self.source.len() {
+            // What stands for itself, up to the next escape.
+            bytes.extend_from_slice(&self.source[at..next]);
+            self.starts.extend(at..next);
+            at = next;
+            if at == self.source.len() {
+                break;
+            }
             let (decoded, length) = match self.encoding {
                 ViewEncoding::Json => unescaped(&self.source[at..]),
                 ViewEncoding::Markup => referred(&self.source[at..]),
@@ -74,6 +89,8 @@ impl<'a> View<'a> {
             self.starts.extend(decoded.iter().map(|_| at));
             bytes.extend_from_slice(decoded);
             at += length;
+            let rest = self.source.get(at..).unwrap_or_default();
+            next = at + self.encoding.first_escape(rest).unwrap_or(rest.len());
         }
         self.starts.push(self.source.len());
         self.bytes = Cow::Owned(bytes);
@@ -98,10 +115,10 @@ impl<'a> View<'a> {
     }
 
     /// The source with another value, of the same length and the same kinds of characters.
-    pub fn rewritten(&self, value: &[u8]) -> Vec<u8> {
+    pub fn rewritten(&self, value: Vec<u8>) -> Vec<u8> {
         assert_eq!(value.len(), self.bytes.len(), "a token has its secret's length");
         if self.starts.is_empty() {
-            return value.to_vec();
+            return value;
         }
         let mut out = Vec::with_capacity(self.source.len());
         let mut at = 0;
@@ -204,7 +221,7 @@ fn unescaped(text: &[u8]) -> (DecodedValue, usize) {
                     text.get(from..from + 6).filter(|digits| digits.starts_with(b"\\u"))?;
                 u16::from_str_radix(std::str::from_utf8(&digits[2..]).ok()?, 16).ok()
             };
-            let units: Vec<u16> = [unit(0), unit(6)].into_iter().map_while(|unit| unit).collect();
+            let units = [unit(0), unit(6)].into_iter().map_while(|unit| unit);
             match char::decode_utf16(units).next() {
                 Some(Ok(c)) if c.len_utf16() == 2 => (DecodedValue::Char(c), 12),
                 Some(Ok(c)) => (DecodedValue::Char(c), 6),
@@ -264,11 +281,11 @@ mod tests {
             let view = View::new(source.as_bytes(), encoding);
             assert_eq!(String::from_utf8_lossy(&view.bytes), value, "{source}");
             assert_eq!(
-                String::from_utf8_lossy(&view.rewritten(new.as_bytes())),
+                String::from_utf8_lossy(&view.rewritten(new.as_bytes().to_vec())),
                 written,
                 "{source}"
             );
-            assert_eq!(view.rewritten(value.as_bytes()), source.as_bytes());
+            assert_eq!(view.rewritten(value.as_bytes().to_vec()), source.as_bytes());
         }
     }
 }
