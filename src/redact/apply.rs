@@ -37,7 +37,7 @@ use crate::message::{Body, HeaderPart, Headers, Request, Response, content};
 /// Most secrets of one exchange that are looked for again.
 const MOST_REPEATED: usize = 256;
 /// Most tokens that a thread remembers, and the longest secret that it does so for, in bytes.
-const REMEMBERED: (usize, usize) = (8 << 10, 256);
+const REMEMBERED: (usize, usize) = (2 << 10, 256);
 /// How much is left out before the place where a body was cut, in bytes: a secret that the cut goes
 /// through is not known by its look any more, and longer ones than this are rare.
 const UNSURE_BYTES: usize = 16 << 10;
