@@ -151,7 +151,7 @@ pub(super) fn within<H: Hide>(
     let view = View::new(source, encoding);
     let new = inner(hide, &view.bytes)?;
     Some(match H::KEEPS_LENGTH {
-        true => view.rewritten(&new),
+        true => view.rewritten(new),
         false => fitted(new, source, encoding, SecretShape::Document),
     })
 }
