@@ -442,6 +442,42 @@ fn a_new_value_in_a_text_hides_no_other_beside_it() {
     }
 }
 
+/// What stands behind a slash or a hyphen may be of the value before it, as in base64: what v1 has
+/// there each time says otherwise.
+#[test]
+fn a_drawn_value_hides_no_number_that_is_put_together_with_it() {
+    let texts: [fn(&str, &str) -> String; 5] = [
+        |id, n| format!("https://shop.test/p/red/{id}/{n}"),
+        |id, n| format!("/o/{id}/item-{n}?a=1"),
+        |id, n| format!("{id}-{n}"),
+        |id, n| format!("{n}_{id}"),
+        |id, n| format!("order {id}/{n} was placed"),
+    ];
+    let ids: [fn(&mut Dice) -> String; 4] = [
+        |dice| dice.of(BASE62, 21),
+        |dice| dice.of(HEX, 32),
+        |dice| dice.of(CAPITALS, 16),
+        |dice| format!("ch_{}", dice.of(BASE62, 24)),
+    ];
+    for (text, id) in texts.into_iter().flat_map(|text| ids.map(|id| (text, id))) {
+        let run = |other: [&str; 2]| {
+            let (mut v1, mut v2) = (Dice(3), Dice(4));
+            let one = |n: u64| {
+                let of = |dice: &mut Dice, n: &str| {
+                    json(format!("{{\"v\":\"{}\"}}", text(&id(dice), n)))
+                };
+                talk(&format!("GET /x/{n}"), of(&mut v1, other[0]), of(&mut v2, other[1]))
+            };
+            diff(&(0..10).map(one).collect::<Vec<_>>()).of(Class::Regression).len()
+        };
+        let shown = text("ID", "5");
+        assert_eq!(run(["5", "5"]), 0, "{shown}");
+        for other in [["5", "7"], ["55", "7"], ["120", "121"], ["v2", "v3"], ["eu", "us"]] {
+            assert!(run(other) > 0, "{shown}: {other:?}");
+        }
+    }
+}
+
 /// Equal requests, so that v1 is seen to vary: that the text as a whole varies excuses no word in
 /// it that v1 never had.
 #[test]

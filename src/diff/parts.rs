@@ -29,7 +29,8 @@ pub struct DifferingPart {
     pub within: u8,
     /// What it looks like.
     pub look: Look,
-    /// Whether both values are letters only.
+    /// Whether both values are letters only, or too short to be a time or a part of one: what v1
+    /// always has there is none of a value that is drawn.
     pub word: bool,
     /// The forms of v1's and v2's value, where they may be drawn at random.
     pub forms: [Option<TextForm>; 2],
@@ -205,11 +206,18 @@ impl DifferingPart {
             at,
             within: 0,
             look: context.look_of_value(a, b),
-            word: [a, b].iter().all(|text| text.chars().all(char::is_alphabetic)),
+            word: [a, b].iter().all(|text| is_word(text)),
             forms: if free { forms } else { [None, None] },
             values: [a, b].map(hash),
         }
     }
+}
+
+/// Letters only, up to three digits (a year has four), or a few letters and digits: `red`, `5`, `v2`.
+fn is_word(text: &str) -> bool {
+    let digits = text.bytes().filter(u8::is_ascii_digit).count();
+    text.chars().all(char::is_alphabetic)
+        || text.len() <= 4 && digits <= 3 && text.chars().all(char::is_alphanumeric)
 }
 
 fn hash(text: &str) -> u64 {
