@@ -418,9 +418,14 @@ impl Found {
     /// What stands at exactly this place, where it is nobody's yet.
     fn at(&self, whole: &Whole<'_>, known: &dyn Known) -> Option<usize> {
         let at = self.by_place.get(&whole.at).copied();
-        // Where no list is, a value that v2 issued before is one that it gives twice.
+        // Where no list is, and of an input of which a page has but one, a value that v2 issued
+        // before is one that it gives twice: tokens that are signed in one second are equal.
         let numbered = is_numbered(whole.place);
-        at.filter(|&at| !self.used[at] && (!numbered || self.is_free(at, whole.thing, known)))
+        let is_one = |at: usize| {
+            whole.label.is_some_and(|l| l.count == 1 && self.values[at].label == Some(l.name))
+        };
+        let may_be = |at: usize| !numbered || is_one(at) || self.is_free(at, whole.thing, known);
+        at.filter(|&at| !self.used[at] && may_be(at))
     }
 
     /// Whether a value is called as a whole is, where that is called something.
@@ -752,6 +757,23 @@ mod tests {
             let two = answer(200, &html, &two);
             assert_eq!(taken(&births, &one, &two, &[])[..], [token, "15", "16"]);
         }
+    }
+
+    #[test]
+    fn an_input_of_which_a_page_has_one_may_hold_what_another_page_held() {
+        let html = [("Content-Type", "text/html")];
+        let page = |names: [&str; 2], token: &str| {
+            let input = |name: &str| format!("<input name={name} value={token}>");
+            let inputs: String = names.into_iter().map(input).collect();
+            answer(200, &html, &format!("<div></div><div><form>{inputs}</form></div>"))
+        };
+        let births = [birth("/html/body/div[2]/form/input/@value", "v1-9")];
+        // v1's pages were made in two seconds, v2's in one.
+        let known = [("v1-8", "v2-8")];
+        let of = |names| taken(&births, &page(names, "v1-9"), &page(names, "v2-8"), &known);
+        assert_eq!(of(["csrf", "other"]), ["v2-8"]);
+        let lacking = "! no /html/body/div[2]/form/input/@value in the answer";
+        assert_eq!(of(["row", "row"]), [lacking], "one of several");
     }
 
     #[test]
