@@ -128,7 +128,13 @@ impl StreamCounter {
             let kind = media_type.get(..start.len());
             kind.is_some_and(|kind| kind.eq_ignore_ascii_case(start.as_bytes()))
         };
-        let lines = ["application/x-ndjson", "application/stream+json", "application/jsonl"];
+        let lines = [
+            "application/x-ndjson",
+            "application/stream+json",
+            "application/jsonl",
+            "application/jsonlines",
+            "application/json-lines",
+        ];
         match MessageCounter::of(media_type) {
             // Its trailers stand in a message of their own.
             _ if is("application/grpc-web") => None,

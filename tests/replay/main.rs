@@ -433,7 +433,7 @@ fn when_a_stream_of_events_came_is_told_and_of_other_answers_it_is_not() {
     let parts = ["data: one\n\n", "data: two\n\n", "data: three\n\n"];
     let address = server(move |_, mut peer| {
         while let Some(head) = peer.head() {
-            let kind = if head.contains("/events") { "text/event-stream" } else { "text/plain" };
+            let kind = if head.contains("/events") { "text/event-stream" } else { "text/html" };
             let head = format!(
                 "HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nTransfer-Encoding: chunked\r\n\r\n"
             );
