@@ -163,14 +163,16 @@ pub fn wait_ready(
         .build()
         .map_err(|error| Unready::Late(error.to_string()))?;
     // The library wants a TLS configuration in any case; over plain HTTP it is never used.
-    let protocol: &[u8] = if check.is_call() { b"h2" } else { b"http/1.1" };
+    // A resource may be served over either version, and some servers speak HTTP/2 alone.
+    let protocols: &[&[u8]] = if check.is_call() { &[b"h2"] } else { &[b"h2", b"http/1.1"] };
     let config = match check.url.scheme() {
-        "https" => trust.config(&[protocol]),
+        "https" => trust.config(protocols),
         _ => Trust::nobody().config(&[]),
     };
     let config = config.map_err(|error| Unready::Late(error.to_string()))?;
+    let mut answered = None;
     loop {
-        let ask = || {
+        let mut ask = || {
             let target =
                 Target::serving(&check.url).map_err(|error| Unready::Late(innermost(&error)))?;
             let ends = target.addresses.iter();
@@ -197,6 +199,7 @@ pub fn wait_ready(
                 .build()
                 .map_err(|error| Unready::Late(innermost(&error)))?;
             let left = Duration::from_nanos((wait_ns - started.elapsed()).max(1).unsigned_abs());
+            let was_cut = left < CONNECT;
             let request = check.ask(&client).timeout(CONNECT.min(left));
             let answer = runtime.block_on(async {
                 let mut response = request.send().await?;
@@ -213,9 +216,18 @@ pub fn wait_ready(
             });
             match answer {
                 Ok((status, headers, body)) => {
-                    check.judge(status, &headers, &body).map_err(Unready::Late)
+                    let judged = check.judge(status, &headers, &body);
+                    judged.map_err(|why| Unready::Late(answered.insert(why).clone()))
                 }
-                Err(error) => Err(Unready::Late(innermost(&error))),
+                // The end of the wait says nothing of the server.
+                Err(error) if was_cut && error.is_timeout() => {
+                    let last = answered.take().unwrap_or_else(|| innermost(&error));
+                    Err(Unready::Late(last))
+                }
+                Err(error) => {
+                    answered = None;
+                    Err(Unready::Late(innermost(&error)))
+                }
             }
         };
         let why = match ask() {
@@ -331,6 +343,33 @@ mod tests {
         let end = format!("127.0.0.1:{}", url.port().unwrap()).parse().unwrap();
         let refused = wait_ready(&check, &trust, 0, &stop, |_| true);
         assert_eq!(refused, Err(Unready::Refused(end)));
+    }
+
+    /// What the last answer said is told, not that the wait ended within another attempt.
+    #[test]
+    fn the_end_of_the_wait_is_no_reason() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url: Url = format!("http://{}/", listener.local_addr().unwrap()).parse().unwrap();
+        let (ended, end) = std::sync::mpsc::channel::<()>();
+        let server = std::thread::spawn(move || {
+            loop {
+                let (mut stream, _) = listener.accept().unwrap();
+                if stream.read(&mut [0; 1024]).unwrap() > 0 {
+                    let answer = b"HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n";
+                    stream.write_all(answer).unwrap();
+                    break;
+                }
+            }
+            // From here on connections are taken by the system, and nobody answers.
+            end.recv().unwrap_err();
+        });
+        let check = ReadyCheck::of(&url).unwrap();
+        let (trust, stop) = (Trust::default(), ReplayStop::default());
+        let late = wait_ready(&check, &trust, 2_500_000_000, &stop, |_| false);
+        let Err(Unready::Late(why)) = late else { panic!("{late:?}") };
+        assert!(why.ends_with("at last: status 404"), "{why}");
+        drop(ended);
+        server.join().unwrap();
     }
 
     /// A server of the health check, which says each of these in turn.
