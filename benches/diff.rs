@@ -63,7 +63,7 @@ fn score(plan: &Plan) -> [usize; 3] {
             cluster.route == pairs::route(*route)
                 && (cluster.place == place || place.starts_with(&cluster.place))
         });
-        if planted.is_none() && plan.samples >= 10 {
+        if planted.is_none() && (plan.samples >= 10 || plan.noise == 0) {
             println!(
                 "wrong: {} {} {} ({})",
                 cluster.route, cluster.place, cluster.shape, cluster.why
@@ -77,30 +77,31 @@ fn score(plan: &Plan) -> [usize; 3] {
 
 fn table() {
     println!(
-        "noisy places | samples a route | planted | found | recall | reported | right | precision"
+        "noisy places | random ids | samples a route | planted | found | recall | reported | \
+         right | precision"
     );
-    for noise in [0, 1, pairs::NOISES] {
+    for (noise, ids) in [(0, 0), (0, pairs::IDS), (1, 0), (pairs::NOISES, 0)] {
         for samples in [2, 10, 1_000] {
             let seeds = if samples == 1_000 { 1 } else { 5 };
             let mut sum = [0; 3];
             for seed in 1..=seeds {
-                let one = score(&Plan { seed, noise, samples, ..Plan::small() });
+                let one = score(&Plan { seed, noise, ids, samples, ..Plan::small() });
                 sum.iter_mut().zip(one).for_each(|(sum, one)| *sum += one);
             }
             let [found, right, reported] = sum;
             let planted = FAULTS.len() * seeds as usize;
             let percent = |part: usize, whole: usize| 100.0 * part as f64 / whole.max(1) as f64;
             println!(
-                "{noise:>12} | {samples:>15} | {planted:>7} | {found:>5} | {:>5.1}% | \
+                "{noise:>12} | {ids:>10} | {samples:>15} | {planted:>7} | {found:>5} | {:>5.1}% | \
                  {reported:>8} | {right:>5} | {:>8.1}%",
                 percent(found, planted),
                 percent(right, reported)
             );
-            assert!(samples < 10 || found == planted, "a planted difference was not found");
-            assert!(
-                samples < 10 || right * 100 >= reported * 99,
-                "more than one in a hundred is wrong"
-            );
+            // Two samples tell a random id; of booleans, words and small numbers they tell nothing.
+            let is_told = samples >= 10 || noise == 0;
+            assert!(!is_told || found == planted, "a planted difference was not found");
+            let is_right = right * 100 >= reported * 99;
+            assert!(!is_told || is_right, "more than one in a hundred is wrong");
         }
     }
 }

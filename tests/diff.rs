@@ -86,6 +86,20 @@ fn every_planted_fault_is_one_cluster_and_nothing_else_is() {
 }
 
 #[test]
+fn two_answers_are_enough_to_know_random_ids() {
+    for samples in [2, 60] {
+        let folder = made(&Plan { ids: pairs::IDS, samples, ..Plan::small() });
+        diff(folder.path(), &[]);
+        let found = regressions(folder.path());
+        for (number, (name, place, _)) in FAULTS.iter().enumerate() {
+            let is_it = |c: &&Cluster| c.route == pairs::route(number) && c.place == *place;
+            assert_eq!(found.iter().filter(is_it).count(), 1, "{name}: {:#?}", listed(&found));
+        }
+        assert_eq!(found.len(), FAULTS.len(), "{samples} samples: {:#?}", listed(&found));
+    }
+}
+
+#[test]
 fn a_fault_of_some_requests_is_named_by_what_they_share() {
     let folder =
         made(&Plan { faults: vec![0], clean: 0, samples: 200, faulty_targets: 2, ..Plan::small() });

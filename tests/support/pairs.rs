@@ -47,8 +47,12 @@ impl Dice {
     }
 
     pub fn token(&mut self, length: usize) -> String {
-        const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-        (0..length).map(|_| LETTERS[self.below(64) as usize] as char).collect()
+        self.of(length, b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
+    }
+
+    /// So many of these signs.
+    fn of(&mut self, length: usize, signs: &[u8]) -> String {
+        (0..length).map(|_| signs[self.below(signs.len() as u64) as usize] as char).collect()
     }
 }
 
@@ -82,6 +86,9 @@ pub const FAULTS: [(&str, &str, &str); 16] = [
 /// Kinds of noise; each is made at a place of its own.
 pub const NOISES: usize = 20;
 
+/// Kinds of random ids; each is made at a place of its own.
+pub const IDS: usize = 20;
+
 /// What may be planted at a place that varies by itself, with the place and the shape that it must
 /// be found by.
 pub const NOISY_FAULTS: [(&str, &str, &str); 7] = [
@@ -105,6 +112,8 @@ pub struct Plan {
     pub samples: usize,
     /// Noisy places of each route.
     pub noise: usize,
+    /// Places of each route with random ids.
+    pub ids: usize,
     /// Least size of a body, in bytes.
     pub padding: usize,
     /// Only one in so many targets is faulty.
@@ -125,6 +134,7 @@ impl Plan {
             clean: 4,
             samples: 10,
             noise: 0,
+            ids: 0,
             padding: 0,
             faulty_targets: 1,
             noisy_fault: None,
@@ -311,6 +321,9 @@ impl Service<'_> {
         for noise in 0..self.plan.noise {
             make_noise(noise, dice, now, &mut body, &mut headers);
         }
+        for kind in 0..self.plan.ids {
+            make_id(kind, dice, &mut body, &mut headers);
+        }
         if version == 2 {
             headers.reverse();
         }
@@ -388,6 +401,44 @@ fn make_noise(
         18 => body["visits"] = json!(1_000 + dice.below(1_000_000)),
         _ => headers.push(("ETag".to_owned(), format!("\"{}\"", dice.hex(12)))),
     }
+}
+
+/// One kind of random id, the same in both versions, under a name that says nothing.
+fn make_id(kind: usize, dice: &mut Dice, body: &mut Value, headers: &mut Vec<(String, String)>) {
+    const CROCKFORD: &[u8] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+    const ALPHANUMERIC: &[u8] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    let id = match kind {
+        0 => dice.uuid(),
+        1 => format!("urn:uuid:{}", dice.uuid()),
+        2 => format!("{}-eu", dice.uuid()),
+        3 => dice.hex(12),
+        4 => dice.hex(40),
+        // Nano ids, and tokens in base64url of 8, 16 and 32 bytes.
+        5 => dice.token(21),
+        6 => dice.token(11),
+        7 => dice.token(22),
+        8 => dice.token(43),
+        9 => format!("{}==", dice.of(22, ALPHANUMERIC)),
+        // A ULID and a KSUID of one day.
+        10 => format!("01KB5{}", dice.of(21, CROCKFORD)),
+        11 => format!("36x{}", dice.of(24, ALPHANUMERIC)),
+        // Snowflakes of one hour.
+        12 => (1_994_000_000_000_000_000 + dice.below(15_000_000_000_000)).to_string(),
+        13 => dice.of(16, &ALPHANUMERIC[..36]),
+        14 => format!("ch_{}", dice.of(24, ALPHANUMERIC)),
+        15 => format!("/static/app-{}.js", dice.hex(8)),
+        16 => format!("see https://shop.example/t/{}?a=1 for more", dice.token(16)),
+        17 => format!("<input name=\"t\" value=\"{}\">", dice.of(32, ALPHANUMERIC)),
+        18 => {
+            let policy = format!("script-src 'nonce-{}=='", dice.of(22, ALPHANUMERIC));
+            return headers.push(("Content-Security-Policy".to_owned(), policy));
+        }
+        _ => {
+            let cookie = format!("XSRF-TOKEN={}; Path=/", dice.token(36));
+            return headers.push(("Set-Cookie".to_owned(), cookie));
+        }
+    };
+    body[format!("value{kind}")] = id.into();
 }
 
 fn plant(fault: &str, answer: &mut Answer) {
