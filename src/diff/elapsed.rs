@@ -38,8 +38,8 @@ const SLACK: i64 = 5 * NANOS_PER_SEC;
 /// How far two ages may be apart that no instant bears out, in milliseconds, and their share.
 const APART: f64 = 10_000.0;
 
-/// Whether two numbers called `name`, perhaps with a unit, are how long something took or how long ago it was.
-/// `around` are the objects that hold them, the outermost first.
+/// Whether two numbers called `name`, perhaps with a unit, are how long something took or how long
+/// ago it was. `around` are the objects that hold them, the outermost first.
 pub(super) fn are_elapsed(
     context: &Context<'_>,
     name: &str,

@@ -213,7 +213,8 @@ impl DifferingPart {
     }
 }
 
-/// Letters only, up to three digits (a year has four), or a few letters and digits: `red`, `5`, `v2`.
+/// Letters only, up to three digits (a year has four), or a few letters and digits: `red`, `5`,
+/// `v2`.
 fn is_word(text: &str) -> bool {
     let digits = text.bytes().filter(u8::is_ascii_digit).count();
     text.chars().all(char::is_alphabetic)

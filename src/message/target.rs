@@ -44,9 +44,9 @@ pub fn path_and_query(target: &[u8]) -> (&[u8], &[u8]) {
     }
 }
 
-/// A target whose path has no escapes but those that it needs: `/a%2Db` and `/a-b` are one (RFC 3986
-/// §6.2.2.2), and so are signs that stand for themselves in a segment (§3.3). A slash, and what
-/// parts parameters of a segment, stays escaped.
+/// A target whose path has no escapes but those that it needs: `/a%2Db` and `/a-b` are one (RFC
+/// 3986 §6.2.2.2), and so are signs that stand for themselves in a segment (§3.3). A slash, and
+/// what parts parameters of a segment, stays escaped.
 pub fn with_plain_path(target: &[u8]) -> Cow<'_, [u8]> {
     let end = memchr::memchr2(b'?', b'#', target).unwrap_or(target.len());
     if memchr::memchr(b'%', &target[..end]).is_none() {

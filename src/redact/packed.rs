@@ -62,8 +62,8 @@ impl<'a> PackedDocument<'a> {
     }
 
     /// The document with the values that `json` has in place of its own; none where they are the
-    /// same. `octets` says what stands in place of those that are no text, and `fitting` in place of
-    /// a value whose new one has another length.
+    /// same. `octets` says what stands in place of those that are no text, and `fitting` in place
+    /// of a value whose new one has another length.
     pub(super) fn with(
         &self,
         json: &[u8],

@@ -418,8 +418,8 @@ const FURTHER: &[PlantedPlace] = &[
     Got("application/x-sh", "export AWS_SECRET_ACCESS_KEY='§'\n"),
 ];
 
-/// Names and values that stand apart: in tables, lists and pages, in the fields of two pairs, in the
-/// variables of a query, and names in an encoding.
+/// Names and values that stand apart: in tables, lists and pages, in the fields of two pairs, in
+/// the variables of a query, and names in an encoding.
 const APART: &[PlantedPlace] = &[
     Got(HTML, "<tr><th>Password</th><td>§</td></tr>"),
     Got(HTML, "<tr><td>API key</td><td><code>§</code></td></tr>"),

@@ -383,8 +383,8 @@ const fn is_of_number(byte: u8) -> bool {
         || matches!(byte, 0xc2 | 0xa0 | 0xe2 | 0x80 | 0x87 | 0x89..=0x8a | 0x90..=0x93 | 0xaf)
 }
 
-/// Runs of digits and capitals, with blanks and marks between them, in which enough digits stand. Looks at
-/// every tenth byte, as none is shorter.
+/// Runs of digits and capitals, with blanks and marks between them, in which enough digits stand.
+/// Looks at every tenth byte, as none is shorter.
 fn digits(text: &[u8], mut run: impl FnMut(usize, usize)) {
     let mut at = FEWEST - 1;
     let mut done = 0;

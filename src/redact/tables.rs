@@ -110,8 +110,8 @@ pub(super) fn has_rows(content: &[u8]) -> bool {
                 .any(|sign| memchr::memmem::find(content, sign).is_some()))
 }
 
-/// Tells the parts of a text with rows between bars: a cell is named by the first one of its column,
-/// or by the one that begins its row.
+/// Tells the parts of a text with rows between bars: a cell is named by the first one of its
+/// column, or by the one that begins its row.
 pub(super) fn rows(content: &[u8], mut part: impl FnMut(TablePart)) {
     let mut is_in_table = false;
     // Where the text before the next row begins.

@@ -86,8 +86,8 @@ fn one(range: Range<usize>, shape: SecretShape) -> Vec<(Range<usize>, SecretShap
     vec![(range, shape)]
 }
 
-/// Whether a cell of a table, or what follows the name of a secret in a page, is a value and no word
-/// of a text: one that has a digit or a sign in it, or a capital behind a small letter.
+/// Whether a cell of a table, or what follows the name of a secret in a page, is a value and no
+/// word of a text: one that has a digit or a sign in it, or a capital behind a small letter.
 pub(super) fn is_in_cell(value: &[u8]) -> bool {
     let value = value.trim_ascii();
     let is_word = |byte: &u8| byte.is_ascii_alphabetic() || !byte.is_ascii();

@@ -3,10 +3,10 @@
 //! The counterpart of a value is, in this order: what it is bound to already, where that stands at
 //! its place; the same value at its place, as in a listing of data that both versions have; of the
 //! values of its place that neither side shares, the one in the list's element that says the same
-//! else, or the one at the same turn, where there are equally many; the one at exactly its place; the one that is called the same, where the answer is built
-//! in another way: the input of that name, the link that goes to the same place, the only value of
-//! its name. Else there is none, with the reason: a wrong guess would bind two things that are
-//! not the same.
+//! else, or the one at the same turn, where there are equally many; the one at exactly its place;
+//! the one that is called the same, where the answer is built in another way: the input of that
+//! name, the link that goes to the same place, the only value of its name. Else there is none, with
+//! the reason: a wrong guess would bind two things that are not the same.
 
 use std::ops::Range;
 

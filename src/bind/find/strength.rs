@@ -203,8 +203,8 @@ fn is_figure(bytes: &[u8]) -> bool {
 }
 
 /// `11323808-1795959569-11`: a file's number, time and size, as entity tags of file servers have
-/// them; `20261128100000|9`: where a list goes on. Amounts, clocks, addresses and the numbers of cards and books have no part as long, or
-/// fewer digits.
+/// them; `20261128100000|9`: where a list goes on. Amounts, clocks, addresses and the numbers of
+/// cards and books have no part as long, or fewer digits.
 fn is_numbers(bytes: &[u8]) -> bool {
     let mut parts = bytes.split(|byte| !byte.is_ascii_digit());
     let digits = bytes.iter().filter(|byte| byte.is_ascii_digit()).count();
