@@ -230,6 +230,11 @@ impl SocketKind {
             Self::Pong => "pong",
         }
     }
+
+    /// Whether it is what the two ends have to say, and no control frame.
+    pub const fn is_data(self) -> bool {
+        matches!(self, Self::Text | Self::Binary)
+    }
 }
 
 /// One exchange of a capture.

@@ -136,7 +136,7 @@ impl SocketMessage {
 
 /// Whether it is what the two ends have to say, and no control frame.
 pub fn is_data(message: &SocketMessage) -> bool {
-    matches!(message.kind, SocketKind::Text | SocketKind::Binary)
+    message.kind.is_data()
 }
 
 /// Whether an `Upgrade` field names the protocol.

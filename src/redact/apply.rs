@@ -29,7 +29,7 @@ use super::token::Tokens;
 use super::view::ViewEncoding;
 use super::wrapped::{self, Wrapping};
 use super::{body, unnamed, values};
-use crate::exchange::{Carriage, Completeness, Exchange, Redacted, SocketKind, SocketMessage};
+use crate::exchange::{Carriage, Completeness, Exchange, Redacted, SocketMessage};
 use crate::limits;
 use crate::message::protobuf::{Readings, Schema, Speaker};
 use crate::message::{Body, HeaderPart, Headers, Request, Response, content};
@@ -381,8 +381,7 @@ impl<'a> Pass<'a> {
 
     /// The first pass over a message of a WebSocket.
     pub(super) fn message(&mut self, message: &SocketMessage) -> Searched {
-        let is_data = matches!(message.kind, SocketKind::Text | SocketKind::Binary);
-        if is_data {
+        if message.kind.is_data() {
             return self.body(&Headers::new(), &message.data, false, Speaker::Question);
         }
         let content = hide::looks(self, &message.data.bytes);
@@ -627,11 +626,12 @@ impl<'a> Pass<'a> {
             Some(MessagesRedacted::Unwritable) => return Searched::Undecodable,
             None => {
                 let new = unnamed::redact(self, headers, text);
-                let packed = PackedDocument::of(text, kind).is_some();
-                (new.or_else(|| body::redact(self, kind, text)), packed)
+                (new.or_else(|| body::redact(self, kind, text)), false)
             }
         };
-        let is_opaque = || !is_read && wrapped::is_opaque(text, kind);
+        let is_opaque = || {
+            !is_read && wrapped::is_opaque(text, kind) && PackedDocument::of(text, kind).is_none()
+        };
         if !self.reads_tokens && self.rules.defaults && is_opaque() {
             let [bodies, bytes] = &*self.rules.unsearched;
             bodies.fetch_add(1, Ordering::Relaxed);

@@ -150,10 +150,20 @@ pub(super) fn within<H: Hide>(
 ) -> Option<Vec<u8>> {
     let view = View::new(source, encoding);
     let new = inner(hide, &view.bytes)?;
-    Some(match H::KEEPS_LENGTH {
+    Some(instead_of::<H>(&view, new, encoding, SecretShape::Document))
+}
+
+/// What stands in place of all of a view.
+fn instead_of<H: Hide>(
+    view: &View<'_>,
+    new: Vec<u8>,
+    encoding: ViewEncoding,
+    shape: SecretShape,
+) -> Vec<u8> {
+    match H::KEEPS_LENGTH {
         true => view.rewritten(new),
-        false => fitted(new, source, encoding, SecretShape::Document),
-    })
+        false => fitted(new, view.source(), encoding, shape),
+    }
 }
 
 /// As [`parts`], of a text that is no JSON.
@@ -176,10 +186,7 @@ fn put<H: Hide>(
         && range.len() == view.bytes.len()
     {
         let new = replaced(hide, &view.bytes, view.source(), *shape)?;
-        return Some(match H::KEEPS_LENGTH {
-            true => view.rewritten(new),
-            false => fitted(new, view.source(), encoding, *shape),
-        });
+        return Some(instead_of::<H>(view, new, encoding, *shape));
     }
     let mut edits = Edits::new(if H::KEEPS_LENGTH { &view.bytes } else { view.source() });
     for (range, shape) in found {

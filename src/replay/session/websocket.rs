@@ -168,7 +168,7 @@ impl SocketPlay {
             SocketKind::Close => {
                 let code = message.close_code();
                 let left = &self.course.words[open.next..];
-                let to_come = left.iter().filter(|word| is_word(word)).count();
+                let to_come = left.iter().filter(|word| word.kind.is_data()).count();
                 let is_closed = left.is_empty() && self.course.end == SocketEnd::Client;
                 if !is_closed {
                     let echo = message.data.bytes.get(..2).unwrap_or_default();
@@ -343,7 +343,8 @@ impl SocketPlay {
     /// The connection ended, which `detail` tells in words.
     pub(super) fn end(&mut self, detail: &str) -> Option<Answer> {
         let open = self.open.as_ref()?;
-        let to_send = self.course.words[open.next..].iter().filter(|word| is_word(word)).count();
+        let to_send =
+            self.course.words[open.next..].iter().filter(|word| word.kind.is_data()).count();
         let to_come = self.course.answers.saturating_sub(open.count);
         let failure = match &open.over {
             Some(over) => over.clone(),
@@ -381,10 +382,6 @@ impl OpenSocket {
     fn pongs(&self) -> bool {
         self.ping.is_some() && self.over.is_none()
     }
-}
-
-fn is_word(word: &CourseWord) -> bool {
-    matches!(word.kind, SocketKind::Text | SocketKind::Binary)
 }
 
 /// A mask that nobody can foresee (RFC 6455 §5.3).

@@ -13,7 +13,7 @@ use std::collections::VecDeque;
 
 use slot::{Interim, PairingSlot, note, timed_request, timed_response, weight};
 
-use crate::exchange::{Carriage, Exchange, ExchangeId};
+use crate::exchange::{Carriage, Exchange, ExchangeId, socket};
 use crate::flow::{Direction, Endpoint};
 use crate::limits;
 use crate::message::Response;
@@ -567,7 +567,7 @@ impl Pairing {
         let name = match &parsed.message {
             Message::Response(Response { status: 101, headers, .. }) => {
                 match headers.get("upgrade") {
-                    Some(value) if value.eq_ignore_ascii_case(b"websocket") => {
+                    Some(value) if socket::is_name(value) => {
                         let extensions = headers.get("sec-websocket-extensions");
                         let socket = WebSocket::new(extensions, self.limits.body_bytes);
                         self.next = Some(NextReader::Socket(Box::new(socket)));
