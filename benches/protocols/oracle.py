@@ -1,4 +1,4 @@
-"""Clients of Python that hold the oracle to its word: oracle.py httpx|niquests|aiohttp|plain URL TARGET..., and the oracle for
+"""Clients of Python that hold the oracle to its word: oracle.py httpx|niquests|aiohttp|plain URL TARGET..., curl_cffi URL WHO TARGET..., and the oracle for
 ASGI servers (`oracle:app`)."""
 import asyncio
 import hashlib
@@ -99,6 +99,16 @@ async def with_aiohttp(url, targets):
         await asyncio.gather(*map(one, targets))
 
 
+def with_curl_cffi(url, told):
+    from curl_cffi import requests
+    who, *targets = told
+    with requests.Session(impersonate=who, verify=False) as session:
+        for target in targets:
+            method, body = parts(target)
+            answer = session.request(method, url + target, data=body, quote=False)
+            check(target, answer.status_code, answer.content)
+
+
 def plain(url, targets):
     address = urllib.parse.urlsplit(url)
     options = {"context": context()} if address.scheme == "https" else {}
@@ -113,7 +123,7 @@ def plain(url, targets):
 
 if __name__ == "__main__":
     kind, url, *targets = sys.argv[1:]
-    run = {"httpx": with_httpx, "niquests": with_niquests, "aiohttp": with_aiohttp, "plain": plain}[kind]
+    run = {"httpx": with_httpx, "niquests": with_niquests, "aiohttp": with_aiohttp, "plain": plain, "curl_cffi": with_curl_cffi}[kind]
     done = run(url, targets)
     if done is not None:
         asyncio.run(done)

@@ -443,6 +443,7 @@ def main():
     options.add_argument("--replay", action="store_true")
     told = options.parse_intermixed_args()
     import conversations  # noqa: F401 - its peers add themselves
+    import wider  # noqa: F401 - and these
     chosen = [one for one in PEERS if not told.names or any(part in one.called for part in told.names)]
     if told.list:
         print("\n".join(one.called for one in chosen))

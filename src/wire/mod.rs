@@ -8,6 +8,7 @@ pub mod h1;
 pub mod h2;
 pub(crate) mod pace;
 pub mod probe;
+mod proxied;
 pub mod quic;
 mod setup;
 mod talk;

@@ -14,6 +14,7 @@ use crate::wire::h2::frame::PREFACE;
 use crate::wire::h2::pairing::Streams;
 use crate::wire::h2::search::Search;
 use crate::wire::probe::{self, Guess};
+use crate::wire::proxied::{self, Prefix};
 use crate::wire::setup::Setup;
 use crate::wire::tls::Tls;
 
@@ -27,6 +28,8 @@ pub struct Talk {
     early: Vec<Early>,
     /// By direction: its first bytes have told what it is.
     told: [bool; 2],
+    /// By direction: bytes of a balancer before it, which the reader is not given.
+    prefixed: [u64; 2],
     /// Joined in the middle, and nothing of HTTP/1 was found yet.
     hunt: Option<Box<Hunt>>,
     reader: TalkReader,
@@ -117,6 +120,7 @@ impl Talk {
             handshake_ns: None,
             early: Vec::new(),
             told: [false; 2],
+            prefixed: [0; 2],
             hunt: origin.joined.then(Box::default),
             reader: TalkReader::Http1(Pairing::new(origin, setup.limits)),
         }
@@ -136,20 +140,29 @@ impl Talk {
         }
     }
 
+    /// What was received of the other direction, counted as its reader is given it.
+    fn without_prefix(&self, direction: Direction, mark: PacketMark) -> PacketMark {
+        match self.prefixed[1 - direction as usize] {
+            0 => mark,
+            bytes => PacketMark { ack: mark.ack.map(|ack| ack.saturating_sub(bytes)), ..mark },
+        }
+    }
+
     /// Whether events go on to the reader at once.
     fn is_decided(&self) -> bool {
         self.early.is_empty()
     }
 
-    /// Looks at the first bytes of a direction; whether they were kept until more of them comes.
+    /// Looks at the first bytes of a direction: what is left of the payload for the reader, or
+    /// none, where it was kept until more of it comes or was a balancer's.
     #[cold]
-    fn probe(
+    fn probe<'p>(
         &mut self,
         direction: Direction,
-        payload: &[u8],
+        mut payload: &'p [u8],
         mark: PacketMark,
         out: ExchangeOut<'_>,
-    ) -> bool {
+    ) -> Option<&'p [u8]> {
         let mut first: Vec<u8> = Vec::new();
         for early in &self.early {
             match early {
@@ -158,9 +171,21 @@ impl Talk {
             }
         }
         first.extend_from_slice(payload);
-        if probe::is_too_short(&first) {
+        let prefix = match self.prefixed[direction as usize] {
+            0 => proxied::prefix(&first),
+            _ => Prefix::Absent,
+        };
+        if let Prefix::Header(bytes) = prefix {
+            self.pass_over(direction, bytes);
+            payload = &payload[payload.len() - (first.len() - bytes).min(payload.len())..];
+            first.drain(..bytes);
+            if first.is_empty() {
+                return None;
+            }
+        }
+        if prefix == Prefix::Short || probe::is_too_short(&first) {
             self.early.push(Early::Bytes(direction, payload.to_vec(), mark));
-            return true;
+            return None;
         }
         self.told[direction as usize] = true;
         if let Guess::Certain(name) = probe::guess(&first)
@@ -171,7 +196,15 @@ impl Talk {
             self.change(name, Origin { joined, ..self.origin });
         }
         self.go_on(out);
-        false
+        Some(payload)
+    }
+
+    /// Lets go of a balancer's header, of which all but the last payload's part waits.
+    fn pass_over(&mut self, direction: Direction, bytes: usize) {
+        // It stands at the start of a connection, also where its handshake is missing.
+        self.origin.joined = false;
+        self.prefixed[direction as usize] = bytes as u64;
+        self.early.retain(|early| !matches!(early, Early::Bytes(whose, ..) if *whose == direction));
     }
 
     /// Goes over to the conversation of this name, where there is one.
@@ -314,9 +347,14 @@ impl Conversation for Talk {
         if payload.is_empty() {
             return;
         }
-        if !self.told[direction as usize] && self.probe(direction, payload, mark, out) {
-            return;
-        }
+        let mark = self.without_prefix(direction, mark);
+        let payload = match self.told[direction as usize] {
+            true => payload,
+            false => match self.probe(direction, payload, mark, out) {
+                Some(payload) => payload,
+                None => return,
+            },
+        };
         if self.hunt.is_some() && self.hunt(Early::Bytes(direction, payload.to_vec(), mark), out) {
             return;
         }
@@ -327,6 +365,7 @@ impl Conversation for Talk {
     }
 
     fn gap(&mut self, direction: Direction, n: u64, mark: PacketMark, out: ExchangeOut<'_>) {
+        let mark = self.without_prefix(direction, mark);
         if self.is_decided() {
             // What follows is no start.
             self.told[direction as usize] = true;
@@ -432,5 +471,65 @@ mod tests {
         }
         let beyond = joined_inside(HUNTED_BYTES + 1, b'a');
         assert!(beyond.is_empty(), "{beyond:#?}");
+    }
+
+    /// What is read where a client asks twice at once after an answer, its bytes given in slices.
+    fn asked_behind(prefix: &[u8], slice: usize, http2: bool, joined: bool) -> Vec<Exchange> {
+        let origin = Origin {
+            connection: 1,
+            client: "10.0.0.1:1000".parse().unwrap(),
+            server: "10.0.0.2:80".parse().unwrap(),
+            opened_at: None,
+            joined,
+        };
+        let mut talk = Talk::new(origin, &Setup::default());
+        let mut out = Vec::new();
+        let mut given = [0; 2];
+        let mut say = |direction: Direction, octets: &[u8]| {
+            for slice in octets.chunks(slice) {
+                let mark = PacketMark {
+                    packet: 1,
+                    ack: Some(given[1 - direction as usize]),
+                    ..PacketMark::default()
+                };
+                talk.bytes(direction, slice, mark, &mut |exchange| out.push(exchange));
+                given[direction as usize] += slice.len() as u64;
+            }
+        };
+        let ask = |number: u32| match http2 {
+            true => {
+                let path = format!("/{number}");
+                let fields = [(":method", "GET"), (":scheme", "http"), (":path", path.as_str())];
+                [if number == 1 { PREFACE } else { &b""[..] }, &block(number, &fields)].concat()
+            }
+            false => format!("GET /{number} HTTP/1.1\r\nHost: a\r\n\r\n").into_bytes(),
+        };
+        let answer = |number: u32| match http2 {
+            true => block(number, &[(":status", "200")]),
+            false => b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".to_vec(),
+        };
+        say(ToServer, &[prefix, &ask(1)].concat());
+        say(ToClient, &answer(1));
+        say(ToServer, &[ask(3), ask(5)].concat());
+        say(ToClient, &[answer(3), answer(5)].concat());
+        talk.finish(&mut |exchange| out.push(exchange));
+        out
+    }
+
+    #[test]
+    fn what_a_balancer_says_first_is_no_part_of_a_conversation() {
+        let line = b"PROXY TCP6 2001:db8::1 2001:db8::2 40000 80\r\n";
+        let binary = [&b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x10"[..], &[9; 16]].concat();
+        for http2 in [false, true] {
+            let wanted = asked_behind(b"", usize::MAX, http2, false);
+            assert_eq!(wanted.iter().filter(|one| one.response.is_some()).count(), 3, "{wanted:?}");
+            for (prefix, slice) in [(&line[..], 1), (&binary, 1), (&line[..], 7), (&binary, 1_000)]
+            {
+                let found = asked_behind(prefix, slice, http2, false);
+                assert_eq!(format!("{found:?}"), format!("{wanted:?}"), "{prefix:?} {slice}");
+                let joined = asked_behind(prefix, slice, http2, true);
+                assert_eq!(joined.len(), 3, "{joined:?}");
+            }
+        }
     }
 }

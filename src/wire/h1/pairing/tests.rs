@@ -190,6 +190,16 @@ fn after_a_gap_a_client_that_waits_for_answers_tells_which_one_comes() {
 }
 
 #[test]
+fn a_101_that_names_no_protocol_is_to_the_one_that_was_asked_for() {
+    for (asked, wanted) in [("h2c", "http/2"), ("websocket", "websocket"), ("a, b", "upgraded")] {
+        let mut drive = Drive::new(false);
+        let offer = format!("GET /1 HTTP/1.1\r\nUpgrade: {asked}\r\n\r\n");
+        drive.send(ToServer, &offer).send(ToClient, "HTTP/1.1 101 Yes\r\n\r\n");
+        assert_eq!(drive.pairing.protocol(), wanted);
+    }
+}
+
+#[test]
 fn an_upgrade_whose_answer_is_lost_holds_no_request_back() {
     let offer = |target: &str| {
         let get = get(target);
