@@ -436,6 +436,19 @@ impl Routes {
             return (Cow::Borrowed("**"), RouteSegment::Id);
         }
         let segment = parameterless(segment);
+        // `dt=2026-11-28`, as stores partition their keys.
+        if let Some((name, value)) = named_value(segment) {
+            let (stem, behind) = split_extension(value);
+            let found = match class(stem) {
+                class @ RouteSegment::Date => Some(("{date}", class)),
+                class @ (RouteSegment::Number | RouteSegment::Id) => Some(("{id}", class)),
+                _ => None,
+            };
+            if let Some((key, class)) = found {
+                let key = format!("{}{key}{}", literal(name), literal(behind));
+                return (Cow::Owned(key), class);
+            }
+        }
         let (stem, behind) = split_extension(segment);
         let parameter = |name: &str| Cow::Owned(format!("{name}{}", literal(behind)));
         let merged = |class| {
@@ -467,6 +480,13 @@ impl Routes {
 
 /// What stands for the segments beyond [`MAX_SEGMENTS`]; no segment contains a slash.
 const REST: &[u8] = b"/";
+
+/// `name=` and the value behind it, where a segment is so.
+fn named_value(segment: &[u8]) -> Option<(&[u8], &[u8])> {
+    let name = segment.iter().take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'_');
+    let at = name.count();
+    (at > 0 && segment.get(at) == Some(&b'=')).then(|| segment.split_at(at + 1))
+}
 
 fn segments(path: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut left = MAX_SEGMENTS;

@@ -273,8 +273,8 @@ fn at([year, month, day]: [i64; 3], seconds: i64) -> Option<Timestamp> {
     Some(midnight.plus(seconds * crate::time::NANOS_PER_SEC))
 }
 
-/// `20261128T184000Z`, ISO 8601's basic form; `20261128184000` and `20261128-184000` as file names
-/// have it, perhaps with milliseconds.
+/// `20261128T184000Z`, ISO 8601's basic form, and `20261128T18:40:00`; `20261128184000` and
+/// `20261128-184000` as file names have it, perhaps with milliseconds.
 fn basic(bytes: &[u8]) -> Option<Moment> {
     let mut reader = DateReader::new(bytes);
     let day = [reader.digits(4)?, reader.digits(2)?, reader.digits(2)?];
@@ -284,7 +284,14 @@ fn basic(bytes: &[u8]) -> Option<Moment> {
         b'0'..=b'2' => {}
         _ => return None,
     }
-    let (hour, minute, second) = (reader.digits(2)?, reader.digits(2)?, reader.digits(2)?);
+    let hour = reader.digits(2)?;
+    // XML-RPC writes `20261128T18:40:00`.
+    let is_long = joiner == b'T' && reader.skip(b":").is_some();
+    let minute = reader.digits(2)?;
+    if is_long {
+        reader.skip(b":")?;
+    }
+    let second = reader.digits(2)?;
     if hour > 23 || minute > 59 || second > 60 {
         return None;
     }
@@ -296,7 +303,11 @@ fn basic(bytes: &[u8]) -> Option<Moment> {
     }
     let seconds = (hour * 60 + minute) * 60 + second - zone(&mut reader);
     let found = at(day, seconds).filter(|_| !reader.peek().is_ascii_alphanumeric())?;
-    let form = if joiner.is_ascii_digit() { 0 } else { joiner | 128 };
+    let form = match joiner {
+        b'0'..=b'9' => 0,
+        _ if is_long => 9,
+        _ => joiner | 128,
+    };
     Some(Moment { readings: [found; 2], exact_s: 1, length: reader.at, form })
 }
 
@@ -428,6 +439,7 @@ mod tests {
     fn dates_are_read_in_their_usual_forms() {
         for (text, instant) in [
             ("20261128T184000Z", "2026-11-28T18:40:00Z"),
+            ("20261128T18:40:00", "2026-11-28T18:40:00Z"),
             ("20261128T184000.123+0100", "2026-11-28T17:40:00Z"),
             ("28.11.2026", "2026-11-28T00:00:00Z"),
             ("28.11.2026 18:40", "2026-11-28T18:40:00Z"),

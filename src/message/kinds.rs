@@ -467,18 +467,21 @@ fn etag(bytes: &[u8]) -> bool {
         && !inner[1..inner.len() - 1].contains(&b'"')
 }
 
-/// `ch_3f2a91c07be41d05`, `req-0190163d…`: at most twelve letters, a joiner, at least twelve random
-/// characters.
+/// `ch_3f2a91c07be41d05`, `req-0190163d…`, `UsernameToken-0FAE…`: a short word, a joiner, at least
+/// twelve random characters; sixteen in capitals.
 fn prefixed(bytes: &[u8]) -> Option<ValueKind> {
-    let word = bytes.iter().take_while(|byte| byte.is_ascii_lowercase()).count();
+    let word = bytes.iter().take_while(|byte| byte.is_ascii_alphabetic()).count();
     let rest = bytes.get(word + 1..)?;
+    // What letters of both cases are joined with may be as random as they are.
+    let lower = bytes[..word].iter().all(u8::is_ascii_lowercase);
     let random = uuid(rest).is_some()
         || ulid(rest)
-        || random_token(rest)
+        || random_hex(rest)
+        || lower && random_token(rest)
         || rest.len() >= 12
             && rest.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
             && changes_of_kind(rest) >= 3;
-    if !(1..=12).contains(&word) || !matches!(bytes[word], b'_' | b'-') || !random {
+    if !(1..=16).contains(&word) || !matches!(bytes[word], b'_' | b'-') || !random {
         return None;
     }
     let hash = bytes[..word]
@@ -692,6 +695,9 @@ mod tests {
         assert!(matches!(kind, Some(ValueKind::Prefixed(_, 19))), "{kind:?}");
         assert_eq!(of_text("ch_0190fe148f21e732"), kind);
         assert_ne!(of_text("re_c20714b8f21e7327"), kind);
+        let kind = of_text("UsernameToken-0FAE4E72B005D284BA6492933CB9BFE7");
+        assert!(matches!(kind, Some(ValueKind::Prefixed(..))), "{kind:?}");
+        assert_ne!(of_text("TS-00C47F1006D779171CB09EE33B8CC952"), kind);
         for plain in ["order-confirmation", "en-us", "utf-8", "a-b", "line_000000000001", "sha-"] {
             assert_eq!(of_text(plain), None, "{plain}");
         }

@@ -5,6 +5,7 @@
 //! nor does what is new in each call.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -14,6 +15,7 @@ use crate::message::Headers;
 use crate::message::encoding::base64_text;
 use crate::message::fields::{CONDITIONS, cookies, is_framing, is_hop_by_hop};
 use crate::message::kinds;
+use crate::message::media::MediaType;
 use crate::message::place::{Step, Trail};
 use crate::message::population::{Population, TextForm};
 use crate::redact::names::header_secret;
@@ -22,6 +24,8 @@ use crate::redact::names::header_secret;
 const MOST: usize = 16;
 /// Different values of each that are looked at.
 const SAMPLES: usize = 32;
+/// Most media types of answers that are told apart.
+const MOST_TYPES: usize = 8;
 /// So many calls with as many values tell what is new in each.
 const CALLS: u32 = 4;
 
@@ -117,6 +121,8 @@ const WORDS: [&str; 36] = [
 pub(super) struct ContextNames {
     headers: Vec<ContextName>,
     cookies: Vec<ContextName>,
+    /// The media types of their answers, where these are several: `Accept` chooses among them.
+    types: Vec<Box<str>>,
 }
 
 /// A header field or cookie that says it.
@@ -131,7 +137,7 @@ struct ContextName {
 impl ContextNames {
     /// None of them.
     pub(super) const fn none() -> Self {
-        Self { headers: Vec::new(), cookies: Vec::new() }
+        Self { headers: Vec::new(), cookies: Vec::new(), types: Vec::new() }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -139,7 +145,7 @@ impl ContextNames {
     }
 
     pub(super) fn len(&self) -> usize {
-        self.headers.len() + self.cookies.len()
+        self.headers.len() + self.cookies.len() + usize::from(!self.types.is_empty())
     }
 
     /// Tells those that a call has, each with its value, and without one those that it lacks though
@@ -155,6 +161,9 @@ impl ContextNames {
             if *is_telling && !any {
                 visit(&at, None);
             }
+        }
+        if let Some(wanted) = best_type(headers, &self.types) {
+            visit(&Trail::new(Step::Header("accept".into())), Some(wanted));
         }
         if self.cookies.is_empty() {
             return;
@@ -184,7 +193,10 @@ enum ContextField {
 
 /// Values of the fields and cookies of each host and route.
 #[derive(Default)]
-pub(super) struct ContextSamples(FxHashMap<u64, FxHashMap<(ContextField, Box<str>), Sample>>);
+pub(super) struct ContextSamples {
+    of_fields: FxHashMap<u64, FxHashMap<(ContextField, Box<str>), Sample>>,
+    types: FxHashMap<u64, BTreeSet<Box<str>>>,
+}
 
 #[derive(Default)]
 struct Sample {
@@ -203,7 +215,7 @@ impl ContextSamples {
         headers: &Headers,
         is_compared: impl Fn(&str) -> bool,
     ) {
-        let mut of_scope = self.0.remove(&scope).unwrap_or_default();
+        let mut of_scope = self.of_fields.remove(&scope).unwrap_or_default();
         walk(headers, &mut |kind, name, value| {
             let known = of_scope.contains_key(&(kind, name.into()));
             if !known
@@ -213,7 +225,15 @@ impl ContextSamples {
             }
             of_scope.entry((kind, name.into())).or_default().add(value);
         });
-        self.0.insert(scope, of_scope);
+        self.of_fields.insert(scope, of_scope);
+    }
+
+    /// Adds the media type of an answer to a call of a host and route.
+    pub(super) fn add_type(&mut self, scope: u64, content_type: &[u8]) {
+        let types = self.types.entry(scope).or_default();
+        if types.len() < MOST_TYPES {
+            types.insert(MediaType::new(content_type).name().to_ascii_lowercase().into());
+        }
     }
 
     /// What counts, by host and route.
@@ -237,8 +257,14 @@ impl ContextSamples {
             }
             names
         };
-        let judged = self.0.into_iter().map(|(scope, of_scope)| (scope, judge(of_scope)));
-        judged.filter(|(_, names)| !names.is_empty()).collect()
+        let judged = self.of_fields.into_iter().map(|(scope, of_scope)| (scope, judge(of_scope)));
+        let mut judged: FxHashMap<_, _> = judged.filter(|(_, names)| !names.is_empty()).collect();
+        for (scope, types) in self.types {
+            if types.len() > 1 {
+                judged.entry(scope).or_default().types = types.into_iter().collect();
+            }
+        }
+        judged
     }
 }
 
@@ -312,6 +338,34 @@ fn crumbs(field: &[u8], visit: &mut dyn FnMut(&str, &str)) {
             visit(name, value);
         }
     }
+}
+
+/// Which of several media types a call likes best; none where it likes two equally.
+fn best_type<'t>(headers: &Headers, types: &'t [Box<str>]) -> Option<&'t str> {
+    if types.is_empty() {
+        return None;
+    }
+    let fields = || headers.all("accept");
+    let ranges =
+        || fields().flat_map(|field| field.split(|&byte| byte == b',')).map(MediaType::new);
+    // The most specific range that covers a type tells how much it is liked (RFC 9110 §12.5.1).
+    let liked = |media: &str| {
+        let family = media.split('/').next().map(|family| format!("{family}/*"));
+        let of = |name: &str| {
+            let mut named = ranges().filter(|range| range.name().eq_ignore_ascii_case(name));
+            named.next().map(quality)
+        };
+        of(media).or_else(|| of(&family?)).or_else(|| of("*/*")).unwrap_or(0.0)
+    };
+    let all: Vec<f64> = types.iter().map(|media| liked(media)).collect();
+    let most = all.iter().copied().fold(0.0, f64::max);
+    let mut best = types.iter().zip(&all).filter(|(_, liked)| **liked == most && most > 0.0);
+    best.next().filter(|_| best.next().is_none()).map(|(media, _)| &**media)
+}
+
+/// How much a media range is liked, by its `q`.
+fn quality(range: MediaType<'_>) -> f64 {
+    range.parameter("q").map_or(1.0, |q| q.parse().unwrap_or(0.0))
 }
 
 /// Whether a header field, in lower case, may say what is asked for.

@@ -29,7 +29,7 @@ use crate::message::kinds::{self, ValueKind};
 use crate::message::place::{Pattern, Step, Trail};
 use crate::message::protobuf::{Readings, Speaker};
 use crate::message::target::path_and_query;
-use crate::message::tokens::{Token, tokens};
+use crate::message::tokens::{Token, runs, tokens};
 use crate::message::{Body, Headers};
 use crate::time::Timestamp;
 
@@ -305,7 +305,8 @@ pub(super) fn take(subject: &Subject<'_>, known: Known<'_>) -> TakenFeatures {
                 if !(rules.volatile.iter().any(|pattern| pattern.covers(at))
                     || anew.covers(at)) =>
             {
-                naming::names_by(asked, at, value.text, kind_of(value))
+                let (text, kind) = telling(value);
+                naming::names_by(asked, at, text, kind)
             }
             _ => Names::No,
         };
@@ -540,6 +541,8 @@ fn family(at: &Trail<'_>, value: Value<'_>, known: Known<'_>, anew: MadeAnew) ->
 /// What a call makes anew each time, whatever it looks like.
 #[derive(Clone, Copy)]
 struct MadeAnew {
+    /// The segments of the path that are its day, from … to before.
+    dated: [usize; 2],
     /// The numbers of JSON-RPC.
     numbered: bool,
     /// The signature of its target, and what is signed with it: until when it holds.
@@ -549,14 +552,46 @@ struct MadeAnew {
 impl MadeAnew {
     fn of(subject: &Subject<'_>) -> Self {
         Self {
+            dated: dated(subject),
             numbered: is_numbered(subject.content),
             signed: naming::is_signed(path_and_query(subject.target).1),
         }
     }
 
     fn covers(self, at: &Trail<'_>) -> bool {
-        self.numbered && is_number(at) || self.signed && naming::is_of_signature(at)
+        let [from, to] = self.dated;
+        let is_dated = matches!(*at.last(), Step::Segment(at) if (from..to).contains(&at));
+        is_dated && at.before().is_none()
+            || self.numbered && is_number(at)
+            || self.signed && naming::is_of_signature(at)
     }
+}
+
+/// The segments of a path that say on which day, perhaps in which hour, the call is made:
+/// `/2026/11/28/18`, `/year=2026/month=11/day=28`.
+fn dated(subject: &Subject<'_>) -> [usize; 2] {
+    let path = std::str::from_utf8(path_and_query(subject.target).0).unwrap_or_default();
+    let mut segments = path.split('/').map(|segment| match segment.split_once('=') {
+        Some((name, value)) if name.bytes().all(|byte| byte.is_ascii_alphabetic()) => value,
+        _ => segment,
+    });
+    let is_day = |date: &str| naming::is_fresh(ValueKind::Date, date, subject.at);
+    let is_number =
+        |text: &str, length| text.len() == length && text.bytes().all(|byte| byte.is_ascii_digit());
+    let mut at = 0;
+    while let Some(year) = segments.next() {
+        let mut ahead = segments.clone();
+        at += 1;
+        if is_number(year, 4)
+            && let Some(month) = ahead.next().filter(|text| is_number(text, 2))
+            && let Some(day) = ahead.next().filter(|text| is_number(text, 2))
+            && is_day(&format!("{year}-{month}-{day}"))
+        {
+            let hour = ahead.next().is_some_and(|text| is_number(text, 2) && text < "24");
+            return [at - 1, at + 2 + usize::from(hour)];
+        }
+    }
+    [0; 2]
 }
 
 /// Whether a body is of JSON-RPC, whose clients number their calls.
@@ -596,16 +631,77 @@ fn mixed(place: u64, text: &str, drawn: u32) -> Option<u64> {
             Token::Mark(_) => None,
             Token::Value(_) | Token::Chunk(_) => varying(part),
         };
-        match kind {
+        let mut add = |part: &str, kind: Option<ValueKind>| match kind {
             Some(kind) => {
                 varies = true;
                 (1, discriminant(&kind)).hash(&mut hasher);
             }
             None => (0, part).hash(&mut hasher),
+        };
+        match token {
+            Token::Chunk(_) if kind.is_none() => {
+                if let Some((head, number)) = numbered(part) {
+                    add(head, varying(head));
+                    add(number, None);
+                } else {
+                    runs(part).for_each(|run| add(run.text(), epoch(run)));
+                }
+            }
+            _ => add(part, kind),
         }
     }
     varies.then(|| hasher.finish())
 }
+
+/// Takes a short number off a value that is drawn: `8Vq…_200` is another one in another size. That
+/// such a value ends so by itself happens once in two thousand times.
+fn numbered(text: &str) -> Option<(&str, &str)> {
+    let at = text.rfind(['-', '_'])?;
+    let (head, number) = text.split_at(at);
+    let is_short = (3..=6).contains(&number.len());
+    if !is_short || !number[1..].bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let drawn = match kinds::of_text(head)? {
+        ValueKind::Token(_) | ValueKind::Hex(_) | ValueKind::Ulid | ValueKind::Ksuid => head,
+        ValueKind::Prefixed(..) => &head[head.find(['-', '_'])? + 1..],
+        _ => return None,
+    };
+    (!drawn.contains(['-', '_', '+', '/'])).then_some((head, number))
+}
+
+/// The kind of a run of digits that is a time.
+fn epoch(run: Token<'_>) -> Option<ValueKind> {
+    /// Fewer digits may count anything.
+    const DIGITS: usize = 10;
+    kinds::of_number(run.text()).filter(|_| run.text().len() >= DIGITS)
+}
+
+/// What of a value tells its kind, and the kind: a time in a text where nothing else varies.
+fn telling<'t>(value: Value<'t>) -> (&'t str, Option<ValueKind>) {
+    if let Some(kind) = kind_of(value) {
+        return (value.text, Some(kind));
+    }
+    let mut found: Option<(&str, ValueKind)> = None;
+    for token in tokens(value.text).take(MOST_PARTS) {
+        let own = if matches!(token, Token::Mark(_)) { None } else { varying(token.text()) };
+        let split = own.is_none() && matches!(token, Token::Chunk(_));
+        let within = runs(if split { token.text() } else { "" });
+        let within = within.filter_map(|run| Some((run.text(), epoch(run)?)));
+        for part in own.map(|kind| (token.text(), kind)).into_iter().chain(within) {
+            if found.replace(part).is_some() {
+                return (value.text, None);
+            }
+        }
+    }
+    match found {
+        Some((text, kind)) if kind.is_time() => (text, Some(kind)),
+        _ => (value.text, None),
+    }
+}
+
+/// Most parts of a text that are looked at for one that tells its kind.
+const MOST_PARTS: usize = 64;
 
 /// Values of one family stand for each other: the length of a random token may vary, its sort does
 /// not.
@@ -629,6 +725,7 @@ fn kind_of(value: Value<'_>) -> Option<ValueKind> {
 fn varying(text: &str) -> Option<ValueKind> {
     let kind = kinds::of_text(text)?;
     let says = match kind {
+        ValueKind::Token(_) | ValueKind::Prefixed(..) if numbered(text).is_some() => true,
         ValueKind::Token(_) => base64_text(text).is_some(),
         ValueKind::Hex(_) => text_in_hex(text),
         _ => false,

@@ -74,6 +74,12 @@ impl CallRecording {
             let route = self.route_of(call).1;
             let scope = scope_of(&call.host, &route);
             contexts.add(scope, &headers, |name| is_compared(&self.rules, name));
+            if let Ok(answer) = &call.answer
+                && (200..300).contains(&answer.status())
+                && let Some(kind) = self.head(answer).fields.to_headers().get("content-type")
+            {
+                contexts.add_type(scope, kind);
+            }
             let AskedBody::Whole(kept) = &call.asked else { continue };
             let body = self.shelf.whole(kept)?;
             let subject = Subject {

@@ -42,7 +42,7 @@ pub(super) fn names_by(asked: Asked, at: &Trail<'_>, text: &str, kind: Option<Va
 }
 
 /// Whether a time is about that of the call, or its day.
-fn is_fresh(kind: ValueKind, text: &str, at: Timestamp) -> bool {
+pub(super) fn is_fresh(kind: ValueKind, text: &str, at: Timestamp) -> bool {
     const HOUR: i64 = 3_600 * NANOS_PER_SEC;
     let near = |time: Timestamp, hours: i64| time.since(at).saturating_abs() <= hours * HOUR;
     match kind {

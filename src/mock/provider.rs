@@ -44,6 +44,12 @@ pub(super) fn find(
         return called.into_owned();
     }
     let only_host = || recording.only_host_for(method, target).map(str::to_owned);
+    // HTTP/1.0 need not say whom it calls.
+    if called.is_empty()
+        && let Some(only) = only_host()
+    {
+        return only;
+    }
     // The mock's own address, by whatever name of this machine.
     let names_us = own.names.iter().any(|own| *own == *called)
         || !named.to_proxy && called.ends_with(own.port);

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::message::kinds;
-use crate::message::tokens::{Token, tokens};
+use crate::message::tokens::{Token, runs, tokens};
 
 /// What a segment of a path looks like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,7 +96,8 @@ pub(super) fn class(stem: &[u8]) -> RouteSegment {
         || prefixed_number(stem)
         || prefixed_hex(stem)
         || behind_sign(stem)
-        || holds_identifier(stem);
+        || holds_identifier(stem)
+        || holds_time(stem);
     if identifier {
         return RouteSegment::Id;
     }
@@ -126,6 +127,26 @@ fn holds_identifier(stem: &[u8]) -> bool {
             part.len() >= 16 && kinds::of_text(part).is_some_and(|kind| !kind.is_time())
         }
     })
+}
+
+/// `report-1795341600123`, `2026-11-28-totals`: a time with fixed parts around it.
+fn holds_time(stem: &[u8]) -> bool {
+    /// Fewest characters of a date, and digits of a number that is a time.
+    const DATE: usize = 8;
+    const DIGITS: usize = 10;
+    let digits = stem.iter().filter(|byte| byte.is_ascii_digit()).count();
+    let Some(text) = std::str::from_utf8(stem).ok().filter(|_| digits >= DATE) else {
+        return false;
+    };
+    let is_epoch = |text: &str| text.len() >= DIGITS && kinds::of_number(text).is_some();
+    let is_time = |token: Token<'_>| match token {
+        Token::Mark(_) => false,
+        Token::Value(part) => {
+            part.len() < stem.len() && kinds::written_time(part).is_some() || is_epoch(part)
+        }
+        Token::Chunk(chunk) => runs(chunk).any(|run| is_epoch(run.text())),
+    };
+    tokens(text).any(is_time)
 }
 
 /// `!jsVtLhgegXzQwRbfTM:chat.test`, `@ann:chat.test`, `$` and something random: rooms, people and

@@ -59,6 +59,21 @@ fn with_authority(dir: &Path) -> Handle {
     Handle::start(recording(&provider()), settings).unwrap()
 }
 
+#[test]
+fn who_names_no_host_means_the_only_provider() {
+    let mock = start(&provider());
+    let ask = |calls: &Handle, line: &str| {
+        let mut stream = TcpStream::connect(calls.address()).unwrap();
+        write!(stream, "{line}\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        let _ = stream.read_to_string(&mut answer);
+        answer
+    };
+    let answer = ask(&mock, "GET /v1/fees?method=card HTTP/1.0");
+    assert!(answer.contains("two percent"), "{answer}");
+    assert!(!ask(&mock, "GET /v1/fees?method=cash HTTP/1.0").contains("percent"));
+}
+
 /// As a server by Host, as a proxy with an absolute target, through CONNECT with TLS, and as an
 /// HTTPS server.
 #[test]

@@ -76,6 +76,10 @@ impl Desk {
             .enumerate()
             .map(|(number, said)| said.exchange(number as u32, &format!("{{\"n\":{number}}}")))
             .collect();
+        Self::with(exchanges)
+    }
+
+    fn with(exchanges: Vec<Exchange>) -> Self {
         let rules = FeatureRules::default();
         let recording =
             CallRecording::build(exchanges, &EgressSelection::default(), rules).unwrap();
@@ -460,6 +464,70 @@ fn a_path_is_the_same_however_its_letters_are_escaped() {
         ("/x/a/b", "Route"),
     ] {
         assert_eq!(desk.ask(&plain(target)), expected, "{target}");
+    }
+}
+
+#[test]
+fn objects_are_put_under_the_day_and_time_of_their_call() {
+    let (then, now) = (Timestamp::from_nanos(NANOS).to_string(), Timestamp::now().to_string());
+    let put = |form: &str, at: &str, id: &str| {
+        let epoch = at.parse::<Timestamp>().unwrap().nanos() / 1_000_000;
+        let target = form
+            .replace("Y", &at[..4])
+            .replace("M", &at[5..7])
+            .replace("D", &at[8..10])
+            .replace("E", &epoch.to_string())
+            .replace("#", id);
+        said("PUT", target, &[("Content-Type", "text/plain")], "hello".to_owned())
+    };
+    let [one, two] = ["kX1v0O3yqX7n2Qabz81Mw9", "9aZ1v0O3yqX7n2QpLr5Tq0"];
+    for form in [
+        "/b/Y/M/D/#.json",
+        "/b/year=Y/month=M/day=D/#",
+        "/b/day=Y-M-D/part-0-#.gz",
+        "/b/totals-E.csv",
+        "/b/Y-M-D_totals.csv",
+        "/b/#_200.png",
+        "/b/r_#-1024.webp",
+    ] {
+        let mut desk = Desk::of(&[put(form, &then, one)]);
+        assert_eq!(desk.ask(&put(form, &now, two)), "= 0", "{form}");
+    }
+    for (form, other) in [
+        ("/b/#_200.png", "/b/#_400.png"),
+        ("/b/#-16", "/b/#-32"),
+        ("/b/totals-E.csv", "/b/orders-E.csv"),
+        ("/b/day=Y-M-D/a.gz", "/b/day=Y-M-D/b.gz"),
+        ("/b/2019/M/D/#.json", "/b/2020/M/D/#.json"),
+    ] {
+        let mut desk = Desk::of(&[put(form, &then, one)]);
+        assert!(!desk.ask(&put(other, &now, two)).starts_with('='), "{form} {other}");
+    }
+}
+
+#[test]
+fn accept_chooses_among_answers_of_several_types() {
+    let of = |accept: &str| said("GET", "/rates".to_owned(), &[("Accept", accept)], String::new());
+    let typed = |number: u32, kind: &str| {
+        let mut exchange = of(kind).exchange(number, kind);
+        let answer = exchange.response.as_mut().unwrap();
+        answer.message.headers.push(b"Content-Type", format!("{kind}; charset=utf-8").as_bytes());
+        exchange
+    };
+    let kinds = ["application/json", "text/csv", "application/xml"];
+    let desk = || {
+        let exchanges = (0..).zip(kinds).map(|(number, kind)| typed(number, kind)).collect();
+        Desk::with(exchanges)
+    };
+    for (accept, expected) in [
+        ("text/csv", "= 1"),
+        ("application/xml, text/csv;q=0.5", "= 2"),
+        ("text/*", "= 1"),
+        ("application/json;q=0.2, */*;q=0.1", "= 0"),
+        ("TEXT/CSV; q=1.0, application/json; q=0.9", "= 1"),
+        ("*/*", "= 0"),
+    ] {
+        assert_eq!(desk().ask(&of(accept)), expected, "{accept}");
     }
 }
 
