@@ -360,6 +360,17 @@ fn inputs_outputs_and_runs_are_in_a_store() {
     run(&["report", "s3://bucket/runs/v2", "-q"], 0);
     assert!(store.get("runs/v2/report.html").starts_with(b"<!"));
     run(&["gate", "s3://bucket/runs/v2", "-q", "--min-samples", "10"], 1);
+    // Looked at there as well.
+    let cause = run(&["show", "s3://bucket/runs/v2"], 0).1;
+    let cluster = cause.split_whitespace().next().expect("a cluster").to_owned();
+    assert!(cause.contains("shadowtap show s3://bucket/runs/v2 "), "{cause}");
+    run(&["approve", "s3://bucket/runs/v2", &cluster, "--reason", "meant so"], 0);
+    run(&["export", "s3://bucket/runs/v2", "-o", "s3://bucket/out.har"], 0);
+    assert!(store.get("out.har").starts_with(b"{"));
+    for command in ["show", "gate", "diff"] {
+        let none = run(&[command, "s3://bucket/runs/v9"], 3).0;
+        assert!(none.contains("s3://bucket/runs/v9 is not the folder of a run"), "{none}");
+    }
     let again = run(&["merge", "s3://bucket/shards/v2/", "-o", "s3://bucket/runs/v2", "-q"], 2).0;
     assert!(again.contains("holds a run already"), "{again}");
     let nothing = run(&["parse", "s3://bucket/v7/", "-o", "-"], 3).0;

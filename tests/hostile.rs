@@ -212,6 +212,22 @@ fn a_signal_ends_what_computes_and_leaves_what_was_measured() {
     assert!(outcomes.lines().last().is_some_and(|line| line.contains("shadowtap/end")));
 }
 
+#[test]
+#[expect(clippy::print_stdout, reason = "a test that is skipped says so")]
+fn a_demo_that_is_interrupted_while_it_captures_leaves_nothing() {
+    if !rustix::process::geteuid().is_root() {
+        println!("skipped: capturing needs root");
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut child = start(folder.path(), &["demo", "-o", "shown"]);
+    let shown = folder.path().join("shown");
+    wait_until("the capture", || shown.join("demo.pcap.part").exists());
+    signal(&child, rustix::process::Signal::INT);
+    assert_eq!(child.wait().expect("it ends").code(), Some(130));
+    assert!(!shown.exists(), "a part of it was left");
+}
+
 /// `ulimit -f` bounds the files of a program: who reaches the bound is told so, and what was
 /// written stays readable.
 #[test]

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::diff::{APPROVED_FILE, read_approvals};
 use super::folder::{RunFolder, names};
+use super::remote::RunPlace;
 use super::{Exit, Failure, Global, output};
 use crate::diff::approvals::{Approval, Approvals, CallApproval, is_day, without};
 use crate::diff::{Class, Cluster};
@@ -102,7 +103,8 @@ fn execute(args: &ApproveArgs) -> Result<Intended, Failure> {
             "--expires {day} is past: an approval that has ended approves nothing"
         )));
     }
-    let folder = RunFolder::open(&args.dir)?;
+    let place = RunPlace::of_run(&args.dir)?;
+    let folder = RunFolder::open(place.path())?;
     let intended = find(&folder, args)?;
     add(&args.file, &intended, &today[..10])?;
     Ok(intended)
@@ -132,9 +134,9 @@ fn find(folder: &RunFolder, args: &ApproveArgs) -> Result<Intended, Failure> {
         (Some(cluster), _) => Ok(Intended::Answers(Approval::of(cluster, reason, expires))),
         (None, Some(cluster)) => Ok(Intended::Calls(cluster.approval(reason, expires))),
         (None, None) => Err(Failure::usage(format!(
-            "no cluster {:?} in {}",
+            "no cluster {:?} in {}: `shadowtap show {1}` lists them",
             args.cluster,
-            folder.path().display()
+            args.dir.display()
         ))),
     }
 }

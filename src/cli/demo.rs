@@ -16,6 +16,7 @@ use super::evidence::Loaded;
 use super::folder::{RunFolder, names};
 use super::progress::Progress;
 use super::replay::{self, ReplayFlags, ReplayShape};
+use super::signals::{self, Grace};
 use super::{Exit, Failure, Global, log, mock, output, run};
 use crate::capture::live;
 use crate::capture::record::{PacketRecording, RecordError, RecordedPackets};
@@ -40,6 +41,8 @@ const CAPTURE: &str = "demo.pcap";
 const RECORDED: &[u8] = include_bytes!("../../captures/demo.pcap");
 /// The interface that the shop is on.
 const LOOPBACK: &str = "lo";
+/// How often it looks whether the customers are done, where no signal comes.
+const LOOK: Duration = Duration::from_millis(50);
 /// How long the capture runs before the first customer and after the last one.
 const QUIET: Duration = Duration::from_millis(250);
 
@@ -319,6 +322,9 @@ fn captured(
         ports: vec![version1.address().port(), provider.address().port()],
         ..live::LiveOptions::default()
     };
+    // A signal before its end leaves no part of a capture behind.
+    let stop = signals::word()?;
+    let _grace = Grace::ask();
     let recording = match PacketRecording::start(&options, capture) {
         Ok(recording) => recording,
         Err(RecordError::Live(error)) => {
@@ -349,8 +355,23 @@ fn captured(
             progress.set(done, || format!("{done} requests"));
         }
     };
-    let done = runtime.block_on(clients::drive(version1.address(), settings.customers, tick));
+    let driven = runtime.spawn(clients::drive(version1.address(), settings.customers, tick));
+    while !driven.is_finished() && !stop.wait(Some(LOOK)) {}
     drop(progress);
+    if stop.is_told() {
+        driven.abort();
+        recording.stop();
+        let _ = std::fs::remove_file(capture);
+        // Stays where something else is in it.
+        let _ = std::fs::remove_dir(&settings.output);
+        return Err(Failure::new(
+            Exit::Interrupted,
+            "interrupted while version 1 was captured: there is no run yet",
+        ));
+    }
+    let done = runtime
+        .block_on(driven)
+        .map_err(|error| Failure::unusable("the customers broke off").because(&error))?;
     std::thread::sleep(QUIET);
     let recorded = recording.stop();
     complete(&recorded)?;

@@ -1,14 +1,12 @@
 //! `shadowtap export DIR|INPUT -o FILE`: recorded exchanges in another tool's form.
 
-use std::path::Path;
-
 use super::config::Config;
 use super::exit::printable;
-use super::folder::{RunFolder, names};
 use super::input::{InputOptions, Inputs, ReadInputs};
 use super::output::{Output, print};
 use super::parse::ReadingFlags;
 use super::redaction::RedactionFlags;
+use super::remote::RunPlace;
 use super::signals::{self, Grace};
 use super::{Exit, Failure, Global, log, parse};
 use crate::record::form::{FormWriter, OtherForm, RecordingForm};
@@ -61,7 +59,7 @@ pub(super) fn run(args: ExportArgs, global: &Global) -> Result<Exit, Failure> {
     let form = RecordingForm::of(&args.output).map_err(|OtherForm(other)| {
         Failure::usage(format!(
             "{}: exchanges cannot be written as .{other}: name the output .har, .gor, .js (k6), \
-             .sh (curl) or .jsonl, each with .zst or .gz too",
+             .sh (curl), .stx or .jsonl, each with .zst or .gz too",
             args.output
         ))
     })?;
@@ -104,16 +102,9 @@ pub(super) fn run(args: ExportArgs, global: &Global) -> Result<Exit, Failure> {
     Ok(if converted.interrupted { Exit::Interrupted } else { Exit::Done })
 }
 
-/// The recording in a run's folder; any other input is itself.
+/// The recording of a run; any other input is itself.
 fn of_run(name: &str) -> Result<String, Failure> {
-    if !Path::new(name).is_dir() {
-        return Ok(name.to_owned());
-    }
-    let folder = RunFolder::open(Path::new(name))?;
-    let recording = folder.file(names::EXCHANGES);
-    let packed = recording.with_extension("jsonl.zst");
-    let path = if recording.exists() || !packed.exists() { recording } else { packed };
-    Ok(path.to_string_lossy().into_owned())
+    Ok(RunPlace::recording(name)?.unwrap_or_else(|| name.to_owned()))
 }
 
 /// What was written.

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, Weak};
 
@@ -10,9 +11,12 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use url::Url;
 
+use super::evidence::{self, unreadable};
 use super::{Failure, output, shown};
+use crate::measure::open_records;
 use crate::message::encoding::hex;
 use crate::mode;
+use crate::record::outcomes::OutcomesHeader;
 use crate::time::Timestamp;
 
 /// Names of the files in a run's folder.
@@ -54,6 +58,9 @@ pub mod names {
     /// Locked by who writes to the folder.
     pub const LOCK: &str = ".lock";
 }
+
+/// More than the first line of any record has, in bytes.
+const FIRST_LINE: u64 = 16 << 20;
 
 /// `run.json`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -200,6 +207,18 @@ fn hold(folder: &Path) -> Result<Arc<File>, Failure> {
     Ok(file)
 }
 
+/// Whether a run is in `folder`: what was run, or only its records.
+fn is_there(folder: &Path) -> bool {
+    folder.join(names::RUN).is_file() || evidence::present(&folder.join(names::OUTCOMES))
+}
+
+/// What people see where a run is asked for and none is.
+pub(crate) fn no_run(name: &str, why: &str) -> Failure {
+    Failure::unusable(format!(
+        "{name} is not the folder of a run: {why}; name what `shadowtap run` or `replay` wrote"
+    ))
+}
+
 fn discard(folder: &Path) {
     if !folder.join(names::RUN).exists() {
         let _ = std::fs::remove_file(folder.join(names::LOCK));
@@ -229,7 +248,7 @@ impl RunFolder {
             Failure::unusable(format!("cannot make the folder {}", path.display())).because(&error)
         })?;
         let lock = hold(path)?;
-        if path.join(names::RUN).exists() {
+        if is_there(path) {
             if !force {
                 return Err(Failure::usage(format!(
                     "{} holds a run already: choose another folder, or add --force to replace it",
@@ -249,19 +268,21 @@ impl RunFolder {
 
     /// Opens the folder of a run that was made before, to write into it.
     pub fn open_to_write(path: &Path) -> Result<Self, Failure> {
-        Ok(Self { _lock: Some(hold(path)?), ..Self::open(path)? })
+        let folder = Self::open(path)?;
+        Ok(Self { _lock: Some(hold(path)?), ..folder })
     }
 
     /// Opens the folder of a run that was made before.
     pub fn open(path: &Path) -> Result<Self, Failure> {
-        if !path.join(names::RUN).is_file() {
-            return Err(Failure::unusable(format!(
-                "{} is not the folder of a run: it has no {}",
-                path.display(),
-                names::RUN
-            )));
+        if is_there(path) {
+            return Ok(Self { path: path.to_owned(), _lock: None });
         }
-        Ok(Self { path: path.to_owned(), _lock: None })
+        let why = match (path.is_dir(), path.exists()) {
+            (true, _) => format!("it has no {} and no {}", names::RUN, names::OUTCOMES),
+            (false, true) => "it is a file".to_owned(),
+            (false, false) => "there is none".to_owned(),
+        };
+        Err(no_run(&path.display().to_string(), &why))
     }
 
     /// Takes away what an earlier run left, so that nothing of it can be taken for this one's: all
@@ -310,14 +331,38 @@ impl RunFolder {
         self.path.join(name)
     }
 
-    /// Reads `run.json`.
+    /// Reads `run.json`; where another program made the folder and there is none, the first line of
+    /// the outcomes says what it can.
     pub fn info(&self) -> Result<RunInfo, Failure> {
         let path = self.file(names::RUN);
+        if !path.exists() {
+            return self.info_of_outcomes();
+        }
         let text = std::fs::read(&path).map_err(|error| {
             Failure::unusable(format!("cannot read {}", path.display())).because(&error)
         })?;
         serde_json::from_slice(&text).map_err(|error| {
             Failure::unusable(format!("{} is damaged", path.display())).because(&error)
+        })
+    }
+
+    fn info_of_outcomes(&self) -> Result<RunInfo, Failure> {
+        let path = self.file(names::OUTCOMES);
+        let mut line = String::new();
+        open_records(&path)
+            .and_then(|file| BufReader::new(file.take(FIRST_LINE)).read_line(&mut line))
+            .map_err(|error| unreadable(&path, &error))?;
+        let header: OutcomesHeader = serde_json::from_str(&line).map_err(|error| {
+            Failure::unusable(format!("the first line of {} is none of outcomes", path.display()))
+                .because(&error)
+        })?;
+        Ok(RunInfo {
+            run: header.run,
+            target: header.target,
+            settings: header.settings,
+            started: header.started,
+            ended: header.started,
+            ..RunInfo::default()
         })
     }
 

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use url::Url;
 
 use super::exit::Exit;
-use super::folder::{RunFolder, names};
+use super::folder::{RunFolder, names, no_run};
 use super::{Failure, signals};
 use crate::store::glob::{GlobSegment, is_pattern, segments};
 use crate::store::remote::{Remote, StoreError, is_store};
@@ -125,7 +125,36 @@ impl RunPlace {
         for (name, object) in files(&remote).map_err(|error| store_failure(&error))? {
             place.fetch(&name, &object)?;
         }
+        if RunFolder::open(&place.local).is_err() {
+            return Err(no_run(&remote.url(), "nothing of one is below it"));
+        }
         Ok(place)
+    }
+
+    /// The recording in a run's folder or prefix; none where `name` is none of a run.
+    pub(crate) fn recording(name: &str) -> Result<Option<String>, Failure> {
+        if is_store(name) && !is_pattern(name) {
+            let remote = Remote::parse(name).map_err(|error| store_failure(&error))?;
+            let has = |name: &str| {
+                let length = remote.join(name).length().map_err(|error| store_failure(&error))?;
+                Ok::<_, Failure>(length.is_some())
+            };
+            if !has(names::RUN)? {
+                return Ok(None);
+            }
+            let packed = format!("{}.zst", names::EXCHANGES);
+            let recording = if has(&packed)? { &packed } else { names::EXCHANGES };
+            return Ok(Some(remote.join(recording).url()));
+        }
+        let place = Self::local(Path::new(name))?;
+        if !place.path().is_dir() || is_store(name) {
+            return Ok(None);
+        }
+        let folder = RunFolder::open(place.path())?;
+        let recording = folder.file(names::EXCHANGES);
+        let packed = recording.with_extension("jsonl.zst");
+        let path = if recording.exists() || !packed.exists() { recording } else { packed };
+        Ok(Some(path.to_string_lossy().into_owned()))
     }
 
     /// Of the shards that `dir` stands for: itself, or the folders in it; fetched as far as a merge

@@ -10,6 +10,7 @@ use super::closeups::{self, FoundExchange, Servers, each_picked, gather, route_o
 use super::evidence::{self, masker, present};
 use super::folder::{RunFolder, names};
 use super::paint::colour;
+use super::remote::RunPlace;
 use super::{Exit, Failure, Global, args, output};
 use crate::diff::repeat;
 use crate::diff::{Cluster, Difference};
@@ -89,7 +90,8 @@ struct Matches {
 }
 
 pub(crate) fn run(args: ShowArgs, _: &Global) -> Result<Exit, Failure> {
-    let folder = RunFolder::open(&args.folder)?;
+    let place = RunPlace::of_run(&args.folder)?;
+    let folder = RunFolder::open(place.path())?;
     let mut by_id = false;
     let (matches, cluster) = match asked(&folder, &args)? {
         ShowAsked::Everything => {
@@ -300,7 +302,7 @@ fn overview(folder: &RunFolder, args: &ShowArgs) -> Result<String, Failure> {
         out.push_str("Nothing differs.\n");
     } else {
         let shown = clusters.kept.first().map_or("12-3", |first| first.id.as_str());
-        let dir = text::visible(&folder.path().to_string_lossy()).into_owned();
+        let dir = text::visible(&args.folder.to_string_lossy()).into_owned();
         let _ = writeln!(out, "\nshadowtap show {dir} {shown}  shows the exchanges of the first.");
     }
     Ok(out)

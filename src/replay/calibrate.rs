@@ -91,7 +91,7 @@ pub fn calibrate(
     let outputs = Outputs { target, baseline: None, bindings: [None, None] };
     let finished = run(&plan, &options, outputs, stop, None, |_| {})?;
     let seconds = finished.duration_ns.max(1) as f64 / 1e9;
-    let cpu = finished.generator["cpu_process_s"].as_f64().unwrap_or(0.0);
+    let cpu = finished.generator["cpu_process_ns"].as_f64().unwrap_or(0.0) / 1e9;
     let answered = finished.answered.max(1) as f64;
     Ok(Calibration {
         per_second: finished.answered as f64 / seconds,

@@ -321,7 +321,7 @@ pub(crate) fn run_noting(
         "from_due": generator::quantiles(&figures.from_due),
         "from_sent": generator::quantiles(&figures.from_sent),
         "loop_delay": generator::quantiles(&figures.loop_delay),
-        "cpu_process_s": cpu_seconds,
+        "cpu_process_ns": (cpu_seconds * 1e9) as u64,
         "cpu_machine_share": machine,
         "cpu_stolen_share": stolen,
         "run_queue_share": run_queue_share,

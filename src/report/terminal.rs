@@ -321,10 +321,25 @@ fn fit_right(text: &str, width: usize) -> String {
     if text.chars().count() <= width { format!("{text:>width$}") } else { fit(text, width) }
 }
 
+/// The words of a text, with what is read as one: a number and its `%`, a `×` and its number.
+fn unbroken(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = Some(text);
+    std::iter::from_fn(move || {
+        let text = rest?;
+        let parts = |(at, _): &(usize, &str)| {
+            let (before, after) = (&text[..*at], &text[at + 1..]);
+            !after.starts_with('%') && before != "×" && !before.ends_with(" ×")
+        };
+        let end = text.match_indices(' ').find(parts).map(|(at, _)| at);
+        rest = end.map(|end| &text[end + 1..]);
+        Some(&text[..end.unwrap_or(text.len())])
+    })
+}
+
 /// Lines of at most `width` characters, broken at spaces; a longer word is broken anywhere.
 pub(crate) fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
-    for word in text.split(' ') {
+    for word in unbroken(text) {
         let mut word: Vec<char> = word.chars().collect();
         while !word.is_empty() {
             let line = lines.last_mut().expect("there is always a line");
@@ -357,12 +372,19 @@ mod tests {
 
     proptest! {
         #[test]
-        fn lines_fit_and_no_letter_is_lost(text in "[a-z語 ]{0,200}") {
+        fn lines_fit_and_no_letter_is_lost(text in "[a-z語%× ]{0,200}") {
             let lines = wrap(&text, 20);
             prop_assert!(lines.iter().all(|line| line.chars().count() <= 20), "{:?}", lines);
             let letters = |text: &str| text.chars().filter(|c| *c != ' ').collect::<String>();
             prop_assert_eq!(letters(&lines.concat()), letters(&text));
         }
+    }
+
+    #[test]
+    fn no_line_begins_with_a_percent_sign_or_ends_with_a_times_sign() {
+        assert_eq!(wrap("at least 97.6 %); 0.1 % is", 13), ["at least", "97.6 %);", "0.1 % is"]);
+        assert_eq!(wrap("up to × 1043 would", 9), ["up to", "× 1043", "would"]);
+        assert_eq!(wrap("a %", 20), ["a %"]);
     }
 
     #[test]

@@ -133,6 +133,35 @@ fn a_wrong_price_fails_the_gate_and_is_named() {
     assert_eq!(table(), mismatches);
 }
 
+/// Another program may have written the records: what diff, report, gate and show need of a run's
+/// folder are its exchanges and outcomes.
+#[test]
+fn a_folder_of_records_alone_is_a_run() {
+    let folder = folder_with("v1.pcap", &small_capture());
+    small_policy(folder.path());
+    let replayed = ["replay", "v1.pcap", "--target", &shop("8"), "-o", "out"];
+    shadowtap(folder.path(), &replayed).expect(0);
+    for name in fs::read_dir(folder.path().join("out")).expect("the folder").flatten() {
+        if !matches!(name.file_name().to_str(), Some("exchanges.jsonl" | "outcomes.jsonl")) {
+            fs::remove_file(name.path()).expect("the file goes");
+        }
+    }
+    shadowtap(folder.path(), &["diff", "out"]).expect(0).prints(&["$.price"]);
+    shadowtap(folder.path(), &["report", "out"]).expect(0);
+    shadowtap(folder.path(), &["gate", "out"]).expect(1);
+    shadowtap(folder.path(), &["show", "out", "0-1"]).expect(0).prints(&["/items/2"]);
+    shadowtap(folder.path(), &replayed).expect(2).says(&["out holds a run already"]);
+    fs::write(folder.path().join("out/outcomes.jsonl"), "{}\n").expect("written");
+    shadowtap(folder.path(), &["gate", "out"]).expect(3).says(&["is none of outcomes"]);
+    fs::remove_file(folder.path().join("out/outcomes.jsonl")).expect("the file goes");
+    for command in ["diff", "report", "gate", "show"] {
+        let told = "is not the folder of a run";
+        shadowtap(folder.path(), &[command, "out"]).expect(3).says(&[told, "no outcomes.jsonl"]);
+        shadowtap(folder.path(), &[command, "none"]).expect(3).says(&[told, "there is none"]);
+    }
+    assert!(!folder.path().join("none").exists());
+}
+
 #[test]
 fn a_run_marks_every_table_for_excel() {
     let folder = folder_with("v1.pcap", &small_capture());

@@ -289,7 +289,7 @@ pub(super) struct Survey {
     before_request: u64,
     request_bytes: u64,
     response_bytes: u64,
-    connections: u64,
+    connections: Connections,
     damages: BTreeMap<String, DamageReason>,
     listed: Vec<Listed>,
     unlisted: u64,
@@ -299,6 +299,38 @@ pub(super) struct Survey {
 struct InspectTimeline {
     width_ns: i64,
     buckets: BTreeMap<i64, (u64, u64)>,
+}
+
+/// The connections that were met, as stretches of numbers in a row: a capture numbers them so, and a
+/// recording of which a part was taken leaves some out.
+#[derive(Default)]
+struct Connections {
+    /// The last number of each stretch, by its first.
+    stretches: BTreeMap<u64, u64>,
+}
+
+impl Connections {
+    fn add(&mut self, connection: u64) {
+        let before = self.stretches.range_mut(..=connection).next_back();
+        let mut first = connection;
+        if let Some((&from, last)) = before {
+            if connection <= *last {
+                return;
+            }
+            if *last + 1 == connection {
+                *last = connection;
+                first = from;
+            }
+        }
+        let next = connection.checked_add(1).and_then(|next| self.stretches.remove(&next));
+        if next.is_some() || first == connection {
+            self.stretches.insert(first, next.unwrap_or(connection));
+        }
+    }
+
+    fn count(&self) -> u64 {
+        self.stretches.iter().map(|(first, last)| last - first + 1).sum()
+    }
 }
 
 impl InspectTimeline {
@@ -335,7 +367,7 @@ impl Survey {
             before_request: 0,
             request_bytes: 0,
             response_bytes: 0,
-            connections: 0,
+            connections: Connections::default(),
             damages: BTreeMap::new(),
             listed: Vec::new(),
             unlisted: 0,
@@ -344,9 +376,7 @@ impl Survey {
 
     pub(super) fn add(&mut self, id: ExchangeId, facts: ExchangeFacts) {
         *self.completeness.entry(facts.completeness.name()).or_default() += 1;
-        // Exchanges of a connection come in order, so the first of each tells how many connections
-        // there are.
-        self.connections += u64::from(id.ordinal == 0);
+        self.connections.add(id.connection);
         let is_error = facts.is_error();
         if let Some(status) = facts.status {
             *self.statuses.entry(status).or_default() += 1;
@@ -428,7 +458,7 @@ impl Survey {
             first: self.first,
             last: self.last,
             span_ns,
-            connections: self.connections,
+            connections: self.connections.count(),
             exchanges,
             completeness: self.completeness,
             request_body_bytes: self.request_bytes,
@@ -711,6 +741,19 @@ mod tests {
         );
         assert_eq!(others, 3 * (1000 - known.len() as u64));
         assert_eq!(counted(&mut (0..3000).rev()), (known, others));
+    }
+
+    #[test]
+    fn each_connection_counts_once_whichever_of_its_exchanges_are_there() {
+        let counted = |numbers: &[u64]| {
+            let mut connections = Connections::default();
+            numbers.iter().for_each(|number| connections.add(*number));
+            (connections.count(), connections.stretches.len())
+        };
+        assert_eq!(counted(&[]), (0, 0));
+        assert_eq!(counted(&[12, 13, 12, 14, 13]), (3, 1));
+        assert_eq!(counted(&[5, 1, 3, 4, 2, 0, 3]), (6, 1));
+        assert_eq!(counted(&[0, 2, u64::MAX, u64::MAX - 1, 2, u64::MAX]), (4, 3));
     }
 
     #[test]
