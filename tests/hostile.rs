@@ -213,7 +213,6 @@ fn a_signal_ends_what_computes_and_leaves_what_was_measured() {
 }
 
 #[test]
-#[expect(clippy::print_stdout, reason = "a test that is skipped says so")]
 fn a_demo_that_is_interrupted_while_it_captures_leaves_nothing() {
     if !rustix::process::geteuid().is_root() {
         println!("skipped: capturing needs root");

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::rc::Rc;
 
 use super::Failure;
-use super::evidence::{json, lines as lines_of, present, unreadable};
-use super::folder::{RunFolder, names};
+use super::evidence::{json, lines as lines_of};
+use super::folder::{RunFolder, names, present, unreadable};
 use super::placed::{self, Placed};
 use crate::diff::engine::{MEMBERS, Span, Whereabouts};
 use crate::diff::{Class, Cluster, Difference};

@@ -5,7 +5,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use super::config::Config;
-use super::folder::{RunFolder, names};
+use super::folder::{RunFolder, names, present};
 use super::output::{UnfinishedFile, replace};
 use super::progress::Progress;
 use super::remote::RunPlace;
@@ -161,7 +161,7 @@ pub(crate) fn execute(mut settings: DiffSettings, global: &Global) -> Result<Fin
         .build()
         .map_err(|error| Failure::unusable("cannot start threads").because(&error))?;
     let present = |name| {
-        let path = Some(folder.file(name)).filter(|path| evidence::present(path));
+        let path = Some(folder.file(name)).filter(|path| present(path));
         path.map(|path| open(&path)).transpose()
     };
     let inputs = CompareInputs {
@@ -231,7 +231,7 @@ fn open(path: &Path) -> Result<File, Failure> {
     let unreadable = |error: io::Error| {
         Failure::unusable(format!("cannot read {}", path.display())).because(&error)
     };
-    if path.exists() || !evidence::present(path) {
+    if path.exists() || !present(path) {
         return File::open(path).map_err(unreadable);
     }
     let mut source = open_records(path).map_err(unreadable)?;

@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::closeups;
 use super::config::Config;
-use super::folder::{RunFolder, names};
+use super::folder::{RunFolder, names, present, unreadable};
 use super::output::replace;
 use super::progress::Progress;
 use super::{Failure, Global};
@@ -295,15 +295,6 @@ fn own_speed(facts: &Facts) -> bool {
     let speed = facts.settings.get("speed").and_then(|speed| speed.as_str());
     let copies = facts.settings.get("multiply").and_then(|copies| copies.as_u64());
     speed.is_none_or(|speed| speed == "1") && copies.is_none_or(|copies| copies == 1)
-}
-
-/// A file, or the same compressed.
-pub(super) fn present(path: &Path) -> bool {
-    path.is_file() || zst(path).is_file()
-}
-
-pub(super) fn unreadable(path: &Path, error: &dyn std::error::Error) -> Failure {
-    Failure::unusable(format!("cannot read {}", path.display())).because(error)
 }
 
 pub(super) fn json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, Failure> {

@@ -11,9 +11,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use url::Url;
 
-use super::evidence::{self, unreadable};
 use super::{Failure, output, shown};
-use crate::measure::open_records;
+use crate::measure::{compressed_twin as zst, open_records};
 use crate::message::encoding::hex;
 use crate::mode;
 use crate::record::outcomes::OutcomesHeader;
@@ -207,9 +206,18 @@ fn hold(folder: &Path) -> Result<Arc<File>, Failure> {
     Ok(file)
 }
 
+/// A file, or the same compressed.
+pub(super) fn present(path: &Path) -> bool {
+    path.is_file() || zst(path).is_file()
+}
+
+pub(super) fn unreadable(path: &Path, error: &dyn std::error::Error) -> Failure {
+    Failure::unusable(format!("cannot read {}", path.display())).because(error)
+}
+
 /// Whether a run is in `folder`: what was run, or only its records.
 fn is_there(folder: &Path) -> bool {
-    folder.join(names::RUN).is_file() || evidence::present(&folder.join(names::OUTCOMES))
+    folder.join(names::RUN).is_file() || present(&folder.join(names::OUTCOMES))
 }
 
 /// What people see where a run is asked for and none is.

@@ -8,8 +8,7 @@ use std::fs::File;
 use std::io::{BufRead as _, BufReader, BufWriter, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
-use super::evidence::present;
-use super::folder::{RunFolder, RunInfo, names};
+use super::folder::{RunFolder, RunInfo, names, present};
 use super::output::print;
 use super::progress::Progress;
 use super::remote::RunPlace;

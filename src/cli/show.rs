@@ -7,8 +7,8 @@ use std::io::IsTerminal as _;
 use std::path::PathBuf;
 
 use super::closeups::{self, FoundExchange, Servers, each_picked, gather, route_of};
-use super::evidence::{self, masker, present};
-use super::folder::{RunFolder, names};
+use super::evidence::{self, masker};
+use super::folder::{RunFolder, names, present};
 use super::paint::colour;
 use super::remote::RunPlace;
 use super::{Exit, Failure, Global, args, output};
