@@ -74,6 +74,42 @@ impl LinkType {
     pub const IPV6: Self = Self(229);
     /// Linux cooked capture, version 2.
     pub const LINUX_SLL2: Self = Self(276);
+    /// Token Ring.
+    pub const TOKEN_RING: Self = Self(6);
+    /// FDDI.
+    pub const FDDI: Self = Self(10);
+    /// ATM with IEEE 802.2 (RFC 2684).
+    pub const ATM: Self = Self(11);
+    /// IEEE 802.11.
+    pub const WLAN: Self = Self(105);
+    /// Frame Relay.
+    pub const FRAME_RELAY: Self = Self(107);
+    /// OpenBSD's IPsec device: family, number and flags first.
+    pub const ENC: Self = Self(109);
+    /// OpenBSD's log of its packet filter.
+    pub const PFLOG: Self = Self(117);
+    /// IEEE 802.11 behind what a Prism receiver says.
+    pub const PRISM: Self = Self(119);
+    /// IEEE 802.11 behind a radiotap header.
+    pub const RADIOTAP: Self = Self(127);
+    /// IP over FireWire, as Apple captures it.
+    pub const IP_OVER_1394: Self = Self(138);
+    /// IEEE 802.11 behind what an AVS receiver says.
+    pub const AVS: Self = Self(163);
+    /// PPP as Linux' daemon captures it: a direction where its address would be.
+    pub const PPP_PPPD: Self = Self(166);
+    /// Per-packet information, which names the link type behind it.
+    pub const PPI: Self = Self(192);
+    /// PPP behind a direction.
+    pub const PPP_WITH_DIRECTION: Self = Self(204);
+    /// Cisco HDLC behind a direction.
+    pub const C_HDLC_WITH_DIRECTION: Self = Self(205);
+    /// Ethernet behind the four bytes of a netANALYZER.
+    pub const NET_ANALYZER: Self = Self(240);
+    /// The same with the preamble of the frame.
+    pub const NET_ANALYZER_RAW: Self = Self(241);
+    /// Ethernet with its preamble, perhaps cut into parts (IEEE 802.3br).
+    pub const MPACKET: Self = Self(274);
 }
 
 /// One captured packet: when, how long, and where its bytes are.

@@ -105,6 +105,11 @@ impl PacketWalk<'_> {
             // EtherIP: two bytes of version, then a frame (RFC 3378).
             97 => self.ethernet(at + 2),
             137 => self.mpls(at),
+            // L2TP version 3: a session, a cookie whose length only its ends know, perhaps a
+            // sublayer of four bytes (RFC 3931 §4.1.1).
+            115 if self.u32(at, "l2tp")? != 0 => {
+                self.first_frame(&[at + 4, at + 8, at + 12, at + 16])
+            }
             // Authentication header: its length in words, less two (RFC 4302 §2.2).
             51 => {
                 let header = self.take(at, 2, "ah")?;

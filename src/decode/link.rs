@@ -1,4 +1,5 @@
-//! Link layers: Ethernet with its tags, PPP, Linux cooked captures, loopback, raw IP, NFLOG.
+//! Link layers: Ethernet with its tags, PPP, Linux cooked captures, loopback, raw IP, NFLOG, and
+//! older ones.
 
 use super::{Decoded, PacketWalk, Reject};
 use crate::capture::LinkType;
@@ -36,6 +37,39 @@ impl PacketWalk<'_> {
                 self.ether_type(protocol, 4)
             }
             NFLOG => self.nflog(),
+            LinkType::WLAN
+            | LinkType::RADIOTAP
+            | LinkType::PRISM
+            | LinkType::AVS
+            | LinkType::PPI => self.monitored(link),
+            LinkType::PPP_WITH_DIRECTION => self.ppp(1),
+            LinkType::C_HDLC_WITH_DIRECTION => {
+                let protocol = self.u16(3, "hdlc")?;
+                self.ether_type(protocol, 5)
+            }
+            // The direction stands where PPP has its address.
+            LinkType::PPP_PPPD => self.ppp(2),
+            LinkType::ATM => self.llc(0),
+            LinkType::FRAME_RELAY => self.frame_relay(),
+            LinkType::TOKEN_RING => {
+                // The highest bit of the source says that a route follows.
+                let routed = self.take(8, 1, "token-ring")?[0] & 0x80 != 0;
+                let route = if routed { self.take(14, 1, "token-ring")?[0] & 0x1f } else { 0 };
+                self.llc(14 + usize::from(route))
+            }
+            LinkType::FDDI => self.llc(13),
+            LinkType::ENC => self.ip(12),
+            LinkType::PFLOG => {
+                let length = usize::from(self.take(0, 1, "pflog")?[0]);
+                self.ip(length.next_multiple_of(4))
+            }
+            LinkType::IP_OVER_1394 => {
+                let protocol = self.u16(16, "firewire")?;
+                self.ether_type(protocol, 18)
+            }
+            LinkType::NET_ANALYZER => self.ethernet(4),
+            LinkType::NET_ANALYZER_RAW => self.ethernet(12),
+            LinkType::MPACKET => self.ethernet(8),
             other => Err(Reject::Link(other)),
         }
     }
@@ -80,13 +114,33 @@ impl PacketWalk<'_> {
             0x6558 => self.ethernet(at),
             0x880b => self.ppp(at),
             0x894f => self.nsh(at),
+            // A ring's sequence numbers (HSR), security groups of Cisco, tags of switches (DSA).
+            0x892f => {
+                let inner = self.u16(at + 4, "hsr")?;
+                self.ether_type(inner, at + 6)
+            }
+            0x8909 => {
+                let inner = self.u16(at + 6, "cisco-metadata")?;
+                self.ether_type(inner, at + 8)
+            }
+            0xdada => {
+                let inner = self.u16(at + 6, "dsa")?;
+                self.ether_type(inner, at + 8)
+            }
+            // Fabrics of switches: FabricPath, and TRILL with its options (RFC 6325 §3).
+            0x8903 => self.ethernet(at + 2),
+            0x22f3 => {
+                let flags = self.u16(at, "trill")?;
+                self.ethernet(at + 6 + usize::from(flags >> 6 & 0x1f) * 4)
+            }
+            0x88e5 => self.macsec(at),
             0..0x0600 => self.llc(at),
             other => Err(Reject::EtherType(other)),
         }
     }
 
     /// IEEE 802.2: IP by SNAP or by its own service access point.
-    fn llc(&mut self, at: usize) -> Result<Decoded, Reject> {
+    pub(super) fn llc(&mut self, at: usize) -> Result<Decoded, Reject> {
         match self.take(at, 3, "llc")? {
             [0xaa, 0xaa, 0x03] => match self.take(at + 3, 3, "snap")? {
                 [0, 0, 0] => {
@@ -158,8 +212,62 @@ impl PacketWalk<'_> {
         }
         match self.take(at, 1, "mpls")?[0] >> 4 {
             4 | 6 => self.ip(at),
-            0 => self.ethernet(at + 4),
+            // A control word, or an address that begins as one.
+            0 => self.first_frame(&[at + 4, at]),
             _ => self.ethernet(at),
+        }
+    }
+
+    /// The first place at which a frame with something known in it begins.
+    pub(super) fn first_frame(&mut self, places: &[usize]) -> Result<Decoded, Reject> {
+        let mut first = None;
+        for &place in places {
+            let mut walk = *self;
+            let decoded = walk.ethernet(place);
+            // Layers that were looked at in vain count: else nested ones would cost without bound.
+            self.layers = walk.layers;
+            match decoded {
+                Ok(decoded) => return Ok(decoded),
+                // What was cut off might have told.
+                Err(reject @ Reject::Cut(_)) => first = Some(reject),
+                Err(reject) => first = first.or(Some(reject)),
+            }
+        }
+        Err(first.unwrap_or(Reject::Malformed("ethernet")))
+    }
+
+    /// Frames that MACsec signs and does not encrypt (IEEE 802.1AE §9.5): flags, a length, a
+    /// number, perhaps who sent it.
+    fn macsec(&mut self, at: usize) -> Result<Decoded, Reject> {
+        let flags = self.take(at, 1, "macsec")?[0];
+        if flags & 0x8c != 0 {
+            return Err(Reject::EtherType(0x88e5));
+        }
+        let at = at + if flags & 0x20 != 0 { 14 } else { 6 };
+        let inner = self.u16(at, "macsec")?;
+        self.ether_type(inner, at + 2)
+    }
+
+    /// Addresses up to the one whose lowest bit is set, then what RFC 2427 puts behind them.
+    fn frame_relay(&mut self) -> Result<Decoded, Reject> {
+        let mut at = 0;
+        while self.take(at, 1, "frame-relay")?[0] & 1 == 0 {
+            at += 1;
+        }
+        match self.take(at + 1, 2, "frame-relay")? {
+            [3, 0xcc | 0x8e] => self.ip(at + 3),
+            [3, 0] if self.take(at + 3, 4, "frame-relay")? == [0x80, 0, 0, 0] => {
+                let protocol = self.u16(at + 7, "frame-relay")?;
+                self.ether_type(protocol, at + 9)
+            }
+            [3, 0x80] if self.take(at + 3, 3, "frame-relay")? == [0, 0, 0] => {
+                let protocol = self.u16(at + 6, "frame-relay")?;
+                self.ether_type(protocol, at + 8)
+            }
+            _ => {
+                let protocol = self.u16(at + 1, "frame-relay")?;
+                self.ether_type(protocol, at + 3)
+            }
         }
     }
 

@@ -11,6 +11,7 @@ mod ip;
 mod link;
 mod tcp;
 mod tunnel;
+mod wireless;
 
 use std::fmt;
 use std::hash::{BuildHasher, Hasher};
@@ -113,6 +114,8 @@ pub enum Reject {
     Protocol(u8),
     /// A datagram of QUIC, which carries HTTP/3 and is not read.
     Quic,
+    /// A frame of a wireless network without anything that can be read; why.
+    Wireless(&'static str),
     /// A header that contradicts itself; the name of its layer.
     Malformed(&'static str),
     /// The capture length ended inside a header; the name of its layer.
@@ -141,6 +144,7 @@ impl fmt::Display for Reject {
             Self::Protocol(132) => f.write_str("sctp"),
             Self::Protocol(number) => write!(f, "ip-protocol-{number}"),
             Self::Quic => f.write_str("quic"),
+            Self::Wireless(why) => f.write_str(why),
             Self::Malformed(layer) => write!(f, "malformed-{layer}"),
             Self::Cut(layer) => write!(f, "cut-{layer}"),
             Self::TooDeep => f.write_str("too-many-layers"),

@@ -88,6 +88,9 @@ fn forms() -> Vec<(&'static str, u16, Vec<u8>)> {
         ),
     );
     let pppoe = after(&[0x11, 0, 0, 1, 0, 0], &after(&[0, 0x21], &ip));
+    let snap = after(&[0xaa, 0xaa, 3, 0, 0, 0, 8, 0], &ip);
+    let plain = after(&[&[0x08, 0x01][..], &[0; 22]].concat(), &snap);
+    let wireless = after(&[&[0x88, 0x01][..], &[0; 24]].concat(), &snap);
     vec![
         ("ethernet", 1, frame.clone()),
         ("padding", 1, after(&frame, &[0xaa; 9])),
@@ -135,6 +138,73 @@ fn forms() -> Vec<(&'static str, u16, Vec<u8>)> {
             let head = [0x34, 0xff, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0x85, 1, 0, 0, 0];
             ipv4(17, 0, &udp(2152, &after(&head, &ip)))
         }),
+        (
+            "pseudowire without a control word",
+            1,
+            ethernet(0x8847, &after(&[0, 0, 0x11, 64, 0, 0x1b, 0x21, 1, 2, 3], &frame[6..])),
+        ),
+        ("l2tp 3", 101, ipv4(115, 0, &after(&[0, 0, 0, 9, 1, 2, 3, 4], &frame))),
+        ("l2tp 2", 101, {
+            let head = [0x4a, 2, 0, 99, 0, 1, 0, 2, 0, 3, 0, 4, 0, 2, 9, 9, 0xff, 3, 0, 0x21];
+            ipv4(17, 0, &udp(1701, &after(&head, &ip)))
+        }),
+        ("teredo", 101, {
+            let head = [0, 1, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 0, 0, 0, 5, 6, 1, 2, 3, 4];
+            ipv4(17, 0, &udp(3544, &after(&head, &ip6)))
+        }),
+        ("ayiya", 101, {
+            let head = after(&[0x41, 0x52, 0x11, 41, 0, 0, 0, 0], &[7; 36]);
+            ipv4(17, 0, &udp(5072, &after(&head, &ip6)))
+        }),
+        ("capwap", 101, { ipv4(17, 0, &udp(5247, &after(&[0, 0x10, 2, 0, 0, 0, 0, 0], &frame))) }),
+        ("capwap of wireless frames", 101, {
+            ipv4(17, 0, &udp(5247, &after(&[0, 0x10, 3, 0, 0, 0, 0, 0], &wireless)))
+        }),
+        ("hsr", 1, ethernet(0x892f, &after(&[0, 60, 0, 1, 8, 0], &ip))),
+        ("cisco metadata", 1, ethernet(0x8909, &after(&[1, 1, 0, 1, 0, 100, 8, 0], &ip))),
+        ("dsa", 1, ethernet(0xdada, &after(&[0, 0, 0, 1, 0, 2, 8, 0], &ip))),
+        ("fabricpath", 1, ethernet(0x8903, &after(&[0, 0x5f], &frame))),
+        ("trill", 1, ethernet(0x22f3, &after(&[0, 0x5f, 0, 1, 0, 2, 3, 4, 5, 6], &frame))),
+        ("macsec, clear", 1, ethernet(0x88e5, &after(&[0, 0, 0, 0, 0, 1, 8, 0], &ip))),
+        (
+            "macsec, clear, with its sender",
+            1,
+            ethernet(0x88e5, &after(&[0x20, 0, 0, 0, 0, 1, 8, 8, 8, 8, 8, 8, 8, 8, 8, 0], &ip)),
+        ),
+        ("wlan", 105, wireless),
+        ("wlan between stations", 105, {
+            let head = after(&[0x88, 0x03], &[0; 28]);
+            after(&head, &after(&[0x80, 0, 1, 2, 3, 4, 5, 6, 1, 2, 3, 4, 5, 6, 0, 60], &snap))
+        }),
+        ("radiotap with padding", 127, {
+            // A clock, flags (padded), one more word of fields.
+            let head = [0, 0, 25, 0, 3, 0, 0, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 7, 7, 7, 7, 7, 7, 7, 7];
+            let frame = after(&[0x88, 0x02], &after(&[0; 22], &[0, 0, 0, 0]));
+            after(&after(&head, &[0x20]), &after(&frame, &snap))
+        }),
+        ("prism", 119, after(&[&[0, 0, 0, 0x41, 12, 0, 0, 0][..], &[0; 4]].concat(), &plain)),
+        ("avs", 163, after(&[&[0x80, 0x21, 0x10, 1, 0, 0, 0, 12][..], &[0; 4]].concat(), &plain)),
+        ("ppi", 192, after(&[0, 0, 8, 0, 105, 0, 0, 0], &plain)),
+        ("ppi around ethernet", 192, after(&[0, 0, 8, 0, 1, 0, 0, 0], &frame)),
+        ("ppp with direction", 204, after(&[1, 0xff, 3, 0, 0x21], &ip)),
+        ("pppd", 166, after(&[1, 3, 0, 0x21], &ip)),
+        ("hdlc with direction", 205, after(&[1, 0x0f, 0, 8, 0], &ip)),
+        ("atm", 11, snap.clone()),
+        ("frame relay", 107, after(&[0x18, 0x41, 3, 0xcc], &ip)),
+        ("frame relay, snap", 107, after(&[0x18, 0x41, 3, 0, 0x80, 0, 0, 0, 8, 0], &ip)),
+        ("frame relay, cisco", 107, after(&[0x18, 0x41, 8, 0], &ip)),
+        ("token ring", 6, after(&[&[0; 14][..], &snap].concat(), &[])),
+        ("token ring with a route", 6, {
+            let head = [0, 0, 0, 0, 0, 0, 0, 0, 0x80, 0, 0, 0, 0, 0, 4, 0, 0, 0];
+            after(&head, &snap)
+        }),
+        ("fddi", 10, after(&[0; 13], &snap)),
+        ("enc", 109, after(&[2, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0], &ip)),
+        ("pflog", 117, after(&[&[61, 2, 0, 0][..], &[0; 60]].concat(), &ip)),
+        ("firewire", 138, after(&[&[0; 16][..], &[8, 0]].concat(), &ip)),
+        ("netanalyzer", 240, after(&[0; 4], &frame)),
+        ("netanalyzer with a preamble", 241, after(&[0; 12], &frame)),
+        ("preamble", 274, after(&[0x55; 8], &frame)),
         ("total length 0", 101, {
             let mut packet = ip;
             packet[2..4].copy_from_slice(&[0, 0]);
@@ -229,6 +299,13 @@ fn other_packets_are_rejected_by_name() {
         (147, vec![0; 40], "link-type-147"),
         (101, vec![0x51; 40], "malformed-ip"),
         (101, ipv4(6, 0, &[0; 20]), "malformed-tcp"),
+        (105, after(&[0x80, 0], &[0; 40]), "wlan-management"),
+        (105, after(&[0xb4, 0], &[0; 40]), "wlan-control"),
+        (105, after(&[0xc8, 1], &[0; 40]), "wlan-no-data"),
+        (105, after(&[0x88, 0x41], &[0; 40]), "wlan-encrypted"),
+        (101, ipv4(17, 0, &udp(1701, b"\xc8\x02\0\x0c\0\0\0\0")), "udp"),
+        (101, ipv4(17, 0, &udp(3544, b"\0nything")), "udp"),
+        (1, ethernet(0x88e5, &[0x2c; 60]), "macsec"),
     ] {
         let reject = match try_decode(link, &bytes, bytes.len()) {
             Ok(Decoded::Datagram(datagram)) => {

@@ -1,5 +1,5 @@
-//! Tunnels: GRE with ERSPAN, and those in UDP: VXLAN, VXLAN-GPE, GENEVE, GTP-U, MPLS, TZSP. Nested
-//! ones just recur.
+//! Tunnels: GRE with ERSPAN, and those in UDP: VXLAN, VXLAN-GPE, GENEVE, GTP-U, MPLS, TZSP, L2TP,
+//! Teredo, AYIYA, CAPWAP. Nested ones just recur.
 
 use super::ip::IpFacts;
 use super::link::VNI;
@@ -75,8 +75,73 @@ impl PacketWalk<'_> {
             6635 => self.mpls(body),
             37008 => self.tzsp(body),
             _ if source == 2152 || destination == 2152 => self.gtp(body),
-            _ => self.datagram(body, [source, destination], ip),
+            _ => {
+                let known = |port| source == port || destination == port;
+                let inner = match () {
+                    () if known(1701) => self.l2tp(body),
+                    () if known(3544) => self.teredo(body),
+                    () if known(5072) => self.ayiya(body),
+                    () if known(5247) => self.capwap(body),
+                    () => Ok(None),
+                };
+                match inner {
+                    Ok(Some(TunnelPayload::Ip(at))) => self.ip(at),
+                    Ok(Some(TunnelPayload::Ppp(at))) => self.ppp(at),
+                    Ok(Some(TunnelPayload::Ethernet(at))) => self.ethernet(at),
+                    Ok(Some(TunnelPayload::Wireless(at))) => self.wireless(at, false),
+                    // Other protocols use these ports as well.
+                    Ok(None) | Err(Reject::Malformed(_)) => {
+                        self.datagram(body, [source, destination], ip)
+                    }
+                    Err(reject) => Err(reject),
+                }
+            }
         }
+    }
+
+    /// L2TP version 2: no control message, and what its flags announce (RFC 2661 §3.1).
+    fn l2tp(&self, at: usize) -> Result<Option<TunnelPayload>, Reject> {
+        let flags = self.u16(at, "l2tp")?;
+        let has = |bit: u16| usize::from(flags & bit != 0);
+        if flags & 0x800f != 2 {
+            return Ok(None);
+        }
+        let at = at + 6 + 2 * has(0x4000) + 4 * has(0x0800);
+        let skipped = if has(0x0200) == 1 { 2 + usize::from(self.u16(at, "l2tp")?) } else { 0 };
+        Ok(Some(TunnelPayload::Ppp(at + skipped)))
+    }
+
+    /// IPv6 behind what relays say of its sender (RFC 4380 §5.1.1).
+    fn teredo(&self, mut at: usize) -> Result<Option<TunnelPayload>, Reject> {
+        if let [0, 1, client, value] = *self.take(at, 4, "teredo")? {
+            at += 13 + usize::from(client) + usize::from(value);
+        }
+        if let [0, 0] = *self.take(at, 2, "teredo")? {
+            at += 8;
+        }
+        let first = self.take(at, 40, "teredo")?[0];
+        Ok((first >> 4 == 6).then_some(TunnelPayload::Ip(at)))
+    }
+
+    /// Anything in anything: who it is from and a signature stand before IP.
+    fn ayiya(&self, at: usize) -> Result<Option<TunnelPayload>, Reject> {
+        let &[identity, signature, operation, next, ..] = self.take(at, 8, "ayiya")? else {
+            return Ok(None);
+        };
+        let inner = at + 8 + (1 << (identity >> 4)) + usize::from(signature >> 4) * 4;
+        Ok((operation & 0x0f == 1 && matches!(next, 4 | 41)).then_some(TunnelPayload::Ip(inner)))
+    }
+
+    /// What access points hand to their controller (RFC 5415 §4.3): whole frames of one kind or
+    /// the other, which nobody encrypted.
+    fn capwap(&self, at: usize) -> Result<Option<TunnelPayload>, Reject> {
+        let &[0, length, kind, flags, ..] = self.take(at, 8, "capwap")? else { return Ok(None) };
+        let inner = at + usize::from(length >> 3) * 4;
+        Ok(match (flags >> 7, kind & 1, kind >> 1 & 0x1f) {
+            (0, 0, _) => Some(TunnelPayload::Ethernet(inner)),
+            (0, 1, 1) => Some(TunnelPayload::Wireless(inner)),
+            _ => None,
+        })
     }
 
     /// A datagram with QUIC's fixed bit; short headers tell nothing else (RFC 8999 §5.2).
@@ -141,6 +206,14 @@ impl PacketWalk<'_> {
             }
         }
     }
+}
+
+/// What a datagram of a tunnel carries, and where that begins.
+enum TunnelPayload {
+    Ip(usize),
+    Ppp(usize),
+    Ethernet(usize),
+    Wireless(usize),
 }
 
 /// Whether a datagram starts with a long header of QUIC (RFC 8999 §5.1) of version 1, 2 or a draft:
