@@ -170,11 +170,17 @@ impl ControlFrames<'_> {
 }
 
 impl Core {
-    /// A stream that a frame may stand on: begun, and perhaps over.
-    fn known(&self, stream: u32) -> Result<(), Breach> {
+    /// A stream that somebody began, and that is perhaps over.
+    fn begun(&self, stream: u32) -> Result<(), Breach> {
         if stream.is_multiple_of(2) || stream >= self.next {
             return Err(format!("a frame on stream {stream}, which nobody began"));
         }
+        Ok(())
+    }
+
+    /// A stream on which something may be said: begun, and not ended by v2.
+    fn known(&self, stream: u32) -> Result<(), Breach> {
+        self.begun(stream)?;
         if self.over.contains(&stream) {
             return Err(format!("a frame on stream {stream}, which v2 had ended"));
         }
@@ -382,7 +388,8 @@ impl Core {
             self.goes |= !self.queue.is_empty();
             return Ok(());
         }
-        self.known(head.stream)?;
+        // Behind the end of a stream, too, windows and resets are no fault (RFC 9113 §5.1).
+        self.begun(head.stream)?;
         let Some(stream) = self.streams.get_mut(&head.stream) else { return Ok(()) };
         stream.window += more;
         if more == 0 || stream.window > LARGEST_WINDOW {
@@ -393,7 +400,7 @@ impl Core {
     }
 
     fn is_reset(&mut self, head: FrameHead, payload: &[u8]) -> Result<(), Breach> {
-        self.known(head.stream)?;
+        self.begun(head.stream)?;
         let code = frame::number(payload).unwrap_or_default();
         let now = self.now;
         let Some(stream) = self.remove(head.stream) else { return Ok(()) };

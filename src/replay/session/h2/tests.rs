@@ -481,6 +481,17 @@ fn what_comes_before_its_request_or_behind_its_answer_ends_the_connection() {
         assert!(matches!(told[0], Told::Answer(0, ..)));
         assert!(told.last().unwrap().failure().contains("which v2 had ended"));
     }
+    // Some return a window or reset a stream that they have ended.
+    for late in [
+        other(kind::WINDOW_UPDATE, 0, 1, &[0, 0, 0, 9]),
+        other(kind::RST_STREAM, 0, 1, &[0, 0, 0, 0]),
+    ] {
+        let mut rig = Rig::greeted();
+        rig.begin(in_flight(0, &message(b"", &[]), Story::default()));
+        rig.said(0);
+        let told = rig.hears(&[whole(1), late].concat(), 0);
+        assert!(matches!(told[..], [Told::Answer(0, ..)]));
+    }
 }
 
 #[test]
