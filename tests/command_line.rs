@@ -97,6 +97,7 @@ fn messages_are_json_where_that_is_asked_for() {
         for line in said.lines() {
             let line: serde_json::Value = serde_json::from_str(line).expect(line);
             assert!(line["message"].is_string() && line["level"].is_string(), "{line}");
+            assert!(!line["message"].as_str().unwrap_or("").contains("\\n"), "{line}");
         }
     }
     let quiet = with(folder.path(), &[], &["-q", "parse", &capture, "-o", "-"]);

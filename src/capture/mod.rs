@@ -225,7 +225,7 @@ pub enum CaptureError {
         cause: std::io::Error,
     },
     /// It holds nothing.
-    #[error("{name} is empty")]
+    #[error("{name} is empty: name a capture or a recording")]
     Empty {
         /// The input.
         name: String,

@@ -20,7 +20,7 @@ const PREAMBLE: &str = "# Intended differences between v1 and v2: reviewed and c
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:
-  shadowtap approve reports/2026-11-22T10-00-00 3f2a91c07b \\
+  shadowtap approve reports/20261122T100000Z 3f2a91c07b \\
       --reason \"totals are in cents since v2\" --expires 2026-12-31")]
 pub struct ApproveArgs {
     /// The folder of a run

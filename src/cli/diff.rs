@@ -31,7 +31,7 @@ const PRINTED: usize = 20;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:
-  shadowtap diff reports/2026-11-22T10-00-00
+  shadowtap diff reports/20261122T100000Z
 
 Writes mismatches.csv, differences.jsonl, clusters.jsonl, noise.jsonl, routes.json and
 diff.json into DIR and prints the causes. Rules are in shadowtap.toml ([[diff.ignore]],

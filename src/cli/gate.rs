@@ -17,9 +17,7 @@ use crate::report::terminal;
 /// Ends with 0 where v2 passes, 1 where it fails, 5 where there is no verdict: the run is invalid,
 /// or has too few samples. The policy is [gate] of shadowtap.toml; flags beat it.
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Example:\n  shadowtap gate reports/2026-11-22T10-00-00Z --max-p99-ratio 1.3"
-)]
+#[command(after_help = "Example:\n  shadowtap gate reports/20261122T100000Z --max-p99-ratio 1.3")]
 pub struct GateArgs {
     /// Folder of a run
     #[arg(value_name = "DIR")]

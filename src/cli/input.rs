@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 
 use sha2::Digest as _;
 
-use super::folder::InputInfo;
+use super::folder::{InputInfo, names};
 use super::progress::Progress;
 use super::remote::{local_files, local_path, store_failure};
 use super::shown::{shown_names, without_secrets};
@@ -522,11 +522,27 @@ fn expanded(names: &[String]) -> Result<Vec<String>, Failure> {
             let found = Remote::parse(name).and_then(|asked| asked.expand());
             let found = found.map_err(|error| store_failure(&error))?;
             all.extend(found.iter().map(Remote::url));
+        } else if Path::new(name).is_dir() {
+            return Err(of_folder(Path::new(name)));
         } else {
             all.push(name.clone());
         }
     }
     Ok(all)
+}
+
+/// What people see where a folder is given for an input.
+fn of_folder(path: &Path) -> Failure {
+    let name = path.display();
+    let recording = path.join(names::EXCHANGES);
+    Failure::unusable(match recording.is_file() {
+        true => {
+            format!("{name} is the folder of a run: name its recording, {}", recording.display())
+        }
+        false => {
+            format!("{name} is a folder: name the files in it, or file:///PATH for all below it")
+        }
+    })
 }
 
 /// What people see when an input cannot be used.

@@ -7,7 +7,6 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::args::LogFormat;
-use super::exit::printable;
 use super::{Failure, Global, paint};
 
 /// Starts logging. `-v` shows what is done, `-vv` how, `-q` errors only; where there is neither,
@@ -78,7 +77,7 @@ pub(super) fn complain(text: &str) {
 pub(super) fn fail(format: LogFormat, before: &str, failure: &Failure) {
     match format {
         LogFormat::Text => eprintln!("shadowtap: {before}{failure}"),
-        LogFormat::Json => tracing::error!("{}", printable(&format!("{before}{failure}"))),
+        LogFormat::Json => tracing::error!("{before}{failure}"),
     }
 }
 

@@ -28,7 +28,7 @@ use crate::report::{Report, csv, github, hlog, html, json, junit, markdown, name
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  shadowtap report reports/2026-11-22T10-00-00Z
+  shadowtap report reports/20261122T100000Z
   shadowtap report --compare reports/yesterday reports/today \\
       --history history.jsonl")]
 pub struct ReportArgs {

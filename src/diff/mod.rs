@@ -126,7 +126,7 @@ pub struct Difference {
     pub route: String,
     /// The request-target (lossy UTF-8).
     pub target: String,
-    /// `status`, `header`, `body`, `missing` or `failure`.
+    /// `status`, `header`, `body`, `missing`, `failure` or `identity`.
     pub kind: Kind,
     /// Where: header name or JSONPath, concrete (`$.items[3].price`).
     pub place: String,
@@ -146,11 +146,11 @@ pub struct Difference {
 /// Differences with one cause: a line of `clusters.jsonl`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Cluster {
-    /// Stable from run to run: a short hash of route, kind, place and shape.
+    /// Stable from run to run: a short hash of route, kind, place, shape and class.
     pub id: String,
     /// The route.
     pub route: String,
-    /// `status`, `header`, `body`, `missing` or `failure`.
+    /// `status`, `header`, `body`, `missing`, `failure` or `identity`.
     pub kind: Kind,
     /// The place generalised: indices as `[*]`.
     pub place: String,

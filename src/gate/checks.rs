@@ -23,7 +23,9 @@ pub(super) fn checks(evidence: &Evidence<'_>, policy: &Policy) -> Vec<Check> {
         Check {
             name: "max_lateness_p99".to_owned(),
             holds: held(late, sent) || !evidence.scheduled,
-            why: if evidence.scheduled {
+            why: if sent == 0 {
+                "No request was sent, so none was late.".to_owned()
+            } else if evidence.scheduled {
                 format!(
                     "The replayer sent {} of {} more than {} late ({}; 99 % were at most {} late); \
                      {} may be.",

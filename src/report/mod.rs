@@ -206,10 +206,12 @@ pub(crate) fn shape_words(shape: &str) -> String {
 }
 
 /// How many exchanges of the capture were not to be replayed.
-fn not_chosen(report: &Report<'_>, others: u64) -> String {
+fn left_out(report: &Report<'_>, others: u64) -> (&'static str, String) {
+    let cut = report.facts.interrupted;
+    let label = if cut { "Not chosen, or not sent" } else { "Not chosen" };
     let calls =
         if report.egress.is_some() { ", v1's calls to its providers among them" } else { "" };
-    format!("{}{calls}", crate::gate::words::count(others))
+    (label, format!("{}{calls}", crate::gate::words::count(others)))
 }
 
 /// A cluster's id as part of an address.

@@ -113,7 +113,8 @@ fn seen(report: &Report<'_>, out: &mut String) {
     }
     let others = summary.recorded().saturating_sub(summary.replayed + skipped + summary.damaged());
     if others > 0 {
-        said += &format!("; not chosen: {}", super::not_chosen(report, others));
+        let (label, text) = super::left_out(report, others);
+        said += &format!("; {}: {text}", label.to_lowercase());
     }
     if summary.damaged() > 0 {
         said += &format!("; {} damaged in the capture", count(summary.damaged()));

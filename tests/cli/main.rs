@@ -151,7 +151,20 @@ fn a_folder_of_records_alone_is_a_run() {
     shadowtap(folder.path(), &["gate", "out"]).expect(1);
     shadowtap(folder.path(), &["show", "out", "0-1"]).expect(0).prints(&["/items/2"]);
     shadowtap(folder.path(), &replayed).expect(2).says(&["out holds a run already"]);
-    fs::write(folder.path().join("out/outcomes.jsonl"), "{}\n").expect("written");
+    let outcomes = folder.path().join("out/outcomes.jsonl");
+    let records = fs::read_to_string(&outcomes).expect("outcomes.jsonl");
+    let lines: Vec<&str> = records.lines().collect();
+    // A replay that sent nothing is not one in which nothing differs.
+    fs::write(&outcomes, format!("{}\n{}\n", lines[0], lines[lines.len() - 1])).expect("written");
+    shadowtap(folder.path(), &["diff", "out"]).expect(0);
+    shadowtap(folder.path(), &["report", "out"]).expect(0);
+    shadowtap(folder.path(), &["gate", "out"]).expect(5);
+    let page = fs::read_to_string(folder.path().join("out/report.html")).expect("report.html");
+    assert!(page.contains("No answer was compared.") && page.contains("No request was sent"));
+    for wrong in ["none differs", "each that was sent got", "0 of 0 requests"] {
+        assert!(!page.contains(wrong), "{wrong}");
+    }
+    fs::write(&outcomes, "{}\n").expect("written");
     shadowtap(folder.path(), &["gate", "out"]).expect(3).says(&["is none of outcomes"]);
     fs::remove_file(folder.path().join("out/outcomes.jsonl")).expect("the file goes");
     for command in ["diff", "report", "gate", "show"] {
@@ -160,6 +173,10 @@ fn a_folder_of_records_alone_is_a_run() {
         shadowtap(folder.path(), &[command, "none"]).expect(3).says(&[told, "there is none"]);
     }
     assert!(!folder.path().join("none").exists());
+    // It is no input, but holds one.
+    let recording = ["is the folder of a run", "out/exchanges.jsonl"];
+    shadowtap(folder.path(), &["inspect", "out"]).expect(3).says(&recording);
+    shadowtap(folder.path(), &["inspect", "."]).expect(3).says(&["is a folder"]);
 }
 
 #[test]

@@ -66,7 +66,9 @@ pub(super) struct ClusterWords {
 pub(super) fn differences_lead(report: &Report<'_>) -> String {
     let totals = report.totals;
     let clusters = report.clusters.count(Class::Regression);
-    let mut text = if clusters == 0 {
+    let mut text = if totals.compared == 0 {
+        "No answer was compared.".to_owned()
+    } else if clusters == 0 {
         format!(
             "No difference that counts in {}.",
             plural(totals.compared, "compared answer", "compared answers")

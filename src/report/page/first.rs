@@ -8,7 +8,7 @@ use crate::gate::{
 };
 use crate::measure::Side;
 use crate::report::text::visible;
-use crate::report::{Report, cluster_id, not_chosen, shape_words};
+use crate::report::{Report, cluster_id, left_out, shape_words};
 
 /// Most reasons on the first screen.
 const WHYS: usize = 8;
@@ -70,6 +70,9 @@ pub(super) fn lead(report: &Report<'_>) -> String {
     );
     if let Some(speed) = report.facts.settings.get("speed").map(speed_words) {
         text += &speed;
+    }
+    if totals.compared == 0 {
+        return text + ". No answer was compared.";
     }
     text += &format!(
         ". {} compared: {}.",
@@ -331,7 +334,8 @@ pub(super) fn replayed(report: &Report<'_>) -> Vec<(String, String)> {
     // not chosen.
     let others = summary.recorded().saturating_sub(summary.replayed + skipped + summary.damaged());
     if others > 0 {
-        facts.push(fact("Not chosen", not_chosen(report, others)));
+        let (label, text) = left_out(report, others);
+        facts.push(fact(label, text));
     }
     facts.push(fact(
         "Damaged",

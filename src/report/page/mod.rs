@@ -63,6 +63,7 @@ pub(super) struct Page {
     trips: Vec<(String, String)>,
     time_lead: String,
     step: String,
+    nothing_sent: bool,
     failures: Vec<(String, String, String, String, String)>,
     sides: Vec<&'static str>,
     statuses: Vec<(u16, Vec<String>)>,
@@ -95,8 +96,11 @@ impl Page {
             run: seen(&report.facts.run, 80),
             tool: crate::record::exchanges::TOOL.to_owned(),
             verdict: verdict(judgement.verdict),
-            lead: lead(report),
-            whys: whys(report),
+            lead: tied(&lead(report)),
+            whys: whys(report)
+                .into_iter()
+                .map(|why| Why { text: tied(&why.text), ..why })
+                .collect(),
             tiles: tiles(report),
             replayed: replayed(report),
             checks: judgement
@@ -104,13 +108,13 @@ impl Page {
                 .iter()
                 .map(|check| CheckWords {
                     holds: check.holds,
-                    why: seen(&check.why, 400),
+                    why: tied(&seen(&check.why, 400)),
                     advice: check.advice.clone(),
                 })
                 .collect(),
             notes: notes(report),
             regressions: report.clusters.count(Class::Regression),
-            differences_lead: differences_lead(report),
+            differences_lead: tied(&differences_lead(report)),
             classes: Class::ALL
                 .into_iter()
                 .filter(|&class| report.clusters.count(class) > 0)
@@ -139,6 +143,7 @@ impl Page {
                 }
             ),
             step: if step > 1 { format!("{step} seconds") } else { "second".to_owned() },
+            nothing_sent: summary.all.side(Side::V2).requests == 0,
             failures: summary
                 .failures
                 .iter()
@@ -219,6 +224,11 @@ fn files(report: &Report<'_>) -> Vec<(String, &'static str)> {
 /// A text from outside: visible, and not too long.
 fn seen(text: &str, most: usize) -> String {
     visible(&short(text, most)).into_owned()
+}
+
+/// A sentence of which no line begins with a percent sign.
+fn tied(text: &str) -> String {
+    text.replace(" %", "\u{a0}%")
 }
 
 fn pretty(value: &serde_json::Value) -> String {
