@@ -5,6 +5,7 @@
 //! value and a blank: `$.args $.items[0].id`.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use base64::Engine as _;
 use base64::alphabet::{STANDARD, URL_SAFE};
@@ -13,6 +14,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use super::Kind;
 use super::change::{Context, Sink, mix};
 use super::{json, query};
+use crate::message::json::code;
 
 /// Documents inside documents that are opened, one in another.
 const MAX_DEPTH: usize = 3;
@@ -94,31 +96,34 @@ pub(super) fn may_hold(text: &str) -> bool {
 }
 
 /// Whether a text may hold a document somewhere inside, as scripts (`window.state = {…};`) and
-/// lines of a log do.
+/// lines of a log do: a cheap test.
 pub(super) fn may_surround(text: &str) -> bool {
-    inner_start(text).is_some()
-}
-
-/// Where the first object stands that has a member in quotes: code has other braces as well.
-fn inner_start(text: &str) -> Option<usize> {
-    /// Braces that are looked at.
-    const BRACES: usize = 32;
     let bytes = text.as_bytes();
-    let quoted = |at: &usize| bytes[at + 1..].trim_ascii_start().starts_with(b"\"");
-    let start = memchr::memchr_iter(b'{', bytes).take(BRACES).find(quoted)?;
-    let before = bytes[..start].trim_ascii_end();
-    Some(if before.ends_with(b"[") { before.len() - 1 } else { start })
+    memchr::memchr2_iter(b'{', b'[', bytes).any(|at| code::begins(&bytes[at..]))
 }
 
-/// The documents inside of two texts that are equal around them.
-fn surrounded<'t>(a: &'t str, b: &'t str) -> Option<[&'t str; 2]> {
-    let inner = |text: &'t str| {
-        let start = inner_start(text)?;
-        let end = text.rfind(['}', ']'])? + 1;
-        (start < end).then(|| (&text[..start], &text[start..end], &text[end..]))
+/// The documents inside of two texts that are equal around them: the one in each, or a list of
+/// them.
+fn surrounded<'t>(a: &'t str, b: &'t str) -> Option<[Cow<'t, str>; 2]> {
+    let (left, right) = (code::documents(a), code::documents(b));
+    if left.is_empty() || left.len() != right.len() || around(a, &left).ne(around(b, &right)) {
+        return None;
+    }
+    let listed = |text: &'t str, documents: &[Range<usize>]| match documents {
+        [one] => Cow::Borrowed(&text[one.clone()]),
+        all => {
+            let all: Vec<&str> = all.iter().map(|one| &text[one.clone()]).collect();
+            Cow::Owned(format!("[{}]", all.join(",")))
+        }
     };
-    let ((before, left, behind), (head, right, tail)) = (inner(a)?, inner(b)?);
-    (before == head && behind == tail).then_some([left, right])
+    Some([listed(a, &left), listed(b, &right)])
+}
+
+/// What stands before, between and behind documents.
+fn around<'t>(text: &'t str, documents: &[Range<usize>]) -> impl Iterator<Item = &'t str> {
+    let starts = std::iter::once(0).chain(documents.iter().map(|one| one.end));
+    let ends = documents.iter().map(|one| one.start).chain([text.len()]);
+    starts.zip(ends).map(|(start, end)| &text[start..end])
 }
 
 /// What both values hold, where both hold it in the same way.
@@ -165,11 +170,17 @@ mod tests {
 
     #[test]
     fn what_stands_around_a_document_must_be_equal() {
+        let pair = |a: &str, b: &str| Some([a.to_owned().into(), b.to_owned().into()]);
         assert_eq!(
             surrounded("s = [{\"a\":1}];", "s = [{\"a\":2}];"),
-            Some(["[{\"a\":1}]", "[{\"a\":2}]"])
+            pair("[{\"a\":1}]", "[{\"a\":2}]")
+        );
+        assert_eq!(
+            surrounded("f(() => {g({\"a\":1},{\"b\":2})})", "f(() => {g({\"a\":1},{\"b\":3})})"),
+            pair("[{\"a\":1},{\"b\":2}]", "[{\"a\":1},{\"b\":3}]")
         );
         assert_eq!(surrounded("s = {\"a\":1};", "t = {\"a\":1};"), None);
+        assert_eq!(surrounded("s = {\"a\":1};", "s = {\"a\":1}; {\"b\":2}"), None);
         assert_eq!(surrounded("} {\"", "} {\""), None);
     }
 

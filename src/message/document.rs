@@ -23,6 +23,7 @@ use std::ops::Range;
 use sha2::{Digest as _, Sha256};
 
 use super::encoding::{self, Encoding, hex};
+use super::json::code;
 use super::media::MediaType;
 use super::place::{Step, Trail};
 use super::{Body, Headers, Request, Response};
@@ -229,6 +230,43 @@ impl<'w> Walk<'w> {
         };
         self.layers += 1;
         found
+    }
+
+    /// A script: a document, or the documents in its code and what stands between them, each at a
+    /// line of its own.
+    fn code(&mut self, at: &Trail<'_>, text: &str) -> Option<String> {
+        let value = Value { text, form: Form::Text, encoding: Encoding::Plain, label: None };
+        if let Some(edited) = self.document_in(at, value) {
+            return edited;
+        }
+        let documents = if self.layers == 0 { Vec::new() } else { code::documents(text) };
+        if documents.is_empty() || !self.visit.inside(at, value) {
+            return self.tell(at, value);
+        }
+        self.layers -= 1;
+        let mut patch = Patch::default();
+        let root = at.then(Step::Root);
+        let is_one = documents.len() == 1;
+        let mut from = 0;
+        let end = text.len()..text.len();
+        for (index, range) in documents.into_iter().chain([end]).enumerate() {
+            let between = &text[from..range.start];
+            if !between.trim_ascii().is_empty() {
+                let line = at.then(Step::Line(index + 1));
+                patch.put_some(
+                    from..range.start,
+                    self.one(&line, between, Form::Text, Encoding::Plain),
+                    Encoding::Plain,
+                );
+            }
+            let indexed = root.then(Step::Index(index));
+            let place = if is_one { &root } else { &indexed };
+            let edited = self.json_at(place, &text[range.clone()]);
+            patch.put_some(range.clone(), edited, Encoding::Plain);
+            from = range.end;
+        }
+        self.layers += 1;
+        patch.applied(text)
     }
 
     /// A JSON Web Token's claims, or a document in base64.

@@ -277,6 +277,13 @@ mod tests {
                 "<p>x<script>{\"t\":\"<&\"}</script>",
             ),
             (
+                "text/html",
+                "<script>f({\"a\":1}, {\"t\":\"s\"}) // &amp;</script>",
+                "//script/text() $[1].t",
+                "<&",
+                "<script>f({\"a\":1}, {\"t\":\"<&\"}) // &amp;</script>",
+            ),
+            (
                 "text/event-stream",
                 "id: 7\ndata: {\"i\":1}\n\ndata: a\ndata: b\n\n",
                 "event[1] $.i",

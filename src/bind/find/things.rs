@@ -177,6 +177,7 @@ impl Things {
                 if let Some((_, last)) = thing.rsplit_once(['_', '-', '.']) {
                     self.push(Some(last));
                 }
+                self.push(which_of(thing));
             }
             None if is_issued(name) => {
                 self.push(Some(name));
@@ -199,6 +200,9 @@ fn identifies(name: &str) -> Option<&str> {
     if is_known(name) {
         return Some("");
     }
+    if let Some(head) = run_together(name) {
+        return Some(head);
+    }
     let split = name.rfind(['_', '-', '.', ':']).map(|at| (at, at + 1)).or_else(|| {
         // `pageId`, `pageID`.
         let at = name.rfind(|c: char| c.is_ascii_lowercase())? + 1;
@@ -210,6 +214,55 @@ fn identifies(name: &str) -> Option<&str> {
     })?;
     let (head, tail) = (name.get(..split.0)?, name.get(split.1..)?);
     (!head.is_empty() && is_known(tail)).then_some(head)
+}
+
+/// What a name identifies that is written in one: `pageid`, `userids`; no word that ends so.
+fn run_together(name: &str) -> Option<&str> {
+    const WORDS: [&str; 26] = [
+        "acid",
+        "aid",
+        "amid",
+        "android",
+        "asteroid",
+        "avoid",
+        "bid",
+        "centroid",
+        "euclid",
+        "fluid",
+        "grid",
+        "hybrid",
+        "invalid",
+        "kid",
+        "liquid",
+        "mermaid",
+        "paid",
+        "prepaid",
+        "rapid",
+        "sigmoid",
+        "solid",
+        "unpaid",
+        "valid",
+        "vivid",
+        "void",
+        "ellipsoid",
+    ];
+    /// Shortest name of a thing: `oldid`.
+    const SHORTEST: usize = 3;
+    let one = name.strip_suffix('s').unwrap_or(name);
+    let head = one.strip_suffix("id").filter(|head| head.len() >= SHORTEST)?;
+    let plain = name.bytes().all(|byte| byte.is_ascii_lowercase());
+    (plain && !WORDS.iter().any(|word| one.ends_with(word))).then_some(head)
+}
+
+/// A thing without the word before it that says which one it is: `newrev`, `parentpage`.
+fn which_of(thing: &str) -> Option<&str> {
+    const WHICH: [&str; 14] = [
+        "new", "old", "base", "parent", "last", "first", "prev", "previous", "next", "current",
+        "source", "target", "latest", "root",
+    ];
+    const SHORTEST: usize = 3;
+    let rest = WHICH.iter().find_map(|which| thing.strip_prefix(which))?;
+    (rest.len() >= SHORTEST && rest.bytes().all(|byte| byte.is_ascii_lowercase())).then_some(rest)
 }
 
 /// Whether a field of this name identifies what holds it: `id`.
@@ -482,6 +535,11 @@ mod tests {
             ("$.author", Stands::Said, "/items/books", "author"),
             ("$.pageId", Stands::Issued, "/x", "page"),
             ("$.pageID", Stands::Issued, "/x", "page"),
+            ("$.pageid", Stands::Issued, "/x", "page"),
+            ("$.newlotid", Stands::Issued, "/x", "lot"),
+            ("form:baselotid", Stands::Said, "/x", "lot"),
+            ("query:lotids", Stands::Said, "/x", "lot"),
+            ("$.parent_lot", Stands::Said, "/x", "parentlot"),
             ("$.pages[0].id", Stands::Issued, "/x", "page"),
             ("$.data[0].id", Stands::Issued, "/api/pages", "page"),
             ("$.id", Stands::Issued, "/api/v1/pages", "page"),

@@ -29,6 +29,14 @@ impl Walk<'_> {
         Some(self.json_tape(at, text, &tape))
     }
 
+    /// A document that stands at a place of its own; what is none is left.
+    pub(super) fn json_at(&mut self, at: &Trail<'_>, text: &str) -> Option<String> {
+        let tape = Tape::parse(text.as_bytes()).ok()?;
+        let mut patch = Patch::default();
+        self.node(at, text, tape.root(), &mut patch);
+        patch.applied(text)
+    }
+
     fn json_tape(&mut self, at: Option<&Trail<'_>>, text: &str, tape: &Tape<'_>) -> Option<String> {
         let mut patch = Patch::default();
         self.node(&further(at, Step::Root), text, tape.root(), &mut patch);

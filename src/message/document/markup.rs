@@ -119,8 +119,10 @@ impl Walk<'_> {
         }
         let raw = scope.html
             && matches!(at.before().map(Trail::last), Some(Step::Element(name, _)) if is_raw(name));
-        let encoding = if raw { Encoding::Plain } else { Encoding::Text };
-        let edited = self.text(at, node.text(), encoding);
+        let (encoding, edited) = match raw {
+            true => (Encoding::Plain, self.code(at, node.text())),
+            false => (Encoding::Text, self.text(at, node.text(), Encoding::Text)),
+        };
         patch.put_some(node.span(), edited, encoding);
     }
 

@@ -98,6 +98,20 @@ fn every_format_is_told_by_its_places() {
                 "/html/body/form/script/text() $.k=1",
             ],
         ),
+        (
+            "text/html",
+            "<script>on(() => set({\"k\":1})); s = [{\"t\":\"x\"}];</script><script>a({\"b\":2})</script>",
+            &[
+                "/html/head/script/text() line[1]=on(() => set(",
+                "/html/head/script/text() $[0].k=1",
+                "/html/head/script/text() line[2]=)); s = ",
+                "/html/head/script/text() $[1][0].t=x",
+                "/html/head/script/text() line[3]=;",
+                "/html/head/script[2]/text() line[1]=a(",
+                "/html/head/script[2]/text() $.b=2",
+                "/html/head/script[2]/text() line[2]=)",
+            ],
+        ),
         ("text/plain", "one\n\n  two \n", &["line[1]=one", "line[3]=  two "]),
         ("text/plain", token, &["body $.sub=u1", "body $.n=5"]),
         (
