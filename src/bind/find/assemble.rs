@@ -227,6 +227,11 @@ impl Assembly {
         self.pieces.push(
             ExchangePiece { session, ..ExchangePiece::of(number, PieceKind::Session) }.pack(),
         )?;
+        self.follows(number, after)
+    }
+
+    /// Says which exchanges one follows.
+    pub(super) fn follows(&mut self, number: u64, after: &[ExchangeId]) -> io::Result<()> {
         after.iter().try_for_each(|id| self.wait(number, *id))
     }
 

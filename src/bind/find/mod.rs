@@ -66,6 +66,8 @@ pub enum Order {
     /// Also all that its session had been answered.
     #[default]
     Session,
+    /// Also all that anybody had been answered.
+    All,
 }
 
 /// How flows are found.
@@ -307,6 +309,10 @@ impl<'c> Finder<'c> {
         let follows = self.config.order == Order::Session;
         let count = sessions
             .tell(follows, |number, session, after| assembly.session(number, session, after))?;
+        if self.config.order == Order::All {
+            order::everybody(&lines, &mut clients, folder)?
+                .tell(true, |number, _, after| assembly.follows(number, after))?;
+        }
         let (flows, parts, totals) =
             assembly.finish(self.config.bind, &lines, &kept, folder, totals)?;
         let totals = FlowTotals { sessions: count, ..totals };

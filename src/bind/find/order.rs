@@ -132,6 +132,15 @@ pub(super) fn sessions(
     }
 }
 
+/// Sorts all exchanges by time, whosever they are.
+pub(super) fn everybody(
+    spooled: &Spooled,
+    clients: &mut Clients,
+    folder: &Path,
+) -> io::Result<Sessions> {
+    sorted(spooled, clients, folder, |_, _| Some(ClientSession::of_key(0)))
+}
+
 fn sorted(
     spooled: &Spooled,
     clients: &mut Clients,

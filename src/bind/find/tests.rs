@@ -803,6 +803,21 @@ fn what_is_created_is_there_before_it_is_named() {
 }
 
 #[test]
+fn all_are_followed_where_the_order_of_all_is_asked_for() {
+    let mut recording = MadeRecording { order: Order::All, ..MadeRecording::default() };
+    for lane in 0..3 {
+        recording.say(&SaidExchange { lane, request: "POST /marks", ..SAID });
+    }
+    let after = |found: &FoundFlows| {
+        let waits = |part: Part| part.after.iter().map(|id| id.connection).collect::<Vec<_>>();
+        parts(found).into_iter().map(waits).collect::<Vec<_>>()
+    };
+    assert_eq!(after(&recording.found()), [vec![], vec![0], vec![1]]);
+    recording.order = Order::Session;
+    assert!(after(&recording.found()).iter().all(Vec::is_empty));
+}
+
+#[test]
 fn nobody_waits_for_others_who_say_what_all_say() {
     let mut recording = MadeRecording::default();
     for lane in 0..4 {
@@ -879,8 +894,9 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn waits_only_point_back(mut recording in recordings(), order in 0..3_usize) {
-        recording.order = [Order::Connection, Order::Data, Order::Session][order];
+    fn waits_only_point_back(mut recording in recordings(), order in 0..4_usize) {
+        recording.order =
+            [Order::Connection, Order::Data, Order::Session, Order::All][order];
         let found = recording.found();
         let places: std::collections::HashMap<ExchangeId, (i64, usize)> = recording
             .exchanges

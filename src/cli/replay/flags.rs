@@ -103,6 +103,8 @@ enum OrderFlag {
     Data,
     /// Also all that its client had been answered, on any connection
     Session,
+    /// Also all that anybody had been answered: as many at once as in the recording, at v2's pace
+    All,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -348,6 +350,7 @@ impl FlowFlags {
             OrderFlag::Connection => Order::Connection,
             OrderFlag::Data => Order::Data,
             OrderFlag::Session => Order::Session,
+            OrderFlag::All => Order::All,
         });
         let producers = flags.include_producers || file.include_producers.unwrap_or(false);
         Ok(Self { rules: rules.clone(), bind, order, producers })
