@@ -1,4 +1,5 @@
-"""WebSockets that say the same: sockets.py serve-websockets|serve-aiohttp PORT [CERT KEY] (echo) | websockets|aiohttp URL [HOW]."""
+"""WebSockets that say the same: sockets.py serve-websockets|serve-aiohttp|serve-tornado PORT [CERT KEY] (echo) |
+websockets|aiohttp|tornado|autobahn URL [HOW]."""
 import asyncio
 import hashlib
 import ssl
@@ -59,6 +60,69 @@ async def serve_aiohttp(port, tls, how):
     await asyncio.Future()
 
 
+async def serve_tornado(port, tls, how):
+    import tornado.web
+    import tornado.websocket
+
+    class Echo(tornado.websocket.WebSocketHandler):
+        def get_compression_options(self):
+            return {} if how else None
+
+        def on_message(self, message):
+            self.write_message(message, binary=isinstance(message, bytes))
+    application = tornado.web.Application([("/ws", Echo)], websocket_max_message_size=1 << 30)
+    application.listen(port, "127.0.0.1", ssl_options=tls)
+    await asyncio.Future()
+
+
+async def with_tornado(url, how):
+    from tornado.httpclient import HTTPRequest
+    from tornado.websocket import websocket_connect
+    request = HTTPRequest(url, validate_cert=False)
+    socket = await websocket_connect(request, compression_options={} if how else None, max_message_size=1 << 30)
+    for message in said():
+        await socket.write_message(message, binary=isinstance(message, bytes))
+        assert await socket.read_message() == message
+    socket.close(1000, "enough")
+    await socket.read_message()
+
+
+async def with_autobahn(url, how):
+    from autobahn.asyncio.websocket import WebSocketClientFactory, WebSocketClientProtocol
+    from autobahn.websocket.compress import PerMessageDeflateOffer, PerMessageDeflateResponse, PerMessageDeflateResponseAccept
+    done = asyncio.get_running_loop().create_future()
+
+    class Client(WebSocketClientProtocol):
+        def onOpen(self):
+            self.wanted = list(said())
+            self.next()
+
+        def next(self):
+            if not self.wanted:
+                self.sendClose(1000, "enough")
+                return
+            message = self.wanted[0]
+            octets = message.encode() if isinstance(message, str) else message
+            self.sendMessage(octets, isinstance(message, bytes), fragmentSize=int(how) if how.isdigit() else None)
+
+        def onMessage(self, payload, isBinary):
+            message = self.wanted.pop(0)
+            assert (payload if isBinary else payload.decode()) == message
+            self.next()
+
+        def onClose(self, clean, code, reason):
+            left = len(getattr(self, "wanted", [1]))
+            done.set_exception(RuntimeError(reason)) if left else done.set_result(None)
+    factory = WebSocketClientFactory(url)
+    factory.protocol = Client
+    if how:
+        factory.setProtocolOptions(perMessageCompressionOffers=[PerMessageDeflateOffer()], perMessageCompressionAccept=lambda response: (
+            PerMessageDeflateResponseAccept(response) if isinstance(response, PerMessageDeflateResponse) else None))
+    port = int(url.split(":")[2].split("/")[0])
+    await asyncio.get_running_loop().create_connection(factory, "127.0.0.1", port)
+    await done
+
+
 async def with_websockets(url, how):
     from websockets.asyncio.client import connect
     from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
@@ -98,8 +162,8 @@ if __name__ == "__main__":
         if len(rest) >= 2:
             tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
             tls.load_cert_chain(rest[0], rest[1])
-        serve = serve_websockets if kind.endswith("websockets") else serve_aiohttp
+        serve = {"serve-websockets": serve_websockets, "serve-aiohttp": serve_aiohttp, "serve-tornado": serve_tornado}[kind]
         asyncio.run(serve(int(place), tls, rest[-1] if len(rest) % 2 else ""))
     else:
-        run = with_websockets if kind == "websockets" else with_aiohttp
+        run = {"websockets": with_websockets, "aiohttp": with_aiohttp, "tornado": with_tornado, "autobahn": with_autobahn}[kind]
         asyncio.run(run(place, rest[0] if rest else ""))

@@ -2,7 +2,8 @@
 import os
 import pathlib
 
-from conversations import (H1, H1S, PY, SIMPLE, against_node, certificates, curl, files, modules_of_node, node, two_clients)
+from conversations import (H1, H1S, PY, SIMPLE, WS, against_node, apache, certificates, curl, expect_calls, expect_socket, files, holds, js_calls,
+                           js_server, modules_of_node, node, python_calls, two_clients, ws_of_node)
 from peers import BACK, FILES, HERE, Missing, PORT, TARGETS, need, peer, python_has, sha
 
 THIRD = 9445  # Not captured.
@@ -166,6 +167,38 @@ def jetty_clear(t):
     curl(t, H1, SIMPLE[:1], "--http2")
 
 
+# WebSockets.
+
+def more_sockets(t, url):
+    """Clients that the others have not, with and without compression."""
+    for client, how in (("tornado", ""), ("tornado", "deflate"), ("autobahn", ""), ("autobahn", "deflate"), ("autobahn", "1000")):
+        t.call(PY, HERE / "sockets.py", client, url, how, keys=False)
+    script = linked(t, "said.mjs")
+    for command in (["node"], [bin_of_node("deno"), "run", "-A", "--unsafely-ignore-certificate-errors"], [bin_of_node("bun"), "run"]):
+        t.call(*command, script, "call", url, keys=False)
+    expect_socket(t, 8)
+
+
+def socket_server(called, serve):
+    @peer(f"tornado, autobahn, undici, Deno, Bun, server {called}")
+    def talk(t):
+        python_has("tornado", "autobahn")
+        serve(t)
+        more_sockets(t, WS)
+    talk.__name__ = called
+
+
+def by_tornado(*how):
+    return lambda t: t.serve(PY, HERE / "sockets.py", "serve-tornado", PORT, *how, keys=False)
+
+
+socket_server("tornado", by_tornado())
+socket_server("tornado, compressed", by_tornado("deflate"))
+socket_server("Deno", lambda t: t.serve(bin_of_node("deno"), "run", "-A", HERE / "said.mjs", "serve", PORT, keys=False))
+socket_server("Granian", lambda t: t.serve(PY, "-m", "granian", "--interface", "asgi", "--host", "127.0.0.1", "--port", PORT, "oracle:app", cwd=HERE, keys=False))
+socket_server("ws", lambda t: ws_of_node(t, '{"threshold":0}'))
+
+
 # In between.
 
 def envoy(t, front, back, port=PORT):
@@ -317,3 +350,104 @@ await fetch('/o/1?done');
     t.call("timeout", "20", "firefox", "--headless", "--no-remote", "--profile", profile, f"https://localhost:{PORT}/page", codes=(),
            env={"HOME": t.path("home"), "MOZ_DISABLE_CONTENT_SANDBOX": "1"})
     t.expect(targets + ["/o/1?done", "/page"])
+
+
+# What TLS can do besides.
+
+def at_pauses(t, *parts, flags=()):
+    """s_client that is told one part after another: it looks for its commands where a part begins."""
+    said = "; ".join(f"printf '{part}'; sleep 0.3" for part in parts)
+    told = t.call("sh", "-c", f'({said}) | timeout 9 "$@"', "sh", "openssl", "s_client", "-connect", f"127.0.0.1:{PORT}", "-keylogfile", t.keys, *flags,
+                  keys=False, codes=())
+    return told
+
+
+def asking(target, close=False):
+    return f"GET {target} HTTP/1.1\\r\\nhost: localhost\\r\\n" + ("connection: close\\r\\n" if close else "") + "\\r\\n"
+
+
+def asked_between(called, command, *flags):
+    @peer(f"OpenSSL, {called} between requests, Node h1s")
+    def talk(t):
+        node(t, "h1s", keys=False)
+        targets = ["/o/10", "/o/2000", "/o/70000", "/o/300"]
+        t.expect(targets)
+        told = at_pauses(t, asking(targets[0]), command, asking(targets[1]), command, command, asking(targets[2]), asking(targets[3], True), flags=flags)
+        holds(told, targets)
+    talk.__name__ = called
+
+
+asked_between("a KeyUpdate that is asked back", "K\\n", "-tls1_3")
+asked_between("a KeyUpdate", "k\\n", "-tls1_3")
+asked_between("renegotiation", "R\\n", "-tls1_2")
+
+
+@peer("OpenSSL, early data, nginx", steady=False)
+def early_nginx(t):
+    cert, key = certificates(t)
+    nginx_behind(t, "ssl", PORT, f"root {files(t)}; ssl_certificate {cert}; ssl_certificate_key {key}; ssl_protocols TLSv1.2 TLSv1.3; ssl_early_data on; ssl_ecdh_curve P-256:P-384; ssl_session_cache shared:s:1m;")
+    request = lambda target, close: asking(target, close).replace("\\r\\n", "\r\n")
+    t.path("early", request("/o/2000", False))
+    t.path("long", "".join(request("/o/300", False) for _ in range(40)))
+    t.expect(["/o/10"])
+    holds(at_pauses(t, asking("/o/10", True), flags=["-ign_eof", "-tls1_3", "-groups", "P-256", "-sess_out", t.path("session")]), ["/o/10"])
+    for early, targets in (("early", ["/o/2000"]), ("long", ["/o/300"] * 40), ("early", ["/o/2000"])):
+        t.expect(targets + ["/o/10"])
+        flags = ["-ign_eof", "-tls1_3", "-groups", "P-256", "-sess_in", t.path("session"), "-sess_out", t.path("session"), "-early_data", t.path(early)]
+        holds(at_pauses(t, asking("/o/10", True), flags=flags), targets[:1] + ["/o/10"])
+    # Another group than the one that is offered: the early data is passed over, and said again by nobody.
+    t.expect(["/o/10"])
+    at_pauses(t, asking("/o/10", True), flags=["-ign_eof", "-tls1_3", "-sess_in", t.path("session"), "-early_data", t.path("early"), "-groups", "X25519:P-256"])
+
+
+@peer("curl, Apache, which asks for a certificate late")
+def late_certificates(t):
+    cert, key = certificates(t)
+    folder = "\n".join(f"<Location {target}>\nSSLVerifyClient optional_no_ca\nSSLVerifyDepth 3\n</Location>" for target in ("/o/2000", "/o/70000"))
+    apache(t, f"Protocols http/1.1\nSSLEngine on\nSSLCertificateFile {cert}\nSSLCertificateKeyFile {key}\nSSLProtocol all\nKeepAlive On\n{folder}")
+    for version in ("1.2", "1.3"):
+        t.expect(FILES)
+        curl(t, H1S, FILES, "--http1.1", f"--tls-max {version}", f"--tlsv{version}", f"--cert {t.path('ec.pem')}", f"--key {t.path('ec.key')}", parallel=False)
+
+
+# gRPC by an engine of its own.
+
+def grpclib_calls(t, target, cert=None):
+    python_has("grpclib")
+    t.call(PY, HERE / "calls_grpclib.py", "call", target.rsplit(":", 1)[1], *([cert] if cert else []), keys=False)
+
+
+@peer("grpclib, server of grpcio")
+def grpclib_client(t):
+    python_has("grpc")
+    t.serve(PY, HERE / "calls.py", "serve", PORT, keys=False)
+    expect_calls(t)
+    grpclib_calls(t, f"127.0.0.1:{PORT}")
+
+
+@peer("grpclib, server of grpc-js TLS")
+def grpclib_js(t):
+    js_server(t, True)
+    expect_calls(t)
+    grpclib_calls(t, f"127.0.0.1:{PORT}", t.path("rsa.pem"))
+
+
+@peer("grpclib, grpcio, server of grpclib")
+def grpclib_server(t):
+    python_has("grpclib")
+    t.serve(PY, HERE / "calls_grpclib.py", "serve", PORT, keys=False)
+    expect_calls(t)
+    grpclib_calls(t, f"127.0.0.1:{PORT}")
+    expect_calls(t)
+    python_calls("sync")(t, f"127.0.0.1:{PORT}")
+
+
+@peer("grpclib, grpc-js, server of grpclib TLS")
+def grpclib_sealed(t):
+    python_has("grpclib")
+    cert, key = certificates(t)
+    t.serve(PY, HERE / "calls_grpclib.py", "serve", PORT, cert, key)
+    expect_calls(t)
+    grpclib_calls(t, f"127.0.0.1:{PORT}", cert)
+    expect_calls(t)
+    js_calls(t, f"127.0.0.1:{PORT}", cert)

@@ -31,9 +31,10 @@ use super::index::Index;
 use super::judging::{Judge, Lacking, known_noise, noise_places, write_row};
 use super::rules::RouteRules;
 use super::skipped::{Skipped, was_refused};
+use super::sockets::{self, SocketForm};
 use super::spool::SpoolRecord;
 use super::survey::{DiffSurvey, NONE, survey};
-use super::{Class, Kind, Totals, calls, compare, csv, open, sockets};
+use super::{Class, Kind, Totals, calls, compare, csv, open};
 use crate::exchange::socket::SocketSession;
 use crate::exchange::{Completeness, Exchange, UNANSWERED};
 use crate::limits;
@@ -504,7 +505,7 @@ impl Engine<'_> {
                 self.both(&context, rank, [&expected.message, actual], &mut sink);
                 sockets::compare(&context, exchange, outcome, &mut sink);
                 if !sink.changes.is_empty() {
-                    let said = sockets::as_answers(exchange, Some(outcome));
+                    let said = sockets::as_answers(exchange, Some(outcome), SocketForm::List);
                     let answers = [&expected.message, actual].into_iter();
                     let answers: Vec<_> = answers.chain(said.iter().flatten()).collect();
                     self.hide_echoes(&request.message, &answers, &mut sink);

@@ -57,41 +57,67 @@ pub(super) fn compare_own(
     }
 }
 
-/// What each side said on the WebSocket that an exchange opened, as an answer whose body is the
-/// list of it: the client, v1, and v2; for who shows answers or looks for secrets in them.
-pub(crate) fn as_answers(exchange: &Exchange, outcome: Option<&Outcome>) -> Option<[Response; 3]> {
+/// How messages stand one behind the other.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum SocketForm {
+    /// As a list in JSON.
+    List,
+    /// Each on a line of its own.
+    Lines,
+}
+
+/// What each side said on the WebSocket that an exchange opened, as an answer whose body has all of
+/// it: the client, v1, and v2; for who shows answers or looks for secrets in them.
+pub(crate) fn as_answers(
+    exchange: &Exchange,
+    outcome: Option<&Outcome>,
+    form: SocketForm,
+) -> Option<[Response; 3]> {
     let session = SocketSession::of(exchange)?;
+    let kind = match form {
+        SocketForm::List => &b"application/json"[..],
+        SocketForm::Lines => b"application/x-ndjson",
+    };
     let of = |said: Vec<u8>| Response {
         status: 101,
-        headers: [(&b"content-type"[..], &b"application/json"[..])]
-            .into_iter()
-            .collect::<Headers>(),
+        headers: [(&b"content-type"[..], kind)].into_iter().collect::<Headers>(),
         body: crate::message::Body::whole(said),
         ..Response::default()
     };
     let none = &[][..];
     let v2 = outcome.map_or(none, |outcome| &outcome.messages);
     Some([
-        of(as_json(session.words().map(|word| word.message))),
-        of(as_json(session.answers().chain(session.close()))),
-        of(as_json(v2)),
+        of(written_as(form, session.words().map(|word| word.message))),
+        of(written_as(form, session.answers().chain(session.close()))),
+        of(written_as(form, v2)),
     ])
 }
 
 /// Messages as an array in JSON.
 fn as_json<'m>(messages: impl IntoIterator<Item = &'m SocketMessage>) -> Vec<u8> {
-    let mut out = vec![b'['];
-    for message in messages {
-        if out.len() > 1 {
-            out.push(b',');
+    written_as(SocketForm::List, messages)
+}
+
+fn written_as<'m>(
+    form: SocketForm,
+    messages: impl IntoIterator<Item = &'m SocketMessage>,
+) -> Vec<u8> {
+    let (first, between, last) = match form {
+        SocketForm::List => (&b"["[..], b',', &b"]"[..]),
+        SocketForm::Lines => (&b""[..], b'\n', &b""[..]),
+    };
+    let mut out = first.to_vec();
+    for (place, message) in messages.into_iter().enumerate() {
+        if place > 0 {
+            out.push(between);
         }
-        element(&mut out, message);
+        element(&mut out, message, form);
     }
-    out.push(b']');
+    out.extend_from_slice(last);
     out
 }
 
-fn element(out: &mut Vec<u8>, message: &SocketMessage) {
+fn element(out: &mut Vec<u8>, message: &SocketMessage, form: SocketForm) {
     let data = &message.data;
     let named = |out: &mut Vec<u8>, name: &str, value: &str| {
         out.extend_from_slice(b"\"");
@@ -107,7 +133,9 @@ fn element(out: &mut Vec<u8>, message: &SocketMessage) {
         }
         (SocketKind::Text, Ok(text)) if !data.is_cut() => {
             let holds = text.trim_ascii_start().starts_with(['{', '[']);
-            if holds && Tape::parse(&data.bytes).is_ok() {
+            // A document that is laid out over several lines is one line as a string.
+            let fits = matches!(form, SocketForm::List) || !text.contains(['\n', '\r']);
+            if holds && fits && Tape::parse(&data.bytes).is_ok() {
                 out.extend_from_slice(&data.bytes);
             } else {
                 written::string(out, text);

@@ -3,6 +3,7 @@
 
 use crate::exchange::{Exchange, SocketKind, SocketMessage};
 use crate::flow::Direction;
+use crate::message::Headers;
 
 /// What the marks of an exchange begin with that tell what is missing of its WebSocket.
 pub const SOCKET_LACKS: &str = "websocket: ";
@@ -40,7 +41,9 @@ impl<'a> SocketSession<'a> {
     /// The session that an exchange of HTTP/1 opened (RFC 6455 §4.2.2), if it opened one.
     pub fn of(exchange: &'a Exchange) -> Option<Self> {
         let answer = &exchange.response.as_ref()?.message;
-        let is_socket = answer.status == 101 && answer.headers.get("upgrade").is_some_and(is_name);
+        let asked = exchange.request.as_ref().map(|request| &request.message.headers);
+        let is_socket =
+            answer.status == 101 && upgraded_to(asked, &answer.headers).is_some_and(is_name);
         let messages = exchange.carriage.as_ref().map_or(&[][..], |carriage| &carriage.messages);
         is_socket.then(|| Self::said(messages))
     }
@@ -137,6 +140,11 @@ impl SocketMessage {
 /// Whether it is what the two ends have to say, and no control frame.
 pub fn is_data(message: &SocketMessage) -> bool {
     message.kind.is_data()
+}
+
+/// What a 101 leads to. Some do not say (Jetty's to HTTP/2): to what was asked for.
+pub fn upgraded_to<'h>(asked: Option<&'h Headers>, answered: &'h Headers) -> Option<&'h [u8]> {
+    answered.get("upgrade").or_else(|| asked?.get("upgrade"))
 }
 
 /// Whether an `Upgrade` field names the protocol.

@@ -14,7 +14,7 @@ mod times;
 
 use std::collections::HashMap;
 
-use crate::diff::sockets;
+use crate::diff::sockets::{self, SocketForm};
 use crate::diff::{Class, Difference, Kind};
 use crate::exchange::Exchange;
 use crate::message::{Headers, Request, Response};
@@ -118,7 +118,7 @@ impl Closeup {
             exchange.response.as_ref().map(|answer| &answer.message),
             outcome.and_then(|outcome| outcome.response.as_ref()),
         ];
-        let said = sockets::as_answers(exchange, *outcome);
+        let said = sockets::as_answers(exchange, *outcome, SocketForm::List);
         let known = answers.iter().flatten().copied().chain(said.iter().flatten());
         let known: Vec<&Response> = known.collect();
         let hidden = Hidden { masker, echoes: Echoes::of(masker, request, &known) };

@@ -566,13 +566,12 @@ impl Pairing {
     fn open_tunnel(&mut self, parsed: &Parsed<PacketMark>, index: usize) {
         let name = match &parsed.message {
             Message::Response(Response { status: 101, headers, .. }) => {
-                // Jetty's 101 does not say to what: to what was asked for.
                 let asked = self.slots.get(index).and_then(|slot| slot.request.as_deref());
                 let asked = asked.and_then(|parsed| match &parsed.message {
-                    Message::Request(request) => request.headers.get("upgrade"),
+                    Message::Request(request) => Some(&request.headers),
                     Message::Response(_) => None,
                 });
-                match headers.get("upgrade").or(asked) {
+                match socket::upgraded_to(asked, headers) {
                     Some(value) if socket::is_name(value) => {
                         let extensions = headers.get("sec-websocket-extensions");
                         let socket = WebSocket::new(extensions, self.limits.body_bytes);
