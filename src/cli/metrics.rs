@@ -34,7 +34,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(crate) fn registry() -> Registry {
     let mut registry = Registry::with_prefix("shadowtap");
     let version = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
-    registry.register("build", "The program.", version);
+    registry.register("build", "The program", version);
     registry
 }
 

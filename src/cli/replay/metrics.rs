@@ -115,24 +115,24 @@ impl Metrics {
             verdicts: Family::default(),
             far: Far::default(),
         };
-        registry.register("requests", "Replayed requests, and v1's.", metrics.requests.clone());
+        registry.register("requests", "Replayed requests, and v1's", metrics.requests.clone());
         registry.register(
             "failures",
-            "Requests without a whole answer, or not sent.",
+            "Requests without a whole answer, or not sent",
             metrics.failures.clone(),
         );
         registry.register(
             "request_duration_seconds",
-            "From sent to the whole answer; v1 as captured.",
+            "From sent to the whole answer; v1 as captured",
             metrics.durations.clone(),
         );
         registry.register(
             "own_lateness_seconds",
-            "How late the replayer itself sent.",
+            "How late the replayer itself sent",
             metrics.lateness.clone(),
         );
-        registry.register("differences", "Differences by class.", metrics.differences.clone());
-        registry.register("verdict", "What the run came to.", metrics.verdicts.clone());
+        registry.register("differences", "Differences by class", metrics.differences.clone());
+        registry.register("verdict", "What the run came to", metrics.verdicts.clone());
         registry.register_collector(Box::new(metrics.far.clone()));
         metrics
     }
