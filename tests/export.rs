@@ -180,11 +180,31 @@ fn a_log_is_replayed_and_compared_by_what_it_knows() {
     let target = format!("http://{v2}");
     let replay = ["replay", "access.log", "--target", &target, "-o", "out", "--unsafe-methods"];
     shadowtap(folder.path(), &replay).expect(0);
-    shadowtap(folder.path(), &["diff", "out"]).expect(0).prints(&["200→500"]);
+    let compared = ["3 exchanges compared, 1 not", "1 differ", "200→500"];
+    shadowtap(folder.path(), &["diff", "out"]).expect(0).prints(&compared);
+    let judged = shadowtap(folder.path(), &["gate", "out"]).expect(1);
+    assert!(!judged.stdout.contains("damaged"), "{}", judged.stdout);
     let mismatches = fs::read_to_string(folder.path().join("out/mismatches.csv")).expect("a table");
     assert_eq!(mismatches.lines().skip(1).count(), 1, "{mismatches}");
     let outcomes = fs::read_to_string(folder.path().join("out/outcomes.jsonl")).expect("outcomes");
     assert!(outcomes.contains("not whole"), "the POST has no body: {outcomes}");
+}
+
+/// Where a log agrees with v2 that counts, though it tells no latency of v1's.
+#[test]
+fn a_log_that_v2_agrees_with_passes_but_for_latency() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let line = "10.0.0.9 - - [21/Sep/2026:14:13:20 +0000] \"GET /a HTTP/1.1\" 200 2 \"-\" \"x\"\n";
+    fs::write(folder.path().join("access.log"), line.repeat(20)).expect("a log");
+    let policy = "[gate]\nmin_samples = 1\nmax_lateness_p99 = \"1m\"\nmax_mismatch_rate = 0.5\n\
+                  max_error_rate = 0.5\n";
+    fs::write(folder.path().join("shadowtap.toml"), policy).expect("a policy");
+    let target = format!("http://{}", server(|_| response("200 OK", "text/plain", "ok")));
+    let run = ["run", "access.log", "--target", &target, "-o", "out"];
+    shadowtap(folder.path(), &run).expect(5).prints(&["20 compared, 0 differ", "--baseline"]);
+    shadowtap(folder.path(), &["gate", "out", "--must-see", "inf"])
+        .expect(0)
+        .prints(&["latencies are not known"]);
 }
 
 #[test]

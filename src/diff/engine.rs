@@ -36,7 +36,7 @@ use super::spool::SpoolRecord;
 use super::survey::{DiffSurvey, NONE, survey};
 use super::{Class, Kind, Totals, calls, compare, csv, open};
 use crate::exchange::socket::SocketSession;
-use crate::exchange::{Completeness, Exchange, UNANSWERED};
+use crate::exchange::{Completeness, Exchange, UNANSWERED, tells_status_alone};
 use crate::limits;
 use crate::message::method::is_safe;
 use crate::message::place::general_text;
@@ -340,7 +340,8 @@ impl Engine<'_> {
             if is_left {
                 let mut sink = Sink::default();
                 let heard = self.left(exchange, &outcome, started, &rules, &mut sink);
-                if sink.changes.is_empty() && !heard {
+                let told = exchange.marks.iter().any(|mark| tells_status_alone(mark));
+                if sink.changes.is_empty() && !heard && !told {
                     compared.not.push(exchange.completeness.name());
                 } else {
                     compared.rows.push(Row {

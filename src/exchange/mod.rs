@@ -125,6 +125,16 @@ pub struct TimedResponse {
 /// Mark of an exchange whose recording tells nothing of its answer, not even that there was none: a
 /// list of requests. Nothing can be compared with it.
 pub const UNANSWERED: &str = "its answer was not recorded";
+/// Marks an exchange of an access log.
+pub const OF_A_LOG: &str = "from an access log: bodies and most header fields are not in it";
+/// Marks an answer of a HAR whose body nobody kept.
+pub const BODY_NOT_KEPT: &str = "the HAR does not hold the response's body";
+
+/// Whether a mark says that the recording tells of the answer its status and leaves the rest out:
+/// then nothing is damaged, and the status is all that there is to compare.
+pub fn tells_status_alone(mark: &str) -> bool {
+    [OF_A_LOG, BODY_NOT_KEPT].contains(&mark)
+}
 
 /// Mark of a request whose recording does not name its host: a log.
 pub const HOST_UNKNOWN: &str = "its host was not recorded";

@@ -8,6 +8,9 @@ use super::{Finding, Policy, RuleResult};
 /// The rule of the tail.
 const TAIL: &str = "max_p99_ratio";
 
+/// Why latency is not judged where there is none to compare with: a log may tell no times.
+const UNTOLD: &str = "the other side's latencies are not known.";
+
 /// For each rule of latency over all exchanges: what it would have noticed.
 pub(super) fn sentences(overall: &[RuleResult], policy: &Policy) -> Vec<String> {
     let told = |rule: &&RuleResult| is_ratio(rule) && rule.finding != Finding::Fail;
@@ -22,9 +25,10 @@ fn sentence(rule: &RuleResult, policy: &Policy) -> String {
     let what = subject(rule);
     match (rule.finding, rule.noticeable) {
         (Finding::Invalid, _) => {
-            let why = rule.why.rsplit_once("Not judged: ").map_or("", |(_, why)| why);
+            let why = rule.why.rsplit_once("Not judged: ").map_or(UNTOLD, |(_, why)| why);
             format!("{what} was not judged: {why}")
         }
+        (_, None) if rule.count == 0 => format!("{what} was not judged: {UNTOLD}"),
         (_, None) => format!("{what} was not judged: {} requests cannot bound it.", rule.count),
         (_, Some(_)) if rule.count < policy.limits.min_samples.unwrap_or(0) => {
             format!("{what} was not judged: {} requests are too few.", rule.count)
@@ -64,6 +68,13 @@ fn demand(rule: &RuleResult, key: &str, change: f64) -> String {
         Some(noticed) => format!("only × {} or more would have been", times(noticed)),
         None => "nothing would have been".to_owned(),
     };
+    if rule.count == 0 {
+        return format!(
+            "{} times v1's time could have gone unseen: {UNTOLD} Compare with --baseline, or loosen \
+             {key} ({key} = {0}).",
+            times(change)
+        );
+    }
     format!(
         "{} times v1's time could have gone unseen: {seen} noticed in {} requests ({key} = {}). \
          Replay more of them, or loosen {key}.",

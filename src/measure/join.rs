@@ -20,7 +20,7 @@ use super::records::{
 };
 use super::timeline::RequestEnding;
 use super::{FailureSummary, RouteSummary, Side, Summary};
-use crate::exchange::{Completeness, ExchangeId};
+use crate::exchange::{Completeness, ExchangeId, OF_A_LOG, tells_status_alone};
 use crate::limits;
 use crate::outcome::{Failure, FailureKind};
 use crate::record::exchanges::{self, LineError};
@@ -272,7 +272,10 @@ impl JoinPass {
         *collector.summary.exchanges.entry(recorded.completeness.name()).or_default() += 1;
         let cut = recorded.marks.iter().any(|mark| mark.starts_with("response: ended-inside"));
         let whole = !recorded.marks.iter().any(|mark| mark.contains("bytes-missing"));
-        if recorded.completeness == Completeness::ResponseDamaged && cut && whole {
+        let told = recorded.marks.iter().any(|mark| tells_status_alone(mark));
+        let logged = recorded.marks.iter().any(|mark| mark == OF_A_LOG);
+        let is_open = recorded.completeness == Completeness::ResponseDamaged;
+        if is_open && (told || cut && whole) || logged {
             collector.summary.left += 1;
         }
         if recorded.id.ordinal == 0
@@ -282,16 +285,19 @@ impl JoinPass {
         }
         let (Some(route), Some(request)) = (route, &recorded.request) else { return };
         let complete = recorded.completeness == Completeness::Complete;
-        let response = recorded.response.as_ref().filter(|_| complete);
+        let told = told && is_open;
+        let answer = recorded.response.as_ref();
+        let response = answer.filter(|_| complete);
         let entry = JoinEntry {
             route: collector.route(route),
             at: request.at,
             v1_ns: response.and_then(|response| response.last_byte_ns),
-            v1_status: response.map(RecordedResponse::status),
-            is_left: matches!(
-                recorded.completeness,
-                Completeness::NoResponse | Completeness::ResponseDamaged
-            ),
+            v1_status: answer.filter(|_| complete || told).map(RecordedResponse::status),
+            is_left: !told
+                && matches!(
+                    recorded.completeness,
+                    Completeness::NoResponse | Completeness::ResponseDamaged
+                ),
             pace: recorded.pace.map(Box::new),
             baseline: None,
             replayed: false,

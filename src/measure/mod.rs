@@ -224,7 +224,8 @@ pub struct Summary {
     /// Exchanges in the recording, by completeness.
     #[serde(deserialize_with = "kept::by_completeness")]
     pub exchanges: BTreeMap<&'static str, u64>,
-    /// Those of them whose answer v1's client left: nothing of it is missing in the capture.
+    /// Those of them of which nothing is missing in the capture: v1's client left the answer, or the
+    /// recording is of a kind that does not tell it whole.
     pub left: u64,
     /// Exchanges that were replayed, at least once.
     pub replayed: u64,

@@ -21,7 +21,9 @@ use std::net::IpAddr;
 
 use bytes::Bytes;
 
-use crate::exchange::{Completeness, Exchange, HOST_UNKNOWN, TimedRequest, TimedResponse};
+use crate::exchange::{
+    Completeness, Exchange, HOST_UNKNOWN, OF_A_LOG, TimedRequest, TimedResponse,
+};
 use crate::flow::Endpoint;
 use crate::limits;
 use crate::message::target::{authority, host_and_port, origin_form};
@@ -32,9 +34,6 @@ use crate::time::Timestamp;
 use logged::Logged;
 use w3c::LogFields;
 use words::words;
-
-/// Said of every exchange of a log.
-pub const MARK: &str = "from an access log: bodies and most header fields are not in it";
 
 /// Whether a text begins with a line of a log, or says what the fields of its lines are.
 pub fn is_one(beginning: &[u8]) -> bool {
@@ -160,7 +159,7 @@ fn exchange(logged: Logged) -> Result<ReadEntry, Reason> {
     let Some(logged_at) = logged.at else { return Err("access-log-line-without-time") };
     let took = logged.took_ns.filter(|&took| took >= 0);
     let at = if logged.is_end { logged_at.plus(-took.unwrap_or(0)) } else { logged_at };
-    let mut marks = vec![MARK.to_owned()];
+    let mut marks = vec![OF_A_LOG.to_owned()];
     let request = request(&logged, &mut marks);
     let port = host_and_port(&host_of(&logged)).1.unwrap_or(if logged.is_https { 443 } else { 80 });
     let client = client(&logged.client);

@@ -141,7 +141,7 @@ fn what_a_log_holds_of_a_request_is_kept_and_what_it_lacks_is_said() {
     }
     assert_eq!(get.client.address.to_string(), "10.0.0.9");
     assert_eq!(get.response.as_ref().and_then(|a| a.first_byte_ns), Some(12_000_000));
-    assert!(get.marks.iter().any(|mark| mark == MARK), "{:?}", get.marks);
+    assert!(get.marks.iter().any(|mark| mark == OF_A_LOG), "{:?}", get.marks);
     let post = of(r#"10.0.0.1 - - [21/Sep/2026:14:13:20 +0000] "POST /a HTTP/1.1" 200 12"#);
     assert_eq!(post.completeness, Completeness::RequestDamaged, "never replayed");
     assert!(post.marks.iter().any(|mark| mark == HOST_UNKNOWN), "{:?}", post.marks);

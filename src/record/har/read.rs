@@ -19,7 +19,9 @@ use serde_json::value::RawValue;
 use url::Url;
 
 use super::{HarEntry, HarPair, HarRequest, HarResponse, PostData};
-use crate::exchange::{Completeness, Exchange, TimedRequest, TimedResponse, UNANSWERED};
+use crate::exchange::{
+    BODY_NOT_KEPT, Completeness, Exchange, TimedRequest, TimedResponse, UNANSWERED,
+};
 use crate::flow::Endpoint;
 use crate::message::media::MediaType;
 use crate::message::{Body, Framing, Headers, Request, Response, Version};
@@ -435,7 +437,7 @@ fn response(
         false => content(answer, marks),
     };
     if !whole {
-        marks.push("the HAR does not hold the response's body".to_owned());
+        marks.push(BODY_NOT_KEPT.to_owned());
     }
     let coded = coding(&answer.headers).map(|coding| (coding, again(coding, &decoded)));
     let (left_out, body) = match coded {
