@@ -316,7 +316,8 @@ def whole(record):
 def replayed(program, made, capture):
     """What differs where the capture is replayed at the server that served it."""
     keys = ["--keylog", str(made.keys)] if made.keys.exists() else []
-    sealed = made.keys.exists() and made.keys.stat().st_size > 0
+    # Python's begins with a comment, whether there is a key or not.
+    sealed = made.keys.exists() and b"CLIENT_" in made.keys.read_bytes()
     target = f"{'https' if sealed else 'http'}://127.0.0.1:{PORT}"
     command = [program, "run", capture, *keys, "--port", PORT, "--target", target, "--insecure", "--allow-captured-server", "--unsafe-methods",
                "--speed", "max", "--no-marker", "-o", made.folder / "run", "--force"]
