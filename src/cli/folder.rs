@@ -274,6 +274,16 @@ impl RunFolder {
         discard(&self.path);
     }
 
+    /// The same where a mock has begun its ledger in it.
+    pub(crate) fn discard_begun(&self) {
+        if !is_there(&self.path) {
+            for name in [names::EGRESS, names::BINDINGS] {
+                let _ = std::fs::remove_file(self.file(name));
+            }
+            self.discard();
+        }
+    }
+
     /// Opens the folder of a run that was made before, to write into it.
     pub fn open_to_write(path: &Path) -> Result<Self, Failure> {
         let folder = Self::open(path)?;

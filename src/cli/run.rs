@@ -91,9 +91,12 @@ pub(crate) fn run(args: RunArgs, global: &Global) -> Result<Exit, Failure> {
         replay::ReplaySettings::new(args.asked.inputs, shape, args.asked.output, args.asked.force)?;
     let place = replay.place()?;
     replay.gate = args.gate.kept();
-    let mock = match args.mock_listen {
-        None => None,
-        Some(listen) => Some(start_mock(&replay, listen, args.mock, &config, global)?),
+    let (mock, begun) = match args.mock_listen {
+        None => (None, None),
+        Some(listen) => {
+            let (mock, folder) = start_mock(&replay, listen, args.mock, &config, global)?;
+            (Some(mock), Some(folder))
+        }
     };
     let settings = RunSettings {
         replay,
@@ -108,6 +111,9 @@ pub(crate) fn run(args: RunArgs, global: &Global) -> Result<Exit, Failure> {
     // Also while figures wait to be asked for.
     let _grace = Grace::ask();
     let ran = execute(settings, global);
+    if let (Err(_), Some(folder)) = (&ran, &begun) {
+        folder.discard_begun();
+    }
     let text = ran.as_ref().map(|ran| place.told(&ran.text));
     place.put()?;
     output::print(&text.unwrap_or_default())?;
@@ -117,21 +123,19 @@ pub(crate) fn run(args: RunArgs, global: &Global) -> Result<Exit, Failure> {
 }
 
 /// Starts the mock of a run. What is replayed is no outgoing call: its hosts and ports are left
-/// out.
+/// out. The folder stays locked as long as it is held.
 fn start_mock(
     replay: &replay::ReplaySettings,
     listen: SocketAddr,
     choice: mock::MockFlags,
     config: &Config,
     global: &Global,
-) -> Result<Handle, Failure> {
+) -> Result<(Handle, RunFolder), Failure> {
     if replay.inputs.iter().any(|input| input == "-") {
         return Err(Failure::usage(
             "--mock-listen reads the inputs a second time: name files, not standard input",
         ));
     }
-    // Made before the mock writes into it; one that holds another run is refused.
-    RunFolder::create(&replay.output, replay.force)?;
     let log = replay.output.join(names::EGRESS);
     let mut settings =
         mock::MockSettings::new(replay.inputs.clone(), listen, Some(log), choice, config)?;
@@ -141,7 +145,15 @@ fn start_mock(
     settings.watches = true;
     settings.serve.bindings.get_or_insert(replay.output.join(names::BINDINGS));
     settings.serve.copies = replay.shape.pacing.multiply.saturating_mul(replay.shape.pacing.loops);
-    mock::start(&settings, global)
+    // Made before the mock writes into it; one that holds another run is refused.
+    let folder = RunFolder::create(&replay.output, replay.force)?;
+    match mock::start(&settings, global) {
+        Ok(mock) => Ok((mock, folder)),
+        Err(failure) => {
+            folder.discard_begun();
+            Err(failure)
+        }
+    }
 }
 
 /// Goes the whole road, without printing its result.

@@ -484,6 +484,20 @@ fn a_run_is_measured_once_and_again_when_its_records_change() {
 }
 
 #[test]
+fn a_run_with_a_mock_that_does_not_begin_leaves_nothing_behind() {
+    let folder = folder_with("v1.pcap", &small_capture());
+    let run = |input: &str, target: &str, code: i32| {
+        let arguments =
+            ["run", input, "--target", target, "--mock-listen", "127.0.0.1:0", "-o", "out"];
+        shadowtap(folder.path(), &arguments).expect(code);
+        assert!(!folder.path().join("out").exists(), "{input}, {target}");
+    };
+    let closed = Port::take();
+    run("v1.pcap", &format!("http://{}", closed.address), 4);
+    run("none.pcap", &shop("7"), 3);
+}
+
+#[test]
 fn a_refused_replay_does_not_touch_the_run_that_was_there() {
     let folder = folder_with("v1.pcap", &small_capture());
     small_policy(folder.path());
