@@ -10,6 +10,7 @@
 mod spoken;
 
 use shadowtap::diff::Class;
+use shadowtap::time::Timestamp;
 use spoken::{Said, Talk, answer, diff, diff_with, json, talk};
 
 /// Thirty requests of one kind, answered by both versions.
@@ -278,6 +279,7 @@ fn drawn(dice: &mut Dice) -> Vec<(&'static str, String)> {
         ("ulid", format!("01{}", dice.of(CROCKFORD, 24))),
         ("ksuid", format!("2{}", dice.of(BASE62, 26))),
         ("snowflake", format!("1{}", dice.of("0123456789", 18))),
+        ("number", format!("{}", (dice.below(1 << 32) << 31 | dice.below(1 << 31)) | 1 << 58)),
         ("capitals-16", dice.of(CAPITALS, 16)),
         ("stripe", format!("ch_{}", dice.of(BASE62, 24))),
         ("vpc", format!("vpc-{}", dice.of(HEX, 8))),
@@ -335,6 +337,60 @@ fn random_values_of_every_form_are_noise_at_every_place() {
             let talks: Vec<Talk> = (0..count).map(one).collect();
             let found = diff(&talks);
             assert_eq!(found.of(Class::Regression), [""; 0], "{name}, {count} samples");
+        }
+    }
+}
+
+/// A second of thirty years in the forms in which people and programs write it, each with a name.
+fn written(second: i64) -> Vec<(&'static str, String)> {
+    let at = Timestamp::from_nanos(second * 1_000_000_000).to_string();
+    let [y, m, d, time] = [&at[..4], &at[5..7], &at[8..10], &at[11..19]];
+    let month =
+        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+            [m.parse::<usize>().unwrap() - 1];
+    vec![
+        ("instant", format!("{y}-{m}-{d}T{time}Z")),
+        ("basic", format!("{y}{m}{d}T{}Z", time.replace(':', ""))),
+        ("day", format!("{y}-{m}-{d}")),
+        ("point", format!("{d}.{m}.{y}")),
+        ("slash", format!("{m}/{d}/{y}")),
+        ("short", format!("{}/{}/{y}", m.trim_start_matches('0'), d.trim_start_matches('0'))),
+        ("http", format!("{}, {d} {month} {y} {time} GMT", weekday(second))),
+        ("words", format!("born on {month} {d}, {y} at sea")),
+        ("digits", format!("{y}{m}{d}")),
+        ("epoch", format!("{}", second + 400_000_000)),
+    ]
+}
+
+fn weekday(second: i64) -> &'static str {
+    ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"][(second / 86_400 % 7) as usize]
+}
+
+fn second(dice: &mut Dice) -> i64 {
+    700_000_000 + dice.below(1_000_000_000) as i64
+}
+
+#[test]
+fn dates_that_are_drawn_are_noise_and_those_that_mean_something_are_not() {
+    for (name, put) in PUTS {
+        for (count, seed) in [(if name == "json" { 1_000 } else { 100 }, 3), (20, 4)] {
+            let run = |other: &dyn Fn(i64, &mut Dice) -> i64| {
+                let (mut v1, mut v2) = (Dice(seed), Dice(seed << 32));
+                let one = |n| {
+                    let own = second(&mut v1);
+                    let [v1, v2] = [own, other(own, &mut v2)].map(|at| put(&written(at)));
+                    talk(&format!("GET /x/{n}"), v1, v2)
+                };
+                let talks: Vec<Talk> = (0..count).map(one).collect();
+                diff(&talks).of(Class::Regression).len()
+            };
+            let drawn = run(&|_, dice| second(dice));
+            assert_eq!(drawn, 0, "{name}, {count} samples");
+            let twice = if name == "html" { 2 } else { 1 };
+            let all = twice * written(0).len();
+            assert_eq!(run(&|own, _| own + 5 * 86_400), all, "{name}, {count}: days later");
+            let apart = run(&|own, dice| own + 31 * 86_400 + dice.below(9_000_000) as i64);
+            assert_eq!(apart, all, "{name}, {count}: some months later");
         }
     }
 }

@@ -199,6 +199,7 @@ impl Account {
             let [v1, v2] = part.forms;
             match side {
                 0 => {
+                    part.instants.into_iter().for_each(|pair| stat.instants.add(pair));
                     stat.drawn[0].add(v1);
                     stat.drawn[1].add(v2);
                 }

@@ -235,8 +235,14 @@ impl Context<'_> {
     pub fn seen(&self, a: &str, b: &str, number: bool) -> SeenChange {
         let look = self.look(a, b, number);
         let known = matches!(look, Look::Kind(kind) if kind.is_time() || kind.is_structured());
-        if known || number && a.len().min(b.len()) < LONG_NUMBER {
+        // A number as long as nanoseconds since 1970 may be drawn as well: a snowflake is.
+        let long = || a.len() >= LONG_NUMBER && a.bytes().all(|byte| byte.is_ascii_digit());
+        if known && !long() {
             return look.into();
+        }
+        if number && a.len().min(b.len()) < LONG_NUMBER {
+            let parts = DifferingPart::of_numbers(self, a, b).into_iter().collect();
+            return SeenChange { look, parts };
         }
         SeenChange { look, parts: parts::of(self, a, b) }
     }
@@ -364,11 +370,14 @@ impl Context<'_> {
     fn same_distance(&self, a: Timestamp, b: Timestamp, exact: i64) -> bool {
         /// Both as near as this: made while answering, or not long before.
         const NEAR: i64 = 600 * NANOS_PER_SEC;
-        /// Distances may differ by this, and by 2 %: clocks, and how long an answer takes.
+        /// Distances may differ by this, and by 2 %: clocks, and how long an answer takes. What did
+        /// not move as the requests did stays as far from that as it is far away.
         const SLACK: i64 = 5 * NANOS_PER_SEC;
+        const LEAST: i64 = 60 * NANOS_PER_SEC;
         let Some(actual_at) = self.actual_at else { return false };
+        let most = (actual_at.since(self.expected_at).saturating_abs() / 4).max(LEAST);
         let (a, b) = (a.since(self.expected_at), b.since(actual_at));
-        let slack = if exact > 0 { exact } else { SLACK + a.saturating_abs() / 50 };
+        let slack = if exact > 0 { exact } else { SLACK + (a.saturating_abs() / 50).min(most) };
         a.saturating_abs().max(b.saturating_abs()) <= NEAR
             || a.saturating_sub(b).saturating_abs() <= slack
     }
@@ -588,6 +597,13 @@ mod tests {
         );
         assert_eq!(look("2020-01-01T10:00:00Z", "2021-01-01T10:00:00Z"), Look::Plain, "data");
         assert_eq!(look("2026-11-22T10:00:01Z", "1970-01-01T00:00:00Z"), Look::Plain, "one is now");
+        for (a, b) in [
+            ("1995-03-04T10:00:00Z", "1995-03-04T11:00:00Z"),
+            ("2036-03-04T10:00:00Z", "2036-03-05T02:00:00Z"),
+        ] {
+            assert_eq!(look(a, b), Look::Plain, "an hour later, though far away: {a}");
+        }
+        assert_eq!(context.look("1000000000", "1000003600", true), Look::Plain);
         assert_eq!(
             context.look("1795341600", "1795435200", true),
             Look::Kind(ValueKind::EpochSeconds)

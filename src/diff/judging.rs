@@ -243,7 +243,8 @@ impl Judge<'_> {
         let alone = part.key == change.key;
         let value = if alone { value_hash(&change.actual) } else { part.value };
         let drawn = decision.drawn && stat.drawn[0].admits(part.form);
-        let looks = !alone && decision.shaped && part.looks;
+        let timed = decision.timed && part.timed;
+        let looks = timed || !alone && decision.shaped && part.looks;
         let heard = !decision.vocabulary || stat.values[0].contains(value);
         if self.known[part.key as usize] {
             return Some(PartNoise { why: "named by the noise file", by_looks: true });
@@ -416,14 +417,15 @@ pub(super) fn noise_places(
         .iter()
         .zip(decisions)
         .filter(|(stat, (decision, _))| {
-            stat.live > 0 && (decision.measured || decision.shaped || decision.drawn)
+            let drawn = decision.drawn || decision.timed;
+            stat.live > 0 && (decision.measured || decision.shaped || drawn)
         })
         .map(|(stat, (decision, samples))| {
             let by = [
                 ("self", decision.measured && stat.own > 0),
                 ("baseline", decision.measured && stat.base > 0),
                 ("shape", decision.shaped),
-                ("drawn", decision.drawn),
+                ("drawn", decision.drawn || decision.timed),
             ];
             NoisePlace {
                 route: account.routes[stat.route as usize].name.to_string(),

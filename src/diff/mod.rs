@@ -20,6 +20,7 @@ pub mod header_table;
 pub mod headers;
 mod identity;
 mod index;
+mod instants;
 pub mod json;
 mod judging;
 pub mod markup;

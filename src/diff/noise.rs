@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use statrs::function::factorial::ln_factorial;
 
 use super::Kind;
+use super::instants::InstantPairs;
 use crate::message::kinds::ValueKind;
 use crate::message::population::Population;
 
@@ -102,6 +103,8 @@ pub(super) struct Stat {
     pub(super) within: Option<u32>,
     /// The values of v1 and of v2, as far as they may be drawn at random.
     pub(super) drawn: [Population; 2],
+    /// The times of v1 and of v2 where both are times, but not near their requests.
+    pub(super) instants: InstantPairs,
     /// The values of v1 and of v2.
     pub(super) values: [Sketch; 2],
     /// How many of v2's values are among v1's.
@@ -129,6 +132,7 @@ impl Stat {
             loose: [0; 3],
             within: None,
             drawn: Default::default(),
+            instants: InstantPairs::default(),
             values: Default::default(),
             last: [0; 3],
         }
@@ -173,6 +177,8 @@ pub(super) struct Decision {
     pub(super) shaped: bool,
     /// Noise where the value may be drawn from v1's.
     pub(super) drawn: bool,
+    /// Noise where both values are times.
+    pub(super) timed: bool,
     /// Noise as a whole, whatever its parts are: v1's own texts differ in more than values.
     pub(super) whole: bool,
     /// Values outside v1's vocabulary are no noise.
@@ -243,6 +249,15 @@ pub(super) fn decide(stat: &Stat, samples: Samples, opposite: (u64, u64)) -> Dec
             Some(why) => said.push(why),
         }
     }
+    if stat.label == "changed" && stat.instants.are_drawn() {
+        match against_new(stat, "times drawn at random", samples, live) {
+            None => {
+                decision.timed = true;
+                said.push("times of v1 and of v2 look drawn at random".to_owned());
+            }
+            Some(why) => said.push(why),
+        }
+    }
     if (decision.measured || decision.shaped || decision.drawn) && stat.label == "changed" {
         let [v1, v2] = &stat.values;
         // v2 is always the same where v1 hardly ever is. Times of a fast replay may well be equal.
@@ -285,6 +300,11 @@ fn against_shape(stat: &Stat, kind: ValueKind, samples: Samples, live: u64) -> O
 
 /// What speaks against values' being made anew for each answer.
 fn against(stat: &Stat, kind: &str, samples: Samples, live: u64) -> Option<String> {
+    against_new(stat, kind, samples, live).or_else(|| against_own(stat, kind))
+}
+
+/// … by how often they are equal.
+fn against_new(stat: &Stat, kind: &str, samples: Samples, live: u64) -> Option<String> {
     if samples.own >= 3 && stat.own == 0 {
         return Some(format!(
             "both are {kind}, but v1 gave equal requests the same value in all {} pairs",
@@ -303,6 +323,11 @@ fn against(stat: &Stat, kind: &str, samples: Samples, live: u64) -> Option<Strin
             "both are {kind}, but v2 has v1's value in {equal} of {live} exchanges"
         ));
     }
+    None
+}
+
+/// … by whether they are v1's in another order. Of days there are but few.
+fn against_own(stat: &Stat, kind: &str) -> Option<String> {
     let [v1, v2] = &stat.values;
     let shared = v2
         .counts
@@ -399,6 +424,7 @@ mod tests {
             loose: [0; 3],
             within: None,
             drawn: Default::default(),
+            instants: InstantPairs::default(),
             values: Default::default(),
             last: [u64::MAX; 3],
         }

@@ -9,9 +9,10 @@ use std::hash::{Hash as _, Hasher as _};
 use rustc_hash::FxHasher;
 
 use super::change::{Context, Look};
+use super::instants::Instants;
 use crate::message::encoding::Encoding;
 use crate::message::kinds::{self, ValueKind};
-use crate::message::population::{Population, TextForm};
+use crate::message::population::{Population, SHORTEST, TextForm};
 use crate::message::tokens::{Token, runs, tokens};
 
 /// Values of one text that are told apart; where more differ the text is taken as a whole.
@@ -36,6 +37,8 @@ pub struct DifferingPart {
     pub forms: [Option<TextForm>; 2],
     /// Names v1's and v2's value in counts.
     pub values: [u64; 2],
+    /// What times both are, where they are times.
+    pub instants: Option<Instants>,
 }
 
 /// Which value of a text, and which part of that value.
@@ -160,7 +163,11 @@ fn common_start(a: &str, b: &str) -> usize {
         b'%' => Some(at + 3).filter(|end| *end <= both),
         _ => None,
     };
-    (0..both).rev().find_map(behind).unwrap_or(0)
+    // Two drawn values may begin with the same symbol by chance, and are then too short behind it.
+    let left = a.len().min(b.len());
+    let ends = || (0..both).rev().filter_map(behind);
+    let enough = ends().find(|end| end + SHORTEST <= left);
+    enough.or_else(|| ends().next()).unwrap_or(0)
 }
 
 /// Adds the runs in which two chunks differ; false where they differ between them too, or are one
@@ -209,7 +216,21 @@ impl DifferingPart {
             word: [a, b].iter().all(|text| is_word(text)),
             forms: if free { forms } else { [None, None] },
             values: [a, b].map(hash),
+            instants: Instants::of(context, a, b),
         }
+    }
+
+    /// Two numbers that are times; none where they are not.
+    pub(super) fn of_numbers(context: &Context<'_>, a: &str, b: &str) -> Option<Self> {
+        Some(Self {
+            at: None,
+            within: 0,
+            look: Look::Plain,
+            word: false,
+            forms: [None, None],
+            values: [a, b].map(hash),
+            instants: Some(Instants::of(context, a, b)?),
+        })
     }
 }
 

@@ -58,6 +58,8 @@ pub(super) struct SpooledPart {
     pub(super) looks: bool,
     /// Whether both are letters only.
     pub(super) word: bool,
+    /// Whether both are times.
+    pub(super) timed: bool,
     /// The form of v2's value.
     pub(super) form: Option<TextForm>,
     /// Names v2's value.
@@ -154,8 +156,8 @@ impl SpoolRecord {
 
 impl SpooledPart {
     fn write(&self, out: &mut impl Write) -> io::Result<()> {
-        let flags =
-            u64::from(self.looks) | u64::from(self.form.is_some()) << 1 | u64::from(self.word) << 2;
+        let bits = [self.looks, self.form.is_some(), self.word, self.timed];
+        let flags = (0..).zip(bits).fold(0, |all, (at, bit)| all | u64::from(bit) << at);
         number(out, u64::from(self.key) | u64::from(self.within) << 32 | flags << 40)?;
         number(out, self.form.map_or(0, TextForm::pack))?;
         number(out, self.value)
@@ -169,6 +171,7 @@ impl SpooledPart {
             within: (head >> 32) as u8,
             looks: flags & 1 != 0,
             word: flags & 4 != 0,
+            timed: flags & 8 != 0,
             form: (flags & 2 != 0).then(|| TextForm::unpack(form)),
             value,
         })
@@ -207,6 +210,7 @@ mod tests {
                     within: 1,
                     looks: true,
                     word: true,
+                    timed: true,
                     form: TextForm::of("3f2a91c07be41d05"),
                     value: u64::MAX,
                 },

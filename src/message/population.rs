@@ -8,11 +8,13 @@
 use super::kinds::hex_pairs_at_start;
 
 /// Shortest value that may be drawn at random, in characters.
-const SHORTEST: usize = 8;
+pub const SHORTEST: usize = 8;
 /// Longest value that is looked at.
 const LONGEST: usize = 1_024;
 /// Least digits of a number that means nothing: amounts, counts and times are shorter.
 const DIGITS: u16 = 17;
+/// So many numbers show how their lengths are spread.
+const MANY_NUMBERS: u32 = 20;
 /// Bits that speak for chance, a character and in all, from which values count as drawn.
 const BITS_EACH: f64 = 0.55;
 const BITS_ALL: f64 = 14.0;
@@ -447,7 +449,14 @@ impl Population {
             return false;
         }
         if self.classes & !PADDING == DIGIT {
-            return self.shortest >= DIGITS && self.longest - self.shortest <= 1;
+            // One in ten of the numbers below a bound is a digit shorter, one in a hundred two.
+            let enough = self.characters >= u64::from(DIGITS) * u64::from(self.samples);
+            let shorter = if self.samples < MANY_NUMBERS { 1 } else { 4 };
+            return enough && self.shortest + shorter >= self.longest.max(DIGITS);
+        }
+        // Digits with symbols between them are dates, versions, numbers of telephones.
+        if self.classes & (LOWER_HEX | LOWER | UPPER_HEX | UPPER) == 0 {
+            return false;
         }
         let fits = others.samples > 0
             && !others.other

@@ -176,6 +176,7 @@ fn spooled(parts: &[DifferingPart], numbers: &[u32]) -> Vec<SpooledPart> {
         within: part.within,
         looks: matches!(part.look, Look::Kind(_) | Look::Within(_)),
         word: part.word,
+        timed: part.instants.is_some(),
         form: part.forms[1],
         value: part.values[1],
     };
