@@ -18,6 +18,9 @@ use super::view::{View, ViewEncoding};
 const DEPTH: usize = 128;
 /// Members that tell by its path which value another member holds.
 const LOCATIONS: [&str; 2] = ["loc", "path"];
+/// Members that say, where they are true, that the value beside them is secret (Terraform, GitLab,
+/// Azure).
+const FLAGS: [&str; 4] = ["sensitive", "masked", "issecret", "is_secret"];
 /// Members of a JSON Web Key (RFC 7518 §6) that are secret.
 const KEY_PARTS: [&[u8]; 8] = [b"d", b"p", b"q", b"dp", b"dq", b"qi", b"oth", b"k"];
 
@@ -50,6 +53,8 @@ struct KeySays {
     is_value: bool,
     is_variables: bool,
     is_location: bool,
+    /// Whether it says, where it is true, that what stands beside it is secret.
+    is_flag: bool,
 }
 
 /// The content with its secrets replaced; none where there are none.
@@ -153,6 +158,7 @@ impl SecretJsonWalk<'_> {
             is_value: names::is_value_of_other(source),
             is_variables: source == b"variables" && !self.variables.is_empty(),
             is_location: names::is_among(&LOCATIONS, source),
+            is_flag: names::is_among(&FLAGS, source),
             secret: None,
         };
         let is_part_of_key = self.is_key && KEY_PARTS.contains(&source);
@@ -215,6 +221,9 @@ impl SecretJsonWalk<'_> {
         let scalar = &self.content[range.clone()];
         let is_text = range.start > 0 && self.content[range.start - 1] == b'"';
         if !is_text && matches!(scalar, b"true" | b"false" | b"null") {
+            if key.is_flag && scalar == b"true" {
+                self.name(hide, HeaderSecret::Whole);
+            }
             return;
         }
         self.odd |= !is_text && !matches!(scalar[0], b'-' | b'0'..=b'9');
@@ -268,6 +277,7 @@ impl SecretJsonWalk<'_> {
                 frame.named = name_of(hide, &self.content[range.clone()]).filter(|kind| {
                     *kind != HeaderSecret::Whole
                         || (in_pairs && frame.strings == 1)
+                        || is_extension(&self.content[range.clone()])
                         || self.content[range.clone()].starts_with(b"--")
                 });
             }
@@ -281,14 +291,25 @@ impl SecretJsonWalk<'_> {
         }
         if key.is_name && has_name && encoding == ViewEncoding::Json {
             let kind = name_of(hide, &self.content[range.clone()])?;
-            frame.named = Some(kind);
-            if let Some((value, encoding)) = frame.value.take() {
-                let new = hide::whole(hide, kind, &self.content[value.clone()], encoding);
-                self.edits.put_before(&value, new);
-            }
+            self.name(hide, kind);
         }
         None
     }
+
+    /// Takes the value beside a member that says it is secret.
+    fn name(&mut self, hide: &mut impl Hide, kind: HeaderSecret) {
+        let Some(frame) = self.frames.last_mut() else { return };
+        frame.named = Some(kind);
+        if let Some((value, encoding)) = frame.value.take() {
+            let new = hide::whole(hide, kind, &self.content[value.clone()], encoding);
+            self.edits.put_before(&value, new);
+        }
+    }
+}
+
+/// `X-Api-Key` and its like, as lists of names and values by turns have them.
+fn is_extension(source: &[u8]) -> bool {
+    source.get(..2).is_some_and(|start| start.eq_ignore_ascii_case(b"x-"))
 }
 
 /// How what a string names is secret.

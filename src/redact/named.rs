@@ -10,6 +10,7 @@ use super::names::{self, HeaderSecret};
 use super::shapes::SecretShape;
 use super::values;
 use super::view::{View, ViewEncoding};
+use crate::message::kinds::{self, ValueKind};
 
 /// Longest name, in bytes.
 const LONGEST_NAME: usize = 64;
@@ -130,6 +131,77 @@ fn encoded_pair(
     put(text, value..end, SecretShape::Parameter, found)
 }
 
+/// Words that stand in a sentence between a secret's name and the secret.
+const BETWEEN: [&str; 17] = [
+    "are",
+    "following",
+    "given",
+    "is",
+    "newly",
+    "now",
+    "provided",
+    "received",
+    "sent",
+    "set",
+    "specified",
+    "supplied",
+    "temporarily",
+    "to",
+    "used",
+    "value",
+    "was",
+];
+/// Most of them.
+const MOST_BETWEEN: usize = 4;
+
+/// A secret that a sentence says after its name: `Incorrect API key provided: VALUE.`, `Your
+/// temporary password is: VALUE`, `token VALUE has expired`. Only what looks drawn is one.
+fn in_sentence(text: &[u8], name: Range<usize>) -> Option<Range<usize>> {
+    let mut at = name.end;
+    for _ in 0..=MOST_BETWEEN {
+        let blanks = text[at..].iter().take(MOST_BLANKS).take_while(|&&byte| is_blank(byte));
+        let from = at + blanks.count();
+        let is_end = |byte: u8| byte.is_ascii_whitespace() || b"\"'`<>".contains(&byte);
+        let word = &text[from..from + ends(&text[from..], is_end).min(LONGEST_VALUE)];
+        let bare = word.trim_ascii_end().len()
+            - word.iter().rev().take_while(|byte| b".,;:!?)".contains(byte)).count();
+        if from == at || bare == 0 {
+            return None;
+        }
+        let word = &word[..bare];
+        if is_drawn_alone(word) {
+            return Some(from..from + bare);
+        }
+        let is_between = BETWEEN.iter().any(|known| word.eq_ignore_ascii_case(known.as_bytes()));
+        if !is_between {
+            return None;
+        }
+        at = from + bare;
+        at += usize::from(text.get(at) == Some(&b':'));
+    }
+    None
+}
+
+/// Longest value in a sentence, in bytes.
+const LONGEST_VALUE: usize = 512;
+
+/// Whether a word looks drawn, and is neither a time, a version nor a pair of its own.
+fn is_drawn_alone(word: &[u8]) -> bool {
+    /// Versions and names of files with points in them are shorter.
+    const LONG: usize = 24;
+    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.~+=".contains(byte);
+    let inside = &word[..word.len() - word.iter().rev().take_while(|&&b| b == b'=').count()];
+    let is_time = || {
+        let kind = std::str::from_utf8(word).ok().and_then(kinds::of_text);
+        kind.is_some_and(ValueKind::is_time)
+    };
+    values::is_drawn(word)
+        && word.iter().all(is_plain)
+        && !inside.contains(&b'=')
+        && (word.len() >= LONG || !inside.contains(&b'.'))
+        && !is_time()
+}
+
 /// A value behind its name without `=` or `:`: `--token VALUE`, `machine x login joe password
 /// VALUE` (netrc), `set("token", "VALUE")`, `'password' => 'VALUE'`, `password was "VALUE"`.
 /// Answers where it ends.
@@ -165,8 +237,13 @@ fn loose_pair(
         _ => return None,
     };
     let name = std::str::from_utf8(&text[start..end]).ok()?;
-    if !names::is_secret_field(name) {
+    if !names::is_secret_field(name) && !is_of_two_words(text, &(start..end)) {
         return None;
+    }
+    if quote.is_none()
+        && let Some(word) = in_sentence(text, start..end)
+    {
+        return put(text, word, SecretShape::Named, found);
     }
     let value =
         value + text[value..].iter().take(MOST_BLANKS).take_while(|&&byte| is_blank(byte)).count();

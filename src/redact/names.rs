@@ -86,6 +86,7 @@ const SECRET_NAMES: &[&str] = &[
     "licensekey",
     "mnemonic",
     "motdepasse",
+    "oauthverifier",
     "oobcode",
     "pan",
     "pass",
@@ -148,10 +149,12 @@ const SECRET_PAIRS: &[[&str; 2]] = &[
 const KEY_KINDS: &[&str] = &[
     "access",
     "account",
+    "admin",
     "api",
     "app",
     "auth",
     "client",
+    "deploy",
     "encrypt",
     "encryption",
     "fastly",
@@ -163,7 +166,9 @@ const KEY_KINDS: &[&str] = &[
     "rapidapi",
     "shared",
     "signing",
+    "storage",
     "subscription",
+    "webhook",
 ];
 
 /// Last words that say the value is about a secret, not the secret.
@@ -344,10 +349,11 @@ fn is_secret_word(tables: &WordTables, word: &str) -> bool {
 }
 
 /// Whether a query parameter of this name holds a secret: as a field, and also `key` and `code`, by
-/// which keys of web APIs and authorisation codes (RFC 6749 §4.1.2) travel, and `ticket` (CAS).
+/// which keys of web APIs and authorisation codes (RFC 6749 §4.1.2) travel, `ticket` (CAS), and
+/// what lets in who follows a link.
 pub fn is_secret_parameter(name: &str) -> bool {
-    ["key", "code", "ticket"].iter().any(|known| name.eq_ignore_ascii_case(known))
-        || is_secret_field(name)
+    const OPENING: [&str; 5] = ["key", "code", "ticket", "invite", "magic"];
+    OPENING.iter().any(|known| name.eq_ignore_ascii_case(known)) || is_secret_field(name)
 }
 
 /// Whether a field of this name says what another one holds.

@@ -58,6 +58,9 @@ const STEMS: &[&str] = &[
     "saml",
     "secret",
     "senha",
+    // `"sensitive": true`.
+    "\"masked\"",
+    "\"sensitive\"",
     "sess",
     "sid",
     "sig",
