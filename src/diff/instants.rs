@@ -9,7 +9,6 @@ use std::hash::BuildHasher as _;
 
 use rustc_hash::FxBuildHasher;
 
-use super::change::Context;
 use crate::message::dates;
 use crate::message::kinds::{self, ValueKind};
 use crate::time::{NANOS_PER_SEC, Timestamp};
@@ -43,9 +42,9 @@ pub struct Instants {
 }
 
 impl Instants {
-    /// Those that two different texts or numbers are; none where they are none of one form, or the
-    /// request names v1's.
-    pub(super) fn of(context: &Context<'_>, a: &str, b: &str) -> Option<Self> {
+    /// Those that two different texts or numbers are; none where they are none of one form. v2 was
+    /// asked `later` nanoseconds later than v1.
+    pub(super) fn of(a: &str, b: &str, later: i64) -> Option<Self> {
         let kind = |text| kinds::written_time(text).or_else(|| kinds::of_number(text));
         let (one, other) = match kind(a).filter(|one| kind(b) == Some(*one)) {
             Some(ValueKind::Moment) => {
@@ -55,11 +54,7 @@ impl Instants {
             Some(kind) => (kinds::instant_of(kind, a)?, kinds::instant_of(kind, b)?),
             None => (compact(a)?, compact(b)?),
         };
-        if context.asked_for(a) {
-            return None;
-        }
         let seconds = |time: Timestamp| time.nanos() / NANOS_PER_SEC;
-        let later = context.actual_at.map_or(0, |at| at.since(context.expected_at));
         Some(Self { v1: seconds(one), v2: seconds(other), later: later / NANOS_PER_SEC })
     }
 }

@@ -216,7 +216,7 @@ impl DifferingPart {
             word: [a, b].iter().all(|text| is_word(text)),
             forms: if free { forms } else { [None, None] },
             values: [a, b].map(hash),
-            instants: Instants::of(context, a, b),
+            instants: instants(context, a, b),
         }
     }
 
@@ -229,9 +229,15 @@ impl DifferingPart {
             word: false,
             forms: [None, None],
             values: [a, b].map(hash),
-            instants: Some(Instants::of(context, a, b)?),
+            instants: Some(instants(context, a, b)?),
         })
     }
+}
+
+/// What times two values are; none where the request names v1's.
+fn instants(context: &Context<'_>, a: &str, b: &str) -> Option<Instants> {
+    let later = context.actual_at.map_or(0, |at| at.since(context.expected_at));
+    Instants::of(a, b, later).filter(|_| !context.asked_for(a))
 }
 
 /// Letters only, up to three digits (a year has four), or a few letters and digits: `red`, `5`,
