@@ -36,7 +36,7 @@ use super::spool::SpoolRecord;
 use super::survey::{DiffSurvey, NONE, survey};
 use super::{Class, Kind, Totals, calls, compare, csv, open};
 use crate::exchange::socket::SocketSession;
-use crate::exchange::{Completeness, Exchange, UNANSWERED, tells_status_alone};
+use crate::exchange::{Completeness, Exchange, TimedRequest, UNANSWERED, tells_status_alone};
 use crate::limits;
 use crate::message::method::is_safe;
 use crate::message::place::general_text;
@@ -77,8 +77,21 @@ impl Near<'_> {
     }
 }
 
-/// Takes the line of an outcome that is compared, with its place in the index.
-type Show<'s> = &'s mut dyn FnMut(RecordFile, usize, &[u8]);
+/// Takes an outcome that is compared, with its place in the index.
+type Show<'s> = &'s mut dyn FnMut(RecordFile, usize, &Outcome);
+
+/// An exchange whose outcomes are compared.
+struct Recorded<'e> {
+    rank: u32,
+    exchange: &'e Exchange,
+    request: &'e TimedRequest,
+    method: String,
+    /// v1's client did not wait for the end of the answer.
+    is_left: bool,
+    rules: Arc<RouteRules>,
+    /// Whether the places of its answers are counted.
+    count: bool,
+}
 
 /// Diffs a run. `progress` is told how many bytes of how many were walked.
 pub fn run(
@@ -257,8 +270,9 @@ impl Engine<'_> {
             // The survey has read its request, so that the damage is further on.
             return Ok((Compared { not: vec!["exchange-damaged"], ..Compared::default() }, None));
         };
-        let mut sighting = Sighting::new(exchange.id, onlooker.exchange(line, &self.survey.routes));
-        let mut show = |file, at, line: &[u8]| sighting.add(file, at, || onlooker.outcome(line));
+        let seen = onlooker.exchange(&exchange, &self.survey.routes);
+        let mut sighting = Sighting::new(exchange.id, seen);
+        let mut show = |file, at, seen: &Outcome| sighting.add(file, at, || onlooker.outcome(seen));
         let compared = self.compare(rank, &exchange, near, &mut show)?;
         // Those that the comparison had no use for.
         for (file, index) in REPLAYED.into_iter().zip(self.indexes()).filter(|_| O::LOOKS) {
@@ -266,7 +280,10 @@ impl Engine<'_> {
             for at in index.of(exchange.id) {
                 if !sighting.has(file, at) {
                     let line = index.line(at)?;
-                    sighting.add(file, at, || onlooker.outcome(&line));
+                    let Some((outcome, _)) = index.outcome(at, &line) else {
+                        return Ok((compared, None));
+                    };
+                    sighting.add(file, at, || onlooker.outcome(&outcome));
                 }
             }
         }
@@ -310,94 +327,124 @@ impl Engine<'_> {
         let (count, own) = (wanted(ComparedSide::Live), wanted(ComparedSide::Own));
         compared.route = Some(route);
         let target = String::from_utf8_lossy(&message.target);
-        let method = String::from_utf8_lossy(&message.method);
+        let method = String::from_utf8_lossy(&message.method).into_owned();
         let shown = cut_at(&self.settings.masker.target(&target), limits::SHOWN_TARGET);
         compared.target = (message.target.clone(), shown);
+        let recorded = Recorded { rank, exchange, request, method, is_left, rules, count };
         for at in outcomes {
-            let line = self.outcomes.line(at)?;
-            show(RecordFile::Outcomes, at, &line);
-            let Some((outcome, started)) = self.outcomes.outcome(at, &line) else {
-                compared.damaged += 1;
-                compared.not.push("outcome-damaged");
-                continue;
-            };
-            if outcome.failure.as_ref().is_some_and(|failure| failure.owner.is_some()) {
-                compared.not.push("not-v2s-failure");
-                compared.unsent.push(outcome.id);
-                continue;
-            }
-            if let Some(failure) = &outcome.failure
-                && matches!(failure.kind, FailureKind::Skipped | FailureKind::Rewrite)
-            {
-                compared.not.push(failure.kind.name());
-                compared.unsent.push(outcome.id);
-                let spoke = SocketSession::of(exchange).is_some_and(|session| session.sent() > 0);
-                if (!is_safe(&message.method) || spoke) && !was_refused(exchange) {
-                    compared.skipped = Some(method.clone().into_owned());
-                }
-                continue;
-            }
-            if is_left {
-                let mut sink = Sink::default();
-                let heard = self.left(exchange, &outcome, started, &rules, &mut sink);
-                let told = exchange.marks.iter().any(|mark| tells_status_alone(mark));
-                if sink.changes.is_empty() && !heard && !told {
-                    compared.not.push(exchange.completeness.name());
-                } else {
-                    compared.rows.push(Row {
-                        id: outcome.id,
-                        at: request.at,
-                        method: method.clone().into_owned(),
-                        target: compared.target.1.clone(),
-                        failed: outcome.failure.is_some(),
-                        sink,
-                        base: None,
-                        lacks: self.outcomes.roots.of(outcome.id),
-                        roots: Vec::new(),
-                    });
-                }
-                continue;
-            }
-            let mut sink = self.answer(
-                rank,
-                exchange,
-                &outcome,
-                started,
-                self.outcomes.target_of(message).0,
-                self.bindings.as_ref(),
-                &rules,
-                count,
-            );
-            self.add_shared(outcome.id, &mut sink);
-            let base = match &self.baseline {
-                Some(baseline) => {
-                    self.baseline_of(rank, baseline, exchange, outcome.id, &rules, count, show)?
-                }
-                None => None,
-            };
-            let refused =
-                |change: &Change| change.look == Look::Excused && change.label.ends_with("412");
-            if sink.changes.first().is_some_and(refused) && !is_safe(&message.method) {
-                compared.skipped = Some(method.clone().into_owned());
-            }
-            let lacks = self.outcomes.roots.of(outcome.id);
-            let roots = self.outcomes.roots.shown_in(outcome.id, &mut sink);
-            compared.rows.push(Row {
-                id: outcome.id,
-                at: request.at,
-                method: method.clone().into_owned(),
-                lacks,
-                roots,
-                target: self.shown_target(message, &compared.target.1, &sink),
-                failed: outcome.failure.is_some(),
-                sink,
-                base,
-            });
+            self.replayed(&recorded, at, &mut compared, show)?;
         }
         if own && is_whole && !compared.rows.is_empty() {
-            compared.own = self.own(rank, exchange, &rules, near)?;
+            compared.own = self.own(&recorded, near)?;
         }
         Ok(compared)
+    }
+
+    /// Compares one outcome of an exchange.
+    fn replayed(
+        &self,
+        recorded: &Recorded<'_>,
+        at: usize,
+        compared: &mut Compared,
+        show: Show<'_>,
+    ) -> io::Result<()> {
+        let Recorded { exchange, request, method, .. } = recorded;
+        let line = self.outcomes.line(at)?;
+        let Some((outcome, started)) = self.outcomes.outcome(at, &line) else {
+            compared.damaged += 1;
+            compared.not.push("outcome-damaged");
+            return Ok(());
+        };
+        show(RecordFile::Outcomes, at, &outcome);
+        if outcome.failure.as_ref().is_some_and(|failure| failure.owner.is_some()) {
+            compared.not.push("not-v2s-failure");
+            compared.unsent.push(outcome.id);
+            return Ok(());
+        }
+        if let Some(failure) = &outcome.failure
+            && matches!(failure.kind, FailureKind::Skipped | FailureKind::Rewrite)
+        {
+            compared.not.push(failure.kind.name());
+            compared.unsent.push(outcome.id);
+            let spoke = SocketSession::of(exchange).is_some_and(|session| session.sent() > 0);
+            if (!is_safe(&request.message.method) || spoke) && !was_refused(exchange) {
+                compared.skipped = Some(method.clone());
+            }
+            return Ok(());
+        }
+        let row = if recorded.is_left {
+            self.left_row(recorded, &outcome, started, &compared.target.1)
+        } else {
+            Some(self.row(recorded, &outcome, started, compared, show)?)
+        };
+        match row {
+            Some(row) => compared.rows.push(row),
+            None => compared.not.push(exchange.completeness.name()),
+        }
+        Ok(())
+    }
+
+    /// The row of an outcome whose answer is compared with v1's.
+    fn row(
+        &self,
+        recorded: &Recorded<'_>,
+        outcome: &Outcome,
+        started: Option<Timestamp>,
+        compared: &mut Compared,
+        show: Show<'_>,
+    ) -> io::Result<Row> {
+        let message = &recorded.request.message;
+        let target = self.outcomes.target_of(message).0;
+        let mut sink = self.answer(recorded, outcome, started, target, self.bindings.as_ref());
+        self.add_shared(outcome.id, &mut sink);
+        let base = match &self.baseline {
+            Some(baseline) => self.baseline_of(recorded, baseline, outcome.id, show)?,
+            None => None,
+        };
+        let refused =
+            |change: &Change| change.look == Look::Excused && change.label.ends_with("412");
+        if sink.changes.first().is_some_and(refused) && !is_safe(&message.method) {
+            compared.skipped = Some(recorded.method.clone());
+        }
+        let roots = self.outcomes.roots.shown_in(outcome.id, &mut sink);
+        let target = self.shown_target(message, &compared.target.1, &sink);
+        Ok(Row { base, roots, ..self.row_of(recorded, outcome, target, sink) })
+    }
+
+    /// The row of an outcome whose recorded answer v1's client did not wait for; none where nothing
+    /// can be compared.
+    fn left_row(
+        &self,
+        recorded: &Recorded<'_>,
+        outcome: &Outcome,
+        started: Option<Timestamp>,
+        target: &str,
+    ) -> Option<Row> {
+        let mut sink = Sink::default();
+        let heard = self.left(recorded.exchange, outcome, started, &recorded.rules, &mut sink);
+        let told = recorded.exchange.marks.iter().any(|mark| tells_status_alone(mark));
+        let is_compared = heard || told || !sink.changes.is_empty();
+        is_compared.then(|| self.row_of(recorded, outcome, target.to_owned(), sink))
+    }
+
+    fn row_of(
+        &self,
+        recorded: &Recorded<'_>,
+        outcome: &Outcome,
+        target: String,
+        sink: Sink,
+    ) -> Row {
+        Row {
+            id: outcome.id,
+            at: recorded.request.at,
+            method: recorded.method.clone(),
+            target,
+            failed: outcome.failure.is_some(),
+            sink,
+            base: None,
+            lacks: self.outcomes.roots.of(outcome.id),
+            roots: Vec::new(),
+        }
     }
 
     /// Compares what is known of an answer that v1's client did not wait for; whether events of a
@@ -457,22 +504,17 @@ impl Engine<'_> {
     }
 
     /// Compares an outcome with v1's answer.
-    #[expect(clippy::too_many_arguments, reason = "two answers and all that is known of them")]
     fn answer(
         &self,
-        rank: u32,
-        exchange: &Exchange,
+        recorded: &Recorded<'_>,
         outcome: &Outcome,
         started: Option<Timestamp>,
         target: &str,
         bindings: Option<&Bindings>,
-        rules: &RouteRules,
-        count: bool,
     ) -> Sink {
+        let Recorded { rank, exchange, request, ref rules, count, .. } = *recorded;
         let mut sink = Sink { present: count.then(FxHashSet::default), ..Sink::default() };
-        let (Some(request), Some(expected)) = (&exchange.request, &exchange.response) else {
-            return sink;
-        };
+        let Some(expected) = &exchange.response else { return sink };
         if let Some(failure) = &outcome.failure {
             let status = Some(expected.message.status.to_string());
             let detail = Some(short(&self.settings.masker.text(&failure.detail)));
@@ -570,46 +612,36 @@ impl Engine<'_> {
         conditional::compare(context, meeting, [expected, actual], known.as_ref(), sink);
     }
 
-    #[expect(clippy::too_many_arguments, reason = "an answer and all that is known of it")]
     fn baseline_of(
         &self,
-        rank: u32,
+        recorded: &Recorded<'_>,
         baseline: &Index,
-        exchange: &Exchange,
         id: ReplayId,
-        rules: &RouteRules,
-        count: bool,
         show: Show<'_>,
     ) -> io::Result<Option<Sink>> {
-        let all = baseline.of(exchange.id);
+        let all = baseline.of(recorded.exchange.id);
         let Some(at) =
             all.clone().nth(id.copy.saturating_sub(1) as usize).or(all.into_iter().next())
         else {
             return Ok(None);
         };
         let line = baseline.line(at)?;
-        show(RecordFile::Baseline, at, &line);
         let Some((outcome, started)) = baseline.outcome(at, &line) else { return Ok(None) };
+        show(RecordFile::Baseline, at, &outcome);
         if outcome.failure.as_ref().is_some_and(|failure| {
             matches!(failure.kind, FailureKind::Skipped | FailureKind::Rewrite)
         }) || !outcome.unbound.is_empty()
         {
             return Ok(None);
         }
-        let target =
-            exchange.request.as_ref().map_or("", |request| baseline.target_of(&request.message).0);
+        let target = baseline.target_of(&recorded.request.message).0;
         let bindings = self.baseline_bindings.as_ref();
-        Ok(Some(self.answer(rank, exchange, &outcome, started, target, bindings, rules, count)))
+        Ok(Some(self.answer(recorded, &outcome, started, target, bindings)))
     }
 
     /// Compares v1's answer with its answer to the equal request before.
-    fn own(
-        &self,
-        rank: u32,
-        exchange: &Exchange,
-        rules: &RouteRules,
-        near: &Near<'_>,
-    ) -> io::Result<Option<Sink>> {
+    fn own(&self, recorded: &Recorded<'_>, near: &Near<'_>) -> io::Result<Option<Sink>> {
+        let Recorded { rank, exchange, request: again, ref rules, .. } = *recorded;
         let first = self.survey.pairs[rank as usize];
         if first == NONE {
             return Ok(None);
@@ -623,9 +655,7 @@ impl Engine<'_> {
         let (Some(request), Some(expected)) = (&first.request, &first.response) else {
             return Ok(None);
         };
-        let (Some(again), Some(actual)) = (&exchange.request, &exchange.response) else {
-            return Ok(None);
-        };
+        let Some(actual) = &exchange.response else { return Ok(None) };
         let context = Context {
             request: &request.message,
             expected_at: request.at,

@@ -9,9 +9,10 @@ use super::join::{self, FigureCollector, JoinPass};
 use super::records::{FigureLine, RecordedFigures, Replayed};
 use super::{Side, Summary};
 use crate::diff::engine::{Onlooker, RecordFile};
-use crate::outcome::FailureKind;
+use crate::exchange::Exchange;
+use crate::outcome::{FailureKind, Outcome};
 use crate::record::exchanges::LineError;
-use crate::route::Routes;
+use crate::route::{Routes, rpc};
 
 /// Measures as an onlooker of the diff.
 pub struct Measuring {
@@ -82,11 +83,11 @@ impl Measuring {
     }
 }
 
-/// What is taken of an exchange; nothing of a line that is none.
-pub struct SeenExchange(Option<(RecordedFigures, Option<Arc<str>>)>);
+/// What is taken of an exchange, with the route of its request.
+pub struct SeenExchange(RecordedFigures, Option<Arc<str>>);
 
-/// What is taken of an outcome; nothing of a line that is none.
-pub struct SeenOutcome(Option<Replayed>);
+/// What is taken of an outcome.
+pub struct SeenOutcome(Replayed);
 
 /// The side that a file of outcomes tells of.
 const fn side_of(file: RecordFile) -> Side {
@@ -131,30 +132,30 @@ impl Onlooker for Measuring {
         }
     }
 
-    fn exchange(&self, line: &[u8], routes: &Routes) -> Self::Exchange {
-        let route = |method: &[u8], target: &[u8], operation: Option<&str>| {
-            routes.route_of(method, target, operation)
-        };
-        SeenExchange(match join::recorded(line, route) {
-            Ok((FigureLine::Record(recorded), route)) => Some((recorded, route)),
-            _ => None,
-        })
+    fn exchange(&self, exchange: &Exchange, routes: &Routes) -> Self::Exchange {
+        let request = exchange.request.as_ref();
+        let route = request.filter(|_| exchange.completeness.request_is_whole()).map(|request| {
+            let message = &request.message;
+            let operation = rpc::operation(message);
+            routes.route_of(&message.method, &message.target, operation.as_deref())
+        });
+        SeenExchange(RecordedFigures::of(exchange), route)
     }
 
-    fn outcome(&self, line: &[u8]) -> Self::Outcome {
-        SeenOutcome(match join::replayed(line) {
-            Ok(FigureLine::Record(replayed)) => Some(replayed),
-            _ => None,
-        })
+    fn outcome(&self, outcome: &Outcome) -> Self::Outcome {
+        SeenOutcome(Replayed::of(outcome))
     }
 
-    fn take(&mut self, exchange: Self::Exchange, [v2, baseline]: [Vec<(u64, Self::Outcome)>; 2]) {
-        let Some((recorded, route)) = exchange.0 else { return self.miss() };
+    fn take(
+        &mut self,
+        SeenExchange(recorded, route): Self::Exchange,
+        [v2, baseline]: [Vec<(u64, Self::Outcome)>; 2],
+    ) {
         self.pass.take_exchange(&mut self.collector, &recorded, route);
         let baseline = baseline.into_iter().map(|one| (Side::Baseline, one));
-        for (side, (offset, replayed)) in baseline.chain(v2.into_iter().map(|one| (Side::V2, one)))
+        for (side, (offset, SeenOutcome(replayed))) in
+            baseline.chain(v2.into_iter().map(|one| (Side::V2, one)))
         {
-            let Some(replayed) = replayed.0 else { return self.miss() };
             let failed = self.failures(&replayed);
             self.pass.take_outcome(&mut self.collector, side, &replayed);
             if self.failures(&replayed) > failed {

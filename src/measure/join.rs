@@ -15,9 +15,7 @@ use rustc_hash::{FxBuildHasher, FxHashMap, FxHashSet};
 
 use super::answered::{Answered, pair};
 use super::pace::Pace;
-use super::records::{
-    self, FigureLine, RecordedFigures, RecordedResponse, Replayed, ReplayedResponse,
-};
+use super::records::{self, FigureLine, RecordedFigures, Replayed};
 use super::timeline::RequestEnding;
 use super::{FailureSummary, RouteSummary, Side, Summary};
 use crate::exchange::{Completeness, ExchangeId, OF_A_LOG, tells_status_alone};
@@ -182,7 +180,7 @@ pub(super) fn recorded(
 ) -> Result<RecordedLine, LineError> {
     let mut line = records::read::<RecordedFigures>(text, exchanges::FORMAT, exchanges::VERSION)?;
     if let FigureLine::Record(recorded) = &mut line {
-        recorded.pace = Pace::of_exchange(text);
+        recorded.pace = Pace::of_recorded(text);
     }
     let route = match &line {
         FigureLine::Record(RecordedFigures { completeness, request: Some(request), .. })
@@ -201,7 +199,7 @@ pub(super) fn recorded(
 pub(super) fn replayed(line: &[u8]) -> Result<FigureLine<Replayed>, LineError> {
     let mut read = records::read(line, outcomes::FORMAT, outcomes::VERSION)?;
     if let FigureLine::Record::<Replayed>(replayed) = &mut read {
-        replayed.pace = Pace::of_outcome(line);
+        replayed.pace = Pace::of_replayed(line);
     }
     Ok(read)
 }
@@ -292,7 +290,7 @@ impl JoinPass {
             route: collector.route(route),
             at: request.at,
             v1_ns: response.and_then(|response| response.last_byte_ns),
-            v1_status: answer.filter(|_| complete || told).map(RecordedResponse::status),
+            v1_status: answer.filter(|_| complete || told).map(|answer| answer.status),
             is_left: !told
                 && matches!(
                     recorded.completeness,
@@ -532,7 +530,7 @@ impl FigureCollector {
         let status = replayed
             .response
             .as_ref()
-            .map(ReplayedResponse::status)
+            .map(|response| response.status)
             .filter(|_| replayed.failure.is_none());
         // v1's client left its answer, and so did the replayer: what was not said is no error.
         let as_v1 = replayed.left_ns.is_some() || entry.may_stay_open(replayed);

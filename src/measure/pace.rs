@@ -6,8 +6,10 @@
 
 use memchr::memmem;
 
+use crate::exchange::Exchange;
 use crate::exchange::socket::{SocketSession, is_data};
 use crate::message::{Response, content};
+use crate::outcome::Outcome;
 use crate::record::exchanges::{self, Line};
 use crate::record::outcomes::{self, OutcomeLine};
 use crate::wire::pace::StreamCounter;
@@ -22,30 +24,38 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// Of v1's answer in a line of exchanges.
-    pub(super) fn of_exchange(line: &[u8]) -> Option<Self> {
-        if !may_tell(line) {
-            return None;
-        }
-        let Ok(Line::Exchange(exchange)) = exchanges::read(line) else { return None };
-        match SocketSession::of(&exchange) {
+    /// Of v1's answer.
+    pub(super) fn of_exchange(exchange: &Exchange) -> Option<Self> {
+        match SocketSession::of(exchange) {
             Some(session) => Self::of_times(session.answers().map(|message| message.at_ns)),
             None => Self::of_answer(&exchange.response.as_ref()?.message),
         }
     }
 
-    /// Of the answer in a line of outcomes.
-    pub(super) fn of_outcome(line: &[u8]) -> Option<Self> {
-        if !may_tell(line) {
-            return None;
+    /// Of v1's answer in a line of exchanges.
+    pub(super) fn of_recorded(line: &[u8]) -> Option<Self> {
+        match exchanges::read(Some(line).filter(|line| may_tell(line))?) {
+            Ok(Line::Exchange(exchange)) => Self::of_exchange(&exchange),
+            _ => None,
         }
-        let Ok(OutcomeLine::Outcome(outcome)) = outcomes::read(line) else { return None };
+    }
+
+    /// Of v2's answer.
+    pub(super) fn of_outcome(outcome: &Outcome) -> Option<Self> {
         let (sent, answer) = (outcome.sent_ns?, outcome.response.as_ref()?);
         if outcome.messages.is_empty() {
             return Self::of_answer(answer);
         }
         let said = outcome.messages.iter().filter(|message| is_data(message));
         Self::of_times(said.map(|message| message.at_ns.saturating_sub(sent)))
+    }
+
+    /// Of v2's answer in a line of outcomes.
+    pub(super) fn of_replayed(line: &[u8]) -> Option<Self> {
+        match outcomes::read(Some(line).filter(|line| may_tell(line))?) {
+            Ok(OutcomeLine::Outcome(outcome)) => Self::of_outcome(&outcome),
+            _ => None,
+        }
     }
 
     /// Of an answer whose pieces are told.
@@ -103,7 +113,7 @@ mod tests {
         };
         let mut line = Vec::new();
         outcomes::write(&mut line, &outcome);
-        Pace::of_outcome(&line)
+        Pace::of_replayed(&line)
     }
 
     #[test]
@@ -142,6 +152,6 @@ mod tests {
         };
         let mut line = Vec::new();
         outcomes::write(&mut line, &outcome);
-        assert_eq!(Pace::of_outcome(&line), Some(Pace { first: 500, between: Some(400) }));
+        assert_eq!(Pace::of_replayed(&line), Some(Pace { first: 500, between: Some(400) }));
     }
 }

@@ -11,9 +11,9 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::pace::Pace;
-use crate::exchange::{Completeness, ExchangeId};
+use crate::exchange::{Completeness, Exchange, ExchangeId};
 use crate::message::grpc;
-use crate::outcome::{Failure, ReplayId};
+use crate::outcome::{Failure, Outcome, ReplayId};
 use crate::record::exchanges::{END_FORMAT, LineError};
 use crate::record::json::Octets;
 use crate::time::Timestamp;
@@ -27,7 +27,7 @@ pub(super) struct RecordedFigures {
     #[serde(default)]
     pub(super) marks: Vec<String>,
     pub(super) request: Option<RecordedRequest>,
-    pub(super) response: Option<RecordedResponse>,
+    pub(super) response: Option<AnswerFigures>,
     /// How the messages of v1's answer came; not read with the rest.
     #[serde(skip)]
     pub(super) pace: Option<Pace>,
@@ -40,9 +40,42 @@ pub(super) struct RecordedRequest {
     pub(super) target: Octets,
 }
 
-#[derive(Debug, Deserialize)]
-pub(super) struct RecordedResponse {
+impl RecordedFigures {
+    /// What reading the line of an exchange gives.
+    pub(super) fn of(exchange: &Exchange) -> Self {
+        Self {
+            id: exchange.id,
+            completeness: exchange.completeness,
+            handshake_ns: exchange.handshake_ns,
+            marks: exchange.marks.clone(),
+            request: exchange.request.as_ref().map(|request| RecordedRequest {
+                at: request.at,
+                method: Octets(request.message.method.clone()),
+                target: Octets(request.message.target.clone()),
+            }),
+            response: exchange.response.as_ref().map(|response| AnswerFigures {
+                last_byte_ns: response.last_byte_ns,
+                status: grpc::judged_status(&response.message),
+            }),
+            pace: Pace::of_exchange(exchange),
+        }
+    }
+}
+
+/// What measuring needs of an answer.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(from = "WrittenAnswer")]
+pub(super) struct AnswerFigures {
+    /// When v1's was whole; of an outcome's the outcome tells it.
     pub(super) last_byte_ns: Option<i64>,
+    /// The status that it is judged by: of a call of gRPC its own, since that of HTTP is 200
+    /// whatever became of it.
+    pub(super) status: u16,
+}
+
+#[derive(Deserialize)]
+struct WrittenAnswer {
+    last_byte_ns: Option<i64>,
     status: u16,
     #[serde(default)]
     headers: CallFields,
@@ -52,10 +85,12 @@ pub(super) struct RecordedResponse {
     body: CallTrailers,
 }
 
-impl RecordedResponse {
-    /// The status that it is judged by.
-    pub(super) fn status(&self) -> u16 {
-        judged(self.status, self.trailers, self.headers, self.body)
+impl From<WrittenAnswer> for AnswerFigures {
+    fn from(written: WrittenAnswer) -> Self {
+        let WrittenAnswer { last_byte_ns, status, headers, trailers, body } = written;
+        let in_body = body.0.filter(|_| headers.is_web);
+        let call = trailers.status.or(headers.status).or(in_body);
+        Self { last_byte_ns, status: grpc::judged(status, call) }
     }
 }
 
@@ -76,35 +111,35 @@ pub(super) struct Replayed {
     /// Values of v1's that it was sent with for want of v2's.
     #[serde(default)]
     pub(super) unbound: Vec<IgnoredAny>,
-    pub(super) response: Option<ReplayedResponse>,
+    pub(super) response: Option<AnswerFigures>,
     pub(super) failure: Option<Failure>,
     /// How the messages of the answer came; not read with the rest.
     #[serde(skip)]
     pub(super) pace: Option<Pace>,
 }
 
-#[derive(Debug, Deserialize)]
-pub(super) struct ReplayedResponse {
-    status: u16,
-    #[serde(default)]
-    headers: CallFields,
-    #[serde(default)]
-    trailers: CallFields,
-    #[serde(default)]
-    body: CallTrailers,
-}
-
-impl ReplayedResponse {
-    /// The status that it is judged by.
-    pub(super) fn status(&self) -> u16 {
-        judged(self.status, self.trailers, self.headers, self.body)
+impl Replayed {
+    /// What reading the line of an outcome gives.
+    pub(super) fn of(outcome: &Outcome) -> Self {
+        Self {
+            id: outcome.id,
+            lane: outcome.lane,
+            due_ns: outcome.due_ns,
+            sent_ns: outcome.sent_ns,
+            last_byte_ns: outcome.last_byte_ns,
+            failed_ns: outcome.failed_ns,
+            left_ns: outcome.left_ns,
+            connect_ns: outcome.connect_ns,
+            waited_ns: outcome.waited_ns,
+            unbound: vec![IgnoredAny; outcome.unbound.len()],
+            response: outcome.response.as_ref().map(|response| AnswerFigures {
+                last_byte_ns: outcome.last_byte_ns,
+                status: grpc::judged_status(response),
+            }),
+            failure: outcome.failure.clone(),
+            pace: Pace::of_outcome(outcome),
+        }
     }
-}
-
-/// A call of gRPC is judged by its own status: that of HTTP is 200 whatever became of it.
-fn judged(status: u16, trailers: CallFields, headers: CallFields, body: CallTrailers) -> u16 {
-    let in_body = body.0.filter(|_| headers.is_web);
-    grpc::judged(status, trailers.status.or(headers.status).or(in_body))
 }
 
 /// What fields say of a call; no other field is decoded.
@@ -285,8 +320,8 @@ mod tests {
             ),
             (r#"{"status":200,"body":null}"#, 200),
         ] {
-            let response: ReplayedResponse = serde_json::from_str(line).unwrap();
-            assert_eq!(response.status(), status, "{line}");
+            let answer: AnswerFigures = serde_json::from_str(line).unwrap();
+            assert_eq!(answer.status, status, "{line}");
         }
     }
 

@@ -4,7 +4,8 @@
 use rustc_hash::FxHasher;
 
 use crate::diff::index::Index;
-use crate::exchange::ExchangeId;
+use crate::exchange::{Exchange, ExchangeId};
+use crate::outcome::Outcome;
 use crate::route::Routes;
 
 /// The files of a run's records.
@@ -33,11 +34,11 @@ pub trait Onlooker: Sync {
     /// A first or last line of a file.
     fn edge(&mut self, file: RecordFile, line: &[u8]);
 
-    /// Looks at the line of an exchange, on any thread.
-    fn exchange(&self, line: &[u8], routes: &Routes) -> Self::Exchange;
+    /// Looks at an exchange, on any thread.
+    fn exchange(&self, exchange: &Exchange, routes: &Routes) -> Self::Exchange;
 
-    /// Looks at the line of an outcome, on any thread.
-    fn outcome(&self, line: &[u8]) -> Self::Outcome;
+    /// Looks at an outcome, on any thread.
+    fn outcome(&self, outcome: &Outcome) -> Self::Outcome;
 
     /// Takes what was seen of an exchange and of all its outcomes at v2 and at the baseline, each
     /// with its place in the file and in the order of these; in the order of the recording.
@@ -57,9 +58,9 @@ impl Onlooker for Nobody {
 
     fn edge(&mut self, _: RecordFile, _: &[u8]) {}
 
-    fn exchange(&self, _: &[u8], _: &Routes) {}
+    fn exchange(&self, _: &Exchange, _: &Routes) {}
 
-    fn outcome(&self, _: &[u8]) {}
+    fn outcome(&self, _: &Outcome) {}
 
     fn take(&mut self, (): (), _: [Vec<(u64, ())>; 2]) {}
 
