@@ -13,6 +13,7 @@ use crate::exchange::Redacted;
 use crate::exchange::{Completeness, Exchange};
 use crate::ledger::{Ledger, Seen, Traffic};
 use crate::limits;
+use crate::parse::RoundOutput;
 use crate::record::exchanges;
 use crate::record::exchanges::{End, Header};
 use crate::record::form::{OtherForm, RecordingForm};
@@ -169,101 +170,83 @@ pub(crate) fn execute(settings: &ParseSettings, global: &Global) -> Result<Parse
     let _grace = Grace::ask();
     let reading = InputOptions { stop: Some(Arc::clone(&stop)), ..settings.reading.clone() };
     let mut inputs = Inputs::open(&settings.inputs, reading)?;
-    let form = match RecordingForm::of(&settings.output) {
-        Ok(
-            form @ (RecordingForm::Exchanges
-            | RecordingForm::Framed
-            | RecordingForm::Har
-            | RecordingForm::Gor),
-        ) => form,
-        Ok(RecordingForm::K6 | RecordingForm::Curl) => {
-            return Err(Failure::usage(format!(
-                "{}: parse writes whole exchanges; requests alone are written by shadowtap export",
-                settings.output
-            )));
-        }
-        Err(OtherForm(other)) => {
-            return Err(Failure::usage(format!(
-                "{}: parse writes exchanges, no .{other}: name the output .jsonl, .stx, .har or \
-                 .gor, each with .zst or .gz too",
-                settings.output
-            )));
-        }
-    };
-    let mut output = Output::create(&settings.output)?;
-    if !matches!(form, RecordingForm::Exchanges | RecordingForm::Framed) {
-        let redactor = settings.redactor.as_ref();
+    let form = form_of(&settings.output)?;
+    let output = Output::create(&settings.output)?;
+    let redactor = settings.redactor.as_ref();
+    let is_framed = form == RecordingForm::Framed;
+    if !is_framed && form != RecordingForm::Exchanges {
         let converted = export::convert(inputs, output, form, redactor, &stop, global)?;
         let export::Converted { done, completeness, interrupted, .. } = converted;
         return Ok(ParsedFile { done, completeness, interrupted, to_stdout: false });
     }
     // What only changes its form says of itself what it said.
-    let before = match settings.redactor {
-        None => inputs.converted(form == RecordingForm::Framed)?,
+    let before = match redactor {
+        None => inputs.converted(is_framed)?,
         Some(_) => None,
     };
     let converts = before.is_some();
     let header = match before {
         Some(before) => before,
-        None => header(&mut inputs, settings.redactor.as_ref())?,
+        None => header(&mut inputs, redactor)?,
     };
     let to_stdout = output.is_stdout();
-    let mut line = Vec::new();
-    let mut frames = match form {
-        RecordingForm::Framed => Some(framed::FrameWriter::begin(&header, &mut line)),
-        _ => {
-            exchanges::write_line(&mut line, &header);
-            None
+    let mut recording = RecordingWriter::begin(output, is_framed, &header)?;
+    let render = {
+        let redactor = redactor.cloned();
+        move |mut exchange: Exchange, text: &mut Vec<u8>| {
+            if let Some(redactor) = &redactor {
+                redactor.apply(&mut exchange);
+            }
+            match is_framed {
+                true => framed::encode(&exchange, text),
+                false => exchanges::write_rest(text, &exchange),
+            }
+            let in_part = exchange.marks.iter().filter(|mark| mark.contains(BODY_KEPT_IN_PART));
+            RenderedFate { completeness: exchange.completeness, in_part: in_part.count() as u64 }
         }
-    };
-    output.write(&line)?;
-    line.clear();
-    let mut completeness = [0; 5];
-    let mut kept_in_part = 0;
-    let redactor = settings.redactor.clone();
-    let render = move |mut exchange: Exchange, text: &mut Vec<u8>| {
-        if let Some(redactor) = &redactor {
-            redactor.apply(&mut exchange);
-        }
-        match form {
-            RecordingForm::Framed => framed::encode(&exchange, text),
-            _ => exchanges::write_rest(text, &exchange),
-        }
-        let in_part =
-            exchange.marks.iter().filter(|mark| mark.contains(BODY_KEPT_IN_PART)).count() as u64;
-        (exchange.completeness, in_part)
     };
     let done = inputs.render(global, render, |rendered| {
-        if frames.is_none() {
-            output.write_all(rendered.lines())?;
-        }
-        rendered.drain().for_each(|(name, (how, in_part), encoded)| {
-            completeness[how as usize] += 1;
-            kept_in_part += in_part;
-            if let Some(frames) = &mut frames {
-                frames.add(name.id, &name.closed, encoded, &mut line);
-            }
-        });
-        if !line.is_empty() {
-            output.write(&line)?;
-            line.clear();
-        }
+        recording.take(rendered)?;
         if stop.is_told() { Err(Failure::new(Exit::Interrupted, "interrupted")) } else { Ok(()) }
     });
+    let completeness = recording.completeness;
     let done = match done {
         _ if stop.is_told() => {
             // Without its last line the file says that it is not whole.
-            output.finish()?;
-            return Ok(ParsedFile {
-                done: ReadInputs::default(),
-                completeness,
-                interrupted: true,
-                to_stdout,
-            });
+            recording.output.finish()?;
+            let done = ReadInputs::default();
+            return Ok(ParsedFile { done, completeness, interrupted: true, to_stdout });
         }
         Ok(done) => done,
-        Err(failure) => return Err(output.full(failure)),
+        Err(failure) => return Err(recording.output.full(failure)),
     };
+    let kept_in_part = if converts { 0 } else { recording.kept_in_part };
+    let mut done = accounted(done, kept_in_part, redactor)?;
+    let rest = std::mem::take(&mut done.rest);
+    recording.end(&End::new(done.exchanges, done.ledger.clone(), rest))?;
+    Ok(ParsedFile { done, completeness, interrupted: false, to_stdout })
+}
+
+/// The form that the output's name asks for.
+fn form_of(output: &str) -> Result<RecordingForm, Failure> {
+    match RecordingForm::of(output) {
+        Ok(RecordingForm::K6 | RecordingForm::Curl) => Err(Failure::usage(format!(
+            "{output}: parse writes whole exchanges; requests alone are written by shadowtap export"
+        ))),
+        Ok(form) => Ok(form),
+        Err(OtherForm(other)) => Err(Failure::usage(format!(
+            "{output}: parse writes exchanges, no .{other}: name the output .jsonl, .stx, .har or \
+             .gor, each with .zst or .gz too"
+        ))),
+    }
+}
+
+/// What was read, with its account complete; warns of what is damaged or not whole.
+fn accounted(
+    done: ReadInputs,
+    kept_in_part: u64,
+    redactor: Option<&Redactor>,
+) -> Result<ReadInputs, Failure> {
     for warning in &done.warnings {
         tracing::warn!("{}", printable(warning));
     }
@@ -274,7 +257,7 @@ pub(crate) fn execute(settings: &ParseSettings, global: &Global) -> Result<Parse
         )));
     }
     let mut done = done.require_exchanges()?;
-    if kept_in_part > 0 && !converts {
+    if kept_in_part > 0 {
         done.ledger.note("bodies-kept-in-part", kept_in_part);
         tracing::warn!(
             "{kept_in_part} bodies are longer than {} MiB: their beginning is kept, with their \
@@ -282,21 +265,71 @@ pub(crate) fn execute(settings: &ParseSettings, global: &Global) -> Result<Parse
             limits::BODY_BYTES >> 20
         );
     }
-    if let Some(warning) = redaction::unsearched(settings.redactor.as_ref()) {
-        let unsearched = settings.redactor.as_ref().map(Redactor::unsearched).unwrap_or_default();
+    if let Some(warning) = redaction::unsearched(redactor) {
+        let unsearched = redactor.map(Redactor::unsearched).unwrap_or_default();
         done.ledger.note("bodies-not-searched", unsearched.bodies);
         done.ledger.note("bytes-not-searched", unsearched.bytes);
         tracing::warn!("{warning}");
     }
-    line.clear();
-    let end = End::new(done.exchanges, done.ledger.clone(), std::mem::take(&mut done.rest));
-    match &mut frames {
-        Some(frames) => frames.end(&end, &mut line),
-        None => exchanges::write_line(&mut line, &end),
+    Ok(done)
+}
+
+/// What is counted of an exchange that was rendered.
+struct RenderedFate {
+    completeness: Completeness,
+    /// Bodies of which the beginning is kept.
+    in_part: u64,
+}
+
+/// Writes a recording, as lines or as frames.
+struct RecordingWriter {
+    output: Output,
+    frames: Option<framed::FrameWriter>,
+    /// What comes next, between two writes.
+    line: Vec<u8>,
+    completeness: [u64; 5],
+    kept_in_part: u64,
+}
+
+impl RecordingWriter {
+    fn begin(mut output: Output, is_framed: bool, header: &Header) -> Result<Self, Failure> {
+        let mut line = Vec::new();
+        let frames = is_framed.then(|| framed::FrameWriter::begin(header, &mut line));
+        if frames.is_none() {
+            exchanges::write_line(&mut line, header);
+        }
+        output.write(&line)?;
+        line.clear();
+        Ok(Self { output, frames, line, completeness: [0; 5], kept_in_part: 0 })
     }
-    output.write(&line)?;
-    output.finish()?;
-    Ok(ParsedFile { done, completeness, interrupted: false, to_stdout })
+
+    /// Writes the exchanges of a round.
+    fn take(&mut self, rendered: &mut RoundOutput<RenderedFate>) -> Result<(), Failure> {
+        if self.frames.is_none() {
+            self.output.write_all(rendered.lines())?;
+        }
+        for (name, fate, encoded) in rendered.drain() {
+            self.completeness[fate.completeness as usize] += 1;
+            self.kept_in_part += fate.in_part;
+            if let Some(frames) = &mut self.frames {
+                frames.add(name.id, &name.closed, encoded, &mut self.line);
+            }
+        }
+        if !self.line.is_empty() {
+            self.output.write(&self.line)?;
+            self.line.clear();
+        }
+        Ok(())
+    }
+
+    fn end(mut self, end: &End) -> Result<(), Failure> {
+        match &mut self.frames {
+            Some(frames) => frames.end(end, &mut self.line),
+            None => exchanges::write_line(&mut self.line, end),
+        }
+        self.output.write(&self.line)?;
+        self.output.finish()
+    }
 }
 
 /// The first line of what is made of `inputs`: their names, and how they are redacted then.

@@ -61,7 +61,7 @@ struct KeySays {
 pub(super) fn redact(hide: &mut impl Hide, content: &[u8]) -> Option<Vec<u8>> {
     let marks = Marks::of(hide, content);
     let has_paths = hide.has_paths();
-    if marks.is_empty() && !has_paths && memchr::memchr(b'\\', content).is_none() {
+    if marks.is_empty() && !has_paths && !marks.has_escapes() {
         return None;
     }
     let mut walk = SecretJsonWalk::new(content, marks, secret_variables(hide, content));
@@ -82,14 +82,15 @@ pub(super) fn redact_variables(
 
 impl<'a> SecretJsonWalk<'a> {
     fn new(content: &'a [u8], marks: Marks, variables: Vec<Vec<u8>>) -> Self {
-        let has = |text: &[u8]| memmem::find(content, text).is_some();
+        // Both hold a part of a secret's name.
+        let has = |text: &[u8]| !marks.has_no_names() && memmem::find(content, text).is_some();
         Self {
             content,
+            is_key: has(b"\"kty\""),
+            is_secret_object: has(b"\"kind\":\"Secret\"") || has(b"\"kind\": \"Secret\""),
             marks,
             variables,
             has_paths: false,
-            is_key: has(b"\"kty\""),
-            is_secret_object: has(b"\"kind\":\"Secret\"") || has(b"\"kind\": \"Secret\""),
             edits: Edits::new(content),
             frames: Vec::new(),
             steps: Vec::new(),
@@ -100,8 +101,14 @@ impl<'a> SecretJsonWalk<'a> {
 
     fn walk(mut self, hide: &mut impl Hide) -> Option<Vec<u8>> {
         let walk = &mut self;
+        let is_nameless = walk.marks.has_no_names() && walk.variables.is_empty() && !walk.has_paths;
         for token in Scanner::new(walk.content) {
-            walk.token(hide, token);
+            match token {
+                // What encloses a value tells nothing without names.
+                JsonToken::Key(_) | JsonToken::Open(_) | JsonToken::Close(_) | JsonToken::Comma
+                    if is_nameless => {}
+                token => walk.token(hide, token),
+            }
         }
         if self.odd {
             return self.edits.finish_by(|rest| hide::looks(hide, rest));
@@ -245,7 +252,9 @@ impl SecretJsonWalk<'_> {
             .or_else(|| (self.has_paths && hide.is_path(&self.steps)).then_some(HeaderSecret::All));
         let new = match secret {
             Some(kind) => hide::whole(hide, kind, scalar, encoding),
-            None if has_look || memchr::memchr(b'\\', scalar).is_some() => {
+            None if has_look
+                || self.marks.has_escapes() && memchr::memchr(b'\\', scalar).is_some() =>
+            {
                 hide::parts(hide, scalar, encoding)
             }
             None => None,

@@ -11,6 +11,9 @@ pub(super) struct Marks {
     hits: Vec<(Range<usize>, Kinds)>,
     next: usize,
     all: bool,
+    has_names: bool,
+    has_escapes: bool,
+    is_ascii: bool,
 }
 
 impl Marks {
@@ -24,7 +27,29 @@ impl Marks {
         );
         // Digits come last, and overlapping ones by their ends.
         hits.sort_unstable_by_key(|(range, _)| range.start);
-        Self { hits, next: 0, all: hide.looks_at_all() }
+        Self {
+            has_escapes: memchr::memchr(b'\\', text).is_some(),
+            is_ascii: text.is_ascii(),
+            has_names: hits.iter().any(|(_, kinds)| kinds.has(Kinds::NAME)),
+            hits,
+            next: 0,
+            all: hide.looks_at_all(),
+        }
+    }
+
+    /// Whether the text holds no name of a secret, however it is written.
+    pub(super) const fn has_no_names(&self) -> bool {
+        !self.has_names && !self.has_spellings()
+    }
+
+    /// Whether names may be written in ways that have no hit.
+    const fn has_spellings(&self) -> bool {
+        self.has_escapes || !self.is_ascii
+    }
+
+    /// Whether the text has a backslash.
+    pub(super) const fn has_escapes(&self) -> bool {
+        self.has_escapes
     }
 
     /// Whether nothing calls for a look.
@@ -44,7 +69,8 @@ impl Marks {
     /// Whether the name at `range` may be a secret's.
     pub(super) fn has_name(&mut self, text: &[u8], range: &Range<usize>) -> bool {
         self.kinds(range).has(Kinds::NAME)
-            || text[range.clone()].iter().any(|&byte| byte == b'\\' || !byte.is_ascii())
+            || self.has_spellings()
+                && text[range.clone()].iter().any(|&byte| byte == b'\\' || !byte.is_ascii())
     }
 
     /// Whether the value at `range` may hold a secret, by its look; and whether it may be the name

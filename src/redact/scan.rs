@@ -59,6 +59,19 @@ impl<'a> Scanner<'a> {
     }
 }
 
+/// Whether a byte ends a number or a bare word.
+static ENDS_WORD: [bool; 256] = {
+    let mut ends = [false; 256];
+    let mut at = 0;
+    while at < ends.len() {
+        let byte = at as u8;
+        ends[at] = byte.is_ascii_whitespace()
+            || matches!(byte, b'{' | b'}' | b'[' | b']' | b',' | b':' | b'"');
+        at += 1;
+    }
+    ends
+};
+
 impl Iterator for Scanner<'_> {
     type Item = JsonToken;
 
@@ -82,11 +95,9 @@ impl Iterator for Scanner<'_> {
                 _ if byte.is_ascii_whitespace() || byte == b':' => self.at += 1,
                 _ => {
                     let start = self.at;
-                    let is_end =
-                        |byte: &u8| byte.is_ascii_whitespace() || b"{}[],:\"".contains(byte);
                     self.at = self.text[start..]
                         .iter()
-                        .position(is_end)
+                        .position(|&byte| ENDS_WORD[byte as usize])
                         .map_or(self.text.len(), |length| start + length);
                     let numeric = byte.is_ascii_digit()
                         || (byte == b'-'
