@@ -235,21 +235,8 @@ pub(crate) fn run_noting(
 ) -> Result<Finished, ReplayError> {
     let mut warnings = Vec::new();
     let slots = connection_slots(plan, options, &mut warnings)?;
-    let both: &[&[u8]] = &[b"h2", b"http/1.1"];
-    let one: &[&[u8]] = if options.transport.is_wire() { &[b"http/1.1"] } else { both };
     // The client does its own waiting; one thread of it keeps many connections busy.
     let workers = if options.transport.is_wire() { options.workers.clamp(1, slots) } else { 1 };
-    let targets: Vec<Target> = [&options.target]
-        .into_iter()
-        .chain(&options.mapped)
-        .chain(&options.baseline)
-        .cloned()
-        .collect();
-    let tls = targets
-        .iter()
-        .any(|target| target.tls)
-        .then(|| Ok::<_, TrustError>([options.trust.config(one)?, options.trust.config(both)?]))
-        .transpose()?;
     let mut _awake = None;
     if options.realtime {
         warnings.extend(super::worker::realtime::lock_memory().err());
@@ -267,8 +254,69 @@ pub(crate) fn run_noting(
     let journal = BindingJournal::new(bindings, of_baseline, options.redaction.clone());
     let mut files =
         Files::new(options, target, baseline, notes, started).map_err(ReplayError::Records)?;
+    let observed = observer.is_some() || options.redaction.is_some();
+    let shared = Arc::new(shared(plan, options, stop, start, workers, observed)?);
+    let cpu = CpuMark::now();
+    let ran = threads(plan, &shared, options, slots, &mut files, journal, observer, &mut tick)?;
+    let duration_ns = shared.clock.now();
+    let cpu = CpuMark::now().since(cpu);
+    let figures = ran.figures;
+    warnings.extend(ran.warnings);
+    if shared.budget.stalled.load(Ordering::Relaxed) {
+        warnings.push(
+            "so many requests waited for v2 that no more were read ahead: those behind them were \
+             sent late for it, on all lanes"
+                .to_owned(),
+        );
+    }
+    let late = count_late(&figures, options.max_lateness_ns);
+    let held = shared.at_once || held(late, figures.lateness.len());
+    let generator = generator_of(&figures, workers, duration_ns, cpu, (late, held));
+    let planned = plan.sends() + plan.totals.skips;
+    let ledger = files.close(planned, &plan.ledger, &generator).map_err(ReplayError::Records)?;
+    Ok(Finished {
+        started,
+        duration_ns,
+        sent: figures.sent,
+        answered: figures.answered,
+        failures: figures.failures,
+        status: figures.status,
+        ledger,
+        generator,
+        held,
+        interrupted: ran.interrupted,
+        warnings,
+        flows: ran.flows,
+        hopeless: [TargetSide::Target, TargetSide::Baseline]
+            .into_iter()
+            .find_map(|side| shared.hope(side).lost(side)),
+    })
+}
+
+/// What all threads of a replay share, of which `workers` send.
+fn shared(
+    plan: &Plan,
+    options: &ReplayOptions,
+    stop: &Arc<ReplayStop>,
+    start: Monotonic,
+    workers: usize,
+    observed: bool,
+) -> Result<Shared, ReplayError> {
+    let both: &[&[u8]] = &[b"h2", b"http/1.1"];
+    let one: &[&[u8]] = if options.transport.is_wire() { &[b"http/1.1"] } else { both };
+    let targets: Vec<Target> = [&options.target]
+        .into_iter()
+        .chain(&options.mapped)
+        .chain(&options.baseline)
+        .cloned()
+        .collect();
+    let tls = targets
+        .iter()
+        .any(|target| target.tls)
+        .then(|| Ok::<_, TrustError>([options.trust.config(one)?, options.trust.config(both)?]))
+        .transpose()?;
     let downgrades = || targets.iter().map(|_| AtomicBool::new(false)).collect();
-    let shared = Arc::new(Shared {
+    Ok(Shared {
         two: options.h2.rules(plan.pacing, options.max_body),
         downgrades: options.allow_downgrade.then(downgrades),
         clock: Clock::starting_at(start),
@@ -292,28 +340,27 @@ pub(crate) fn run_noting(
         under_way: options.under_way.clone(),
         live: (0..workers).map(|_| Live::default()).collect(),
         unwritten: AtomicUsize::new(0),
-        observed: observer.is_some() || options.redaction.is_some(),
-    });
-    let cpu = CpuMark::now();
-    let ran = threads(plan, &shared, options, slots, &mut files, journal, observer, &mut tick)?;
-    let duration_ns = shared.clock.now();
-    let (cpu_seconds, machine, stolen) = CpuMark::now().since(cpu);
-    let figures = ran.figures;
-    warnings.extend(ran.warnings);
-    if shared.budget.stalled.load(Ordering::Relaxed) {
-        warnings.push(
-            "so many requests waited for v2 that no more were read ahead: those behind them were \
-             sent late for it, on all lanes"
-                .to_owned(),
-        );
-    }
-    let limit = options.max_lateness_ns.max(0).unsigned_abs();
-    let late =
-        figures.lateness.count_between(figures.lateness.next_non_equivalent(limit), u64::MAX);
+        observed,
+    })
+}
+
+/// How many requests went later than `limit_ns`, by the replayer's own fault.
+fn count_late(figures: &GeneratorFigures, limit_ns: i64) -> u64 {
+    let limit = limit_ns.max(0).unsigned_abs();
+    figures.lateness.count_between(figures.lateness.next_non_equivalent(limit), u64::MAX)
+}
+
+/// What the outcomes' last line and `summary.json` tell of the replayer itself.
+fn generator_of(
+    figures: &GeneratorFigures,
+    workers: usize,
+    duration_ns: i64,
+    (cpu_seconds, machine, stolen): (f64, Option<f64>, Option<f64>),
+    (late, held): (u64, bool),
+) -> Value {
     let run_queue_share =
         figures.run_queue_ns as f64 / (duration_ns.max(1) as f64 * workers.max(1) as f64);
-    let held = shared.at_once || held(late, figures.lateness.len());
-    let generator = json!({
+    json!({
         "schedule_held": held,
         "late": late,
         "lateness": generator::quantiles(&figures.lateness),
@@ -332,25 +379,6 @@ pub(crate) fn run_noting(
         "bytes_sent": figures.bytes_sent,
         "bytes_received": figures.bytes_received,
         "notes": figures.notes,
-    });
-    let planned = plan.sends() + plan.totals.skips;
-    let ledger = files.close(planned, &plan.ledger, &generator).map_err(ReplayError::Records)?;
-    Ok(Finished {
-        started,
-        duration_ns,
-        sent: figures.sent,
-        answered: figures.answered,
-        failures: figures.failures,
-        status: figures.status,
-        ledger,
-        generator,
-        held,
-        interrupted: ran.interrupted,
-        warnings,
-        flows: ran.flows,
-        hopeless: [TargetSide::Target, TargetSide::Baseline]
-            .into_iter()
-            .find_map(|side| shared.hope(side).lost(side)),
     })
 }
 

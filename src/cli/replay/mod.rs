@@ -34,7 +34,7 @@ use crate::record::exchanges::TOOL;
 use crate::replay;
 use crate::replay::plan::rewrite::Rewriter;
 use crate::replay::plan::{Plan, Planner, RouteOf, Wishes};
-use crate::replay::{Finished, Original, ReplayError, ReplayStop, UnderWay};
+use crate::replay::{Finished, Hopeless, Original, ReplayError, ReplayStop, UnderWay};
 use crate::route::Routes;
 use crate::schedule::select::REPLAYED_BEFORE;
 use crate::store::nameless_file;
@@ -195,40 +195,16 @@ pub(crate) fn execute(settings: &ReplaySettings, global: &Global) -> Result<RanR
         tracing::warn!("--ca is not used: no target speaks https");
     }
     let folder = RunFolder::create(&settings.output, settings.force)?;
-    let mut info = RunInfo {
-        run: folder::run_id(),
-        command: folder::command_line(std::env::args()),
-        tool: TOOL.to_owned(),
-        settings: shape.describe(),
-        gate: settings.gate.clone(),
-        host: folder::host(),
-        started: Timestamp::now(),
-        ..RunInfo::default()
-    };
-    info.target = targets.target.shown().to_owned();
-    info.baseline = targets.baseline.as_ref().map(|target| target.shown().to_owned());
+    let mut info = info_of(settings, &targets);
     let wishes = targets.wishes(shape, shape.marker.then(|| info.run.clone()))?;
-    let redactor = shape.redactor.as_ref();
     let mut read = input::read_into(settings, &folder, wishes, watch.is_some(), &word, global)
         .inspect_err(|_| folder.discard())?;
     info.inputs.clone_from(&read.inputs);
-    for warning in redaction::warnings(&read.redactions, redactor, read.known.as_ref()) {
-        tracing::warn!("{}", printable(&warning));
-    }
-    if let Some(n) = read.plan.ledger.rejected.get(REPLAYED_BEFORE) {
-        tracing::warn!(
-            "{n} recorded requests carry {MARKER}: a replay sent them, and no user; they are left \
-             out \
-             (--remove-header {MARKER} replays them too)"
-        );
-    }
+    warn_of_inputs(shape, &read);
     let redaction = shape.redactor.clone().map(|redactor| {
         let given = shape.header.iter().map(|field| field.name().to_owned()).collect();
         Arc::new(replay::Redaction { redactor, known: read.known.take(), given })
     });
-    if let Some(flows) = &read.flows {
-        flows.warn(!shape.selection.unsafe_methods && !shape.flow.producers);
-    }
     let plan = &mut read.plan;
     // The target is not touched, not even to see whether it is there, before it is known not to be
     // the captured server.
@@ -256,35 +232,14 @@ pub(crate) fn execute(settings: &ReplaySettings, global: &Global) -> Result<RanR
         flows.write(&folder, None)?;
     }
     folder.write_info(&info)?;
-    let has_baseline = targets.baseline.is_some();
+    let notes = notes_of_outcomes(settings, targets.baseline.is_some(), &folder)?;
     let options = replay::ReplayOptions {
-        run: info.run.clone(),
-        target: targets.target,
-        mapped: targets.mapped,
-        baseline: targets.baseline,
-        trust: shape.trust.clone(),
-        transport: targets.transport,
-        allow_downgrade: shape.allow_downgrade,
-        h2: shape.h2,
-        arrivals: shape.arrivals,
-        think: shape.think,
-        timeout_ns: shape.timeout_ns,
-        is_patient: shape.is_patient,
-        max_connections: shape.max_connections,
-        workers: shape.workers,
-        max_body: shape.max_body,
-        realtime: shape.realtime,
         start_at,
-        max_lateness_ns: shape.max_lateness_ns,
         settings: info.settings.clone(),
         under_way: settings.under_way.clone(),
         redaction,
+        ..targets.options(shape, &info.run)
     };
-    let note = |wanted: bool| wanted.then(|| nameless_file(folder.path())).transpose();
-    let takes = settings.survey.is_some();
-    let notes = note(takes)
-        .and_then(|of_target| Ok([of_target, note(takes && has_baseline)?]))
-        .map_err(|error| unwritable(folder.path(), &error))?;
     let handles = notes.each_ref().map(|file| file.as_ref().and_then(|file| file.try_clone().ok()));
     let finished = replay_plan(plan, &options, handles, &folder, watch.as_ref(), &stop, global)?;
     if let Some(watch) = &watch {
@@ -301,16 +256,7 @@ pub(crate) fn execute(settings: &ReplaySettings, global: &Global) -> Result<RanR
         tracing::warn!("{warning}");
     }
     if let Some(hopeless) = &finished.hopeless {
-        let which = match hopeless.side {
-            replay::TargetSide::Target => info.target.as_str(),
-            replay::TargetSide::Baseline => info.baseline.as_deref().unwrap_or("the baseline"),
-        };
-        return Err(Failure::target(format!(
-            "{which}: all {} requests failed before HTTP ({}: {})",
-            hopeless.failed,
-            hopeless.failure.kind.name(),
-            hopeless.failure.detail
-        )));
+        return Err(hopeless_target(hopeless, &info));
     }
     let scheduled = plan.duration_ns().is_some();
     Ok(RanReplay {
@@ -323,6 +269,68 @@ pub(crate) fn execute(settings: &ReplaySettings, global: &Global) -> Result<RanR
         notes: RunNotes { outcomes: notes, exchanges: read.survey.take() },
         watch,
     })
+}
+
+/// What a run says of itself before it begins.
+fn info_of(settings: &ReplaySettings, targets: &Targets) -> RunInfo {
+    RunInfo {
+        run: folder::run_id(),
+        command: folder::command_line(std::env::args()),
+        tool: TOOL.to_owned(),
+        target: targets.target.shown().to_owned(),
+        baseline: targets.baseline.as_ref().map(|target| target.shown().to_owned()),
+        settings: settings.shape.describe(),
+        gate: settings.gate.clone(),
+        host: folder::host(),
+        started: Timestamp::now(),
+        ..RunInfo::default()
+    }
+}
+
+/// Warns of what the inputs lack, hide, or hold that no user sent.
+fn warn_of_inputs(shape: &ReplayShape, read: &input::Planned) {
+    let redactor = shape.redactor.as_ref();
+    for warning in redaction::warnings(&read.redactions, redactor, read.known.as_ref()) {
+        tracing::warn!("{}", printable(&warning));
+    }
+    if let Some(n) = read.plan.ledger.rejected.get(REPLAYED_BEFORE) {
+        tracing::warn!(
+            "{n} recorded requests carry {MARKER}: a replay sent them, and no user; they are left \
+             out \
+             (--remove-header {MARKER} replays them too)"
+        );
+    }
+    if let Some(flows) = &read.flows {
+        flows.warn(!shape.selection.unsafe_methods && !shape.flow.producers);
+    }
+}
+
+/// Files without a name for notes of where v2's and the baseline's outcomes stand; where they are
+/// asked for.
+fn notes_of_outcomes(
+    settings: &ReplaySettings,
+    has_baseline: bool,
+    folder: &RunFolder,
+) -> Result<[Option<File>; 2], Failure> {
+    let takes = settings.survey.is_some();
+    let note = |wanted: bool| wanted.then(|| nameless_file(folder.path())).transpose();
+    note(takes)
+        .and_then(|of_target| Ok([of_target, note(takes && has_baseline)?]))
+        .map_err(|error| unwritable(folder.path(), &error))
+}
+
+/// The failure of a run in which no request reached HTTP.
+fn hopeless_target(hopeless: &Hopeless, info: &RunInfo) -> Failure {
+    let which = match hopeless.side {
+        replay::TargetSide::Target => info.target.as_str(),
+        replay::TargetSide::Baseline => info.baseline.as_deref().unwrap_or("the baseline"),
+    };
+    Failure::target(format!(
+        "{which}: all {} requests failed before HTTP ({}: {})",
+        hopeless.failed,
+        hopeless.failure.kind.name(),
+        hopeless.failure.detail
+    ))
 }
 
 fn replay_plan(

@@ -14,7 +14,7 @@ use crate::replay::session::forward::Forward;
 use crate::replay::session::probe::{self, Unready, Unusable};
 use crate::replay::session::ready::ReadyCheck;
 use crate::replay::session::target::{Target, TargetError};
-use crate::replay::{ReplayStop, Transport};
+use crate::replay::{ReplayOptions, ReplayStop, Transport};
 
 /// Everything that requests may be sent to.
 pub(super) struct Targets {
@@ -44,6 +44,35 @@ impl Targets {
                 false => Transport::Wire,
             },
         })
+    }
+
+    /// How a plan is run against them, as `shape` has it; begun at once, of settings that tell
+    /// nothing.
+    pub(super) fn options(self, shape: &ReplayShape, run: &str) -> ReplayOptions {
+        let Self { target, baseline, mapped, transport } = self;
+        ReplayOptions {
+            run: run.to_owned(),
+            target,
+            mapped,
+            baseline,
+            trust: shape.trust.clone(),
+            transport,
+            allow_downgrade: shape.allow_downgrade,
+            h2: shape.h2,
+            arrivals: shape.arrivals,
+            think: shape.think,
+            timeout_ns: shape.timeout_ns,
+            is_patient: shape.is_patient,
+            max_connections: shape.max_connections,
+            workers: shape.workers,
+            max_body: shape.max_body,
+            realtime: shape.realtime,
+            start_at: None,
+            max_lateness_ns: shape.max_lateness_ns,
+            settings: serde_json::Value::Null,
+            under_way: None,
+            redaction: None,
+        }
     }
 
     /// All of them.
