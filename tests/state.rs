@@ -102,6 +102,34 @@ fn what_follows_from_a_request_that_was_not_sent_is_no_regression_at_all() {
 }
 
 #[test]
+fn what_a_write_left_undone_for_want_of_a_value_follows_from_it_too() {
+    let texts = |text: &str| json(format!("[{{\"text\":\"{text}\"}}]"));
+    let add = || talk("POST /notes", json("{\"id\":\"n-4471a0\"}"), json("{}"));
+    let put_at = |v2: u16, text: &str| {
+        let refused = answer(v2, "application/json", "{}");
+        let put = talk("PUT /notes/n-4471a0", json("{}"), refused).lacking(0, "$.id");
+        put.asking("Content-Type", "application/json").saying(&format!("{{\"text\":\"{text}\"}}"))
+    };
+    let put = || put_at(404, "hello");
+    let list = |path: &str| talk(path, texts("hello"), texts("old"));
+    let found = diff(&[add(), put(), list("GET /notes?sort=text")]);
+    assert_eq!(found.places(), ["$.id"], "the root alone");
+    let told = found.of(Class::Consequence);
+    assert!(told.iter().any(|one| one.contains("PUT /notes/n-4471a0 before it said")), "{told:?}");
+    assert_eq!(found.findings.totals.skipped_writes, 0);
+    // What shows nothing of it, was said by nobody, differed so before it, or was done after all, is
+    // a difference.
+    for talks in [
+        vec![add(), put(), list("GET /pages")],
+        vec![add(), put_at(404, "other"), list("GET /notes")],
+        vec![add(), list("GET /notes"), put(), list("GET /notes")],
+        vec![add(), put_at(200, "hello"), list("GET /notes")],
+    ] {
+        assert_eq!(diff(&talks).places().len(), 2, "{talks:?}");
+    }
+}
+
+#[test]
 fn consequences_excuse_nothing_that_counts() {
     // The same change where the value was issued is a regression still.
     let shown = |n: usize| talk(&format!("GET /me/{n}"), json("{\"n\":1}"), json("{\"n\":2}"));

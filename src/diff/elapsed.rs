@@ -65,8 +65,10 @@ pub(super) fn are_elapsed(
 
 /// `response_time_ms`, `lastActiveAgo`: what the words of a name say.
 fn says(name: &str) -> Option<Says> {
-    const TOOK: [&str; 3] = ["took", "elapsed", "uptime"];
-    const OF: [&str; 9] = [
+    const TOOK: [&str; 5] = ["took", "elapsed", "uptime", "walltime", "cputime"];
+    const OF: [&str; 11] = [
+        "wall",
+        "cpu",
         "response",
         "processing",
         "process",
@@ -189,6 +191,8 @@ mod tests {
             ("processUptime", ["12.25", "1.5"]),
             ("responseTimeMs", ["12", "300"]),
             ("query-time", ["0.1", "0.2"]),
+            ("cpuTime", ["2", "3"]),
+            ("walltime", ["0.001", "0.036"]),
             ("duration", ["0.00231", "0.01022"]),
             ("time", ["1.2e-05", "0.000031"]),
             ("last_active_ago", ["7", "1032"]),

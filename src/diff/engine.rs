@@ -22,7 +22,7 @@ use std::sync::{Arc, RwLock};
 use rayon::prelude::*;
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::account::{Account, ComparedSide};
+use super::account::{Account, ComparedSide, value_hash};
 use super::bindings::{Bindings, Bound, ONE_ID, SharedValue};
 use super::change::{Change, Context, Look, Sink, cut_at, hash_place, short};
 use super::cluster::{Drafts, MemberSet};
@@ -30,7 +30,7 @@ use super::conditional::{self, Meeting};
 use super::index::Index;
 use super::judging::{Judge, Lacking, known_noise, noise_places, write_row};
 use super::rules::RouteRules;
-use super::skipped::{Skipped, was_refused};
+use super::skipped::{Skipped, Undone, was_refused};
 use super::sockets::{self, SocketForm};
 use super::spool::SpoolRecord;
 use super::survey::{DiffSurvey, NONE, survey};
@@ -38,8 +38,9 @@ use super::{Class, Kind, Totals, calls, compare, csv, open};
 use crate::exchange::socket::SocketSession;
 use crate::exchange::{Completeness, Exchange, TimedRequest, UNANSWERED, tells_status_alone};
 use crate::limits;
+use crate::message::document::{Bounds, Reader, Value, Walk};
 use crate::message::method::is_safe;
-use crate::message::place::general_text;
+use crate::message::place::{Step, Trail, general_text};
 use crate::message::protobuf::Readings;
 use crate::message::{Request, Response, target};
 use crate::outcome::{FailureKind, Outcome, ReplayId};
@@ -368,7 +369,7 @@ impl Engine<'_> {
             compared.unsent.push(outcome.id);
             let spoke = SocketSession::of(exchange).is_some_and(|session| session.sent() > 0);
             if (!is_safe(&request.message.method) || spoke) && !was_refused(exchange) {
-                compared.skipped = Some(method.clone());
+                compared.skipped = Some((method.clone(), Undone::Unsent));
             }
             return Ok(());
         }
@@ -404,7 +405,16 @@ impl Engine<'_> {
         let refused =
             |change: &Change| change.look == Look::Excused && change.label.ends_with("412");
         if sink.changes.first().is_some_and(refused) && !is_safe(&message.method) {
-            compared.skipped = Some(recorded.method.clone());
+            compared.skipped = Some((recorded.method.clone(), Undone::Unsent));
+        }
+        // What v2 answered as v1 did was done, whatever it was done to.
+        let status = |answer: &Response| answer.status;
+        let v1 = exchange.response.as_ref().map(|answer| status(&answer.message));
+        let is_done = outcome.response.as_ref().map(status) == v1;
+        let lacks = self.outcomes.roots.of(outcome.id).is_some();
+        if lacks && !is_done && !is_safe(&message.method) && !was_refused(exchange) {
+            compared.skipped = Some((recorded.method.clone(), Undone::Astray));
+            compared.astray = said_in(message);
         }
         let roots = self.outcomes.roots.shown_in(outcome.id, &mut sink);
         let target = self.shown_target(message, &compared.target.1, &sink);
@@ -721,7 +731,7 @@ impl Engine<'_> {
         rows.flush().map_err(writing("mismatches.csv"))?;
         outputs.differences.flush().map_err(writing("differences.jsonl"))?;
         let Judge { drafts, used, mismatched, excused, regressed, lacking, .. } = judge;
-        totals.skipped_writes = skipped.count;
+        totals.skipped_writes = skipped.unsent();
         totals.excused = excused.iter().sum();
         self.fill(&mut totals, &account, [&mismatched, &excused], &used);
         totals.unbound_unsent = self.outcomes.roots.unsent(&met).min(totals.unbound);
@@ -737,6 +747,25 @@ impl Engine<'_> {
         let findings = Findings { totals, clusters, routes, noise, warnings, whereabouts: None };
         Ok((findings, members))
     }
+}
+
+/// Shortest value that tells whose words v1 shows: many say `1` and `no`.
+const SHORTEST_SAID: usize = 3;
+
+/// Hashes of the values that a request says in its body.
+fn said_in(request: &Request) -> Vec<u64> {
+    let mut said = Vec::new();
+    let mut tell = Reader(|at: &Trail<'_>, value: Value<'_>| {
+        let is_beside = matches!(
+            at.steps().first(),
+            Some(Step::Segment(_) | Step::Query(_) | Step::Header(_) | Step::Cookie(_))
+        );
+        if !is_beside && value.text.len() >= SHORTEST_SAID {
+            said.push(value_hash(&Some(value.text.to_owned())));
+        }
+    });
+    Walk::new(&mut tell, Bounds::default()).request(request);
+    said
 }
 
 /// The authorities that are v1 itself for this exchange: what the client called it, and its

@@ -11,7 +11,7 @@ use super::engine::settings::CompareSettings;
 use super::noise::{Decision, NoisePlace, Samples, Stat};
 use super::roots::{Met, Root, Roots};
 use super::rules::{Additions, FixedErrors};
-use super::skipped::{self, Skipped};
+use super::skipped::{Skipped, UndoneWrite};
 use super::spool::{SpoolRecord, SpooledChange, SpooledPart};
 use super::{Class, Difference, Kind, Totals};
 use crate::message::grpc;
@@ -274,7 +274,11 @@ impl Judge<'_> {
 
     /// The class of a change, which approval gives it, and why. `behind` is the write before it
     /// that was skipped.
-    fn class(&mut self, change: &SpooledChange, behind: Option<u32>) -> (Class, usize, String) {
+    fn class(
+        &mut self,
+        change: &SpooledChange,
+        behind: Option<UndoneWrite>,
+    ) -> (Class, usize, String) {
         if change.excused {
             return (Class::Noise, usize::MAX, EXCUSED.to_owned());
         }
@@ -323,14 +327,9 @@ impl Judge<'_> {
         }
         if let Some(write) = behind
             && stat.clear == 0
-            && skipped::explains(stat)
+            && self.skipped.explains(write, stat, value_hash(&change.expected))
         {
-            let why = format!(
-                "{} before it was not done at v2, and nothing else differs so: \
-                 --unsafe-methods sends what changes something",
-                self.skipped.name(write)
-            );
-            return (Class::Consequence, usize::MAX, why);
+            return (Class::Consequence, usize::MAX, self.skipped.why(write));
         }
         let why = if (decision.measured || decision.shaped) && unheard() {
             format!(

@@ -1,12 +1,12 @@
-//! Requests that were skipped although they change something, and which answers may differ for
-//! want of them.
+//! Requests that change something and were not done at v2, and which answers may differ for want of
+//! them: they were skipped, or went with a value of v1's that means nothing to v2.
 //!
-//! A `GET` that differs because the `PUT` before it was not sent tells nothing of v2. Paths say
+//! A `GET` that differs because the `PUT` before it was not done tells nothing of v2. Paths say
 //! which one may show what another wrote: its own, those below it, and the collections above.
 
 use std::hash::{Hash as _, Hasher as _};
 
-use rustc_hash::{FxHashMap, FxHasher};
+use rustc_hash::{FxHashMap, FxHashSet, FxHasher};
 
 use super::Kind;
 use super::noise::Stat;
@@ -14,21 +14,127 @@ use crate::exchange::Exchange;
 use crate::limits::SKIPPED_WRITES;
 use crate::message::target::path_and_query;
 
-/// The writes that were skipped so far.
+/// Why a write was not done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Undone {
+    /// It was not sent.
+    Unsent,
+    /// It went with a value of v1's, since v2 had issued none.
+    Astray,
+}
+
+/// The writes that were not done so far.
 #[derive(Default)]
 pub(super) struct Skipped {
+    unsent: Writes,
+    astray: Writes,
+    /// Hashes of the values that those said which went astray.
+    said: FxHashSet<u64>,
+}
+
+/// Writes by their paths.
+#[derive(Default)]
+struct Writes {
     /// The latest write to each path, by the path's hash.
     written: FxHashMap<u64, u32>,
     /// The latest write below each path.
     below: FxHashMap<u64, u32>,
     /// What they were: `PUT /profile`.
     named: Vec<String>,
-    pub(super) count: u64,
+    count: u64,
+}
+
+/// A write that was not done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct UndoneWrite {
+    pub(super) undone: Undone,
+    pub(super) number: u32,
+}
+
+impl UndoneWrite {
+    /// As a number above 0.
+    pub(super) const fn code(self) -> u64 {
+        ((self.number as u64) << 1 | self.undone as u64) + 1
+    }
+
+    /// None is 0.
+    pub(super) fn of_code(code: u64) -> Option<Self> {
+        let code = code.checked_sub(1)?;
+        let undone = if code & 1 == 0 { Undone::Unsent } else { Undone::Astray };
+        Some(Self { undone, number: (code >> 1) as u32 })
+    }
 }
 
 impl Skipped {
     /// Notes a write. `shown` is its target without secrets.
-    pub(super) fn add(&mut self, method: &str, target: &[u8], shown: &str) {
+    pub(super) fn add(&mut self, method: &str, target: &[u8], shown: &str, undone: Undone) {
+        self.of_mut(undone).add(method, target, shown);
+    }
+
+    /// Notes what a write that went astray said.
+    pub(super) fn add_said(&mut self, values: &[u64]) {
+        let room = SKIPPED_WRITES.saturating_sub(self.said.len());
+        self.said.extend(values.iter().take(room));
+    }
+
+    /// How many were not sent.
+    pub(super) const fn unsent(&self) -> u64 {
+        self.unsent.count
+    }
+
+    const fn of(&self, undone: Undone) -> &Writes {
+        match undone {
+            Undone::Unsent => &self.unsent,
+            Undone::Astray => &self.astray,
+        }
+    }
+
+    const fn of_mut(&mut self, undone: Undone) -> &mut Writes {
+        match undone {
+            Undone::Unsent => &mut self.unsent,
+            Undone::Astray => &mut self.astray,
+        }
+    }
+
+    /// The latest write that the answer to a request for `target` may show: one that was not sent,
+    /// else one that went astray.
+    pub(super) fn before(&self, target: &[u8]) -> Option<UndoneWrite> {
+        [Undone::Unsent, Undone::Astray].into_iter().find_map(|undone| {
+            let number = self.of(undone).before(target)?;
+            Some(UndoneWrite { undone, number })
+        })
+    }
+
+    /// Whether a change is explained by a write that was not done. What was sent did something, if
+    /// not to what it was meant for: only what v1 shows of its own words is gone with it.
+    pub(super) fn explains(&self, write: UndoneWrite, stat: &Stat, expected: u64) -> bool {
+        explains(stat)
+            && match write.undone {
+                Undone::Unsent => true,
+                Undone::Astray => {
+                    matches!(stat.kind, Kind::Body | Kind::Missing) && self.said.contains(&expected)
+                }
+            }
+    }
+
+    /// Why a difference behind a write says nothing of v2.
+    pub(super) fn why(&self, write: UndoneWrite) -> String {
+        let name = self.of(write.undone).name(write.number);
+        match write.undone {
+            Undone::Unsent => format!(
+                "{name} before it was not done at v2, and nothing else differs so: \
+                 --unsafe-methods sends what changes something"
+            ),
+            Undone::Astray => format!(
+                "{name} before it said this, and went with a value that v2 did not issue; nothing \
+                 else differs so"
+            ),
+        }
+    }
+}
+
+impl Writes {
+    fn add(&mut self, method: &str, target: &[u8], shown: &str) {
         self.count += 1;
         let paths = prefixes(target);
         let Some((path, above)) = paths.split_last() else { return };
@@ -44,8 +150,7 @@ impl Skipped {
         }
     }
 
-    /// The latest write that the answer to a request for `target` may show.
-    pub(super) fn before(&self, target: &[u8]) -> Option<u32> {
+    fn before(&self, target: &[u8]) -> Option<u32> {
         if self.count == 0 {
             return None;
         }
@@ -55,7 +160,7 @@ impl Skipped {
         written.chain(below).copied().max()
     }
 
-    pub(super) fn name(&self, number: u32) -> &str {
+    fn name(&self, number: u32) -> &str {
         self.named.get(number as usize).map_or("a request", String::as_str)
     }
 }
@@ -90,7 +195,7 @@ fn is_prefix(segment: &[u8]) -> bool {
 
 /// Whether a way of changing can come of a write that is missing: values, members and elements,
 /// and things that are there or not; never what v2 cannot do, or calls or writes otherwise.
-pub(super) fn explains(stat: &Stat) -> bool {
+fn explains(stat: &Stat) -> bool {
     let values = |label: &str| {
         matches!(label, "changed" | "added" | "removed" | "reordered" | "length")
             || label.ends_with("→null")
@@ -113,11 +218,13 @@ mod tests {
     fn answers_show_what_was_written_to_their_path_below_it_or_above() {
         let mut skipped = Skipped::default();
         let before = |skipped: &Skipped, target: &str| {
-            skipped.before(target.as_bytes()).map(|number| skipped.name(number).to_owned())
+            let why = skipped.before(target.as_bytes()).map(|write| skipped.why(write))?;
+            why.split_once(" before it ").map(|(name, _)| name.to_owned())
         };
         assert_eq!(before(&skipped, "/profile"), None);
-        skipped.add("PUT", b"/profile?x=1", "/profile?x=1");
-        skipped.add("DELETE", b"/api/v1/posts/5", "/api/v1/posts/5");
+        skipped.add("PUT", b"/profile?x=1", "/profile?x=1", Undone::Unsent);
+        skipped.add("DELETE", b"/api/v1/posts/5", "/api/v1/posts/5", Undone::Astray);
+        assert_eq!(skipped.unsent(), 1);
         let is = |target: &str, name: &str| {
             assert_eq!(before(&skipped, target).as_deref(), Some(name), "{target}");
         };

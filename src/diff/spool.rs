@@ -5,6 +5,7 @@
 
 use std::io::{self, Read, Write};
 
+use super::skipped::UndoneWrite;
 use crate::exchange::ExchangeId;
 use crate::message::population::TextForm;
 use crate::outcome::ReplayId;
@@ -25,7 +26,7 @@ pub(super) struct SpoolRecord {
     pub(super) target: String,
     /// Where a request before it was skipped that may have changed what it answers: its number
     /// in the order in which they were skipped.
-    pub(super) behind: Option<u32>,
+    pub(super) behind: Option<UndoneWrite>,
     /// Where its request lacked a value that v2 did not issue: which, where that is told.
     pub(super) lacks: Option<Option<u32>>,
     pub(super) changes: Vec<SpooledChange>,
@@ -76,7 +77,7 @@ impl SpoolRecord {
         number(out, self.at.nanos() as u64)?;
         text(out, &self.method)?;
         text(out, &self.target)?;
-        number(out, self.behind.map_or(0, |number| u64::from(number) + 1))?;
+        number(out, self.behind.map_or(0, UndoneWrite::code))?;
         number(out, self.lacks.map_or(0, |root| root.map_or(1, |root| u64::from(root) + 2)))?;
         number(out, self.changes.len() as u64)?;
         for change in &self.changes {
@@ -118,7 +119,7 @@ impl SpoolRecord {
         let route = read_number(input)? as u32;
         let at = Timestamp::from_nanos(read_number(input)? as i64);
         let (method, target) = (read_text(input)?, read_text(input)?);
-        let behind = read_number(input)?.checked_sub(1).map(|number| number as u32);
+        let behind = UndoneWrite::of_code(read_number(input)?);
         let lacks = match read_number(input)? {
             0 => None,
             1 => Some(None),
@@ -192,6 +193,7 @@ fn read_text(input: &mut impl Read) -> io::Result<String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::skipped::Undone;
     use super::*;
 
     #[test]
@@ -224,7 +226,7 @@ mod tests {
             at: Timestamp::from_nanos(-5),
             method: "GET".to_owned(),
             target: "/".to_owned(),
-            behind: Some(0),
+            behind: Some(UndoneWrite { undone: Undone::Astray, number: 0 }),
             lacks: Some(Some(7)),
             changes: vec![change(None), change(Some("1"))],
         };

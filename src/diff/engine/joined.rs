@@ -10,7 +10,7 @@ use crate::diff::account::{Account, ComparedSide};
 use crate::diff::change::{Change, Look, Sink};
 use crate::diff::parts::DifferingPart;
 use crate::diff::roots::{Met, Roots};
-use crate::diff::skipped::Skipped;
+use crate::diff::skipped::{Skipped, Undone};
 use crate::diff::spool::{SpoolRecord, SpooledChange, SpooledPart};
 use crate::diff::{Kind, Totals};
 use crate::outcome::ReplayId;
@@ -42,8 +42,10 @@ pub(super) struct Compared {
     pub(super) damaged: u64,
     /// The target, as it is and as it is shown.
     pub(super) target: (Bytes, String),
-    /// The method, where a request that changes something did not reach v2.
-    pub(super) skipped: Option<String>,
+    /// The method, where a request that changes something was not done at v2, and why it was not.
+    pub(super) skipped: Option<(String, Undone)>,
+    /// Hashes of what such a request said that went astray.
+    pub(super) astray: Vec<u64>,
     /// Copies of its request that v2 did not get.
     pub(super) unsent: Vec<ReplayId>,
 }
@@ -80,8 +82,9 @@ impl Joined {
             self.met.insert(*number, met);
         }
         let behind = self.skipped.before(&compared.target.0);
-        if let Some(method) = &compared.skipped {
-            self.skipped.add(method, &compared.target.0, &compared.target.1);
+        if let Some((method, undone)) = &compared.skipped {
+            self.skipped.add(method, &compared.target.0, &compared.target.1, *undone);
+            self.skipped.add_said(&compared.astray);
         }
         let Some(route) = compared.route.filter(|_| !compared.rows.is_empty()) else {
             return Ok(());
