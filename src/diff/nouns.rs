@@ -18,6 +18,13 @@ pub(super) fn at(steps: &[Step<'_>], target: &[u8]) -> Vec<String> {
     if let Some(Step::Query(name)) = steps.last() {
         found.extend(singular(name).filter(|name| !found.contains(name)));
     }
+    // `"task": 5` is the task of that number, and `"tasks": [5]` are some.
+    let member = steps.iter().rev().find(|step| !matches!(step, Step::Index(_)));
+    if let Some(Step::Name(name)) = member
+        && !things::is_counter(name)
+    {
+        found.extend(singular(name).filter(|name| !found.contains(name)));
+    }
     found
 }
 
@@ -114,6 +121,11 @@ mod tests {
         let at = |name: &'static str| at(&[Step::Root, Step::Name(name.into())], b"/issues/8/edit");
         for name in ["object_id", "objectId", "target-id"] {
             assert!(at(name).contains(&"issue".to_owned()), "{name} {:?}", at(name));
+        }
+        for (name, noun) in [("task", Some("task")), ("Tasks", Some("task")), ("page", None)] {
+            let named = [Step::Root, Step::Name(name.into()), Step::Index(2)];
+            let found = super::at(&named, b"/issues/8");
+            assert_eq!(found.first().map(String::as_str), noun, "{name}");
         }
         for name in ["object", "order_id", "amount"] {
             assert!(!at(name).contains(&"issue".to_owned()), "{name}");

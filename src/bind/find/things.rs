@@ -326,7 +326,7 @@ fn code_of(name: &str) -> Option<&str> {
     (is_code && known).then_some(own)
 }
 
-pub(super) fn is_counter(name: &str) -> bool {
+pub(crate) fn is_counter(name: &str) -> bool {
     words(name).next().is_some_and(|word| COUNTERS.contains(&word.as_str()))
 }
 
