@@ -409,10 +409,10 @@ impl Engine<'_> {
         }
         // What v2 answered as v1 did was done, whatever it was done to.
         let status = |answer: &Response| answer.status;
-        let v1 = exchange.response.as_ref().map(|answer| status(&answer.message));
+        let v1 = recorded.exchange.response.as_ref().map(|answer| status(&answer.message));
         let is_done = outcome.response.as_ref().map(status) == v1;
         let lacks = self.outcomes.roots.of(outcome.id).is_some();
-        if lacks && !is_done && !is_safe(&message.method) && !was_refused(exchange) {
+        if lacks && !is_done && !is_safe(&message.method) && !was_refused(recorded.exchange) {
             compared.skipped = Some((recorded.method.clone(), Undone::Astray));
             compared.astray = said_in(message);
         }
