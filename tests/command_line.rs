@@ -51,6 +51,30 @@ fn a_command_that_is_misspelt_is_named() {
 }
 
 #[test]
+fn what_is_wrong_with_a_command_line_is_one_line() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let wrong: [(&[&str], &str); 5] = [
+        (&["run"], "shadowtap: the following required arguments were not provided: <INPUT>..."),
+        (&["parse", "x", "--frob"], "shadowtap: unexpected argument '--frob' found; tip: "),
+        (&["replya"], "shadowtap: unrecognized subcommand 'replya'; tip: "),
+        (
+            &["replay", "x", "--speed", "fast"],
+            "shadowtap: invalid value 'fast' for '--speed <F>': ",
+        ),
+        (&["inspect", "x", "--json", "--json"], "shadowtap: the argument '--json' cannot be used "),
+    ];
+    for (arguments, start) in wrong {
+        let said = text(&with(folder.path(), &[], arguments).stderr);
+        assert!(said.starts_with(start) && said.ends_with("; try '--help'\n"), "{said}");
+        assert_eq!(said.lines().count(), 1, "{said}");
+    }
+    let coloured = text(&with(folder.path(), &[], &["--color", "always", "run"]).stderr);
+    assert!(coloured.contains("shadowtap:") && coloured.lines().count() == 1, "{coloured}");
+    // No command at all is answered with all there are.
+    assert!(text(&with(folder.path(), &[], &[]).stderr).contains("Commands:"));
+}
+
+#[test]
 fn a_flag_beats_its_variable_and_the_variable_the_default() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let capture = capture();

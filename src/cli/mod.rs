@@ -51,6 +51,8 @@ mod signals;
 
 use std::ffi::OsString;
 
+use clap::error::ErrorKind;
+
 pub use args::Global;
 pub use command::{Cli, Command};
 pub use exit::{Exit, Failure};
@@ -84,16 +86,32 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     }
 }
 
-/// Help and version go to standard output and end with 0, errors to standard error.
+/// Help and version go to standard output and end with 0, errors to standard error, in one line as
+/// all of them.
 fn no_command(error: &clap::Error) -> Exit {
     let paints = if error.use_stderr() { paint::on_stderr() } else { paint::on_stdout() };
     let text = error.render();
-    let text = if paints { text.ansi().to_string() } else { text.to_string() };
+    let shown = if paints { text.ansi().to_string() } else { text.to_string() };
     if !error.use_stderr() {
-        return output::print(&text).map_or_else(|failure| failure.exit, |()| Exit::Done);
+        return output::print(&shown).map_or_else(|failure| failure.exit, |()| Exit::Done);
     }
-    log::complain(&text);
+    // Who gives no command at all is shown what there is.
+    let is_help = error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
+    log::complain(&if is_help { shown } else { in_one_line(&text.to_string(), &shown) });
     Exit::Usage
+}
+
+/// A complaint of several paragraphs as one line, without the usage that `--help` tells. `shown` is
+/// the same text, perhaps in colour.
+fn in_one_line(plain: &str, shown: &str) -> String {
+    let paragraphs = plain.trim_end().split("\n\n").zip(shown.trim_end().split("\n\n"));
+    let told = paragraphs.filter(|(plain, _)| !plain.starts_with("Usage:")).map(|(_, shown)| {
+        let lines: Vec<&str> = shown.lines().map(str::trim).collect();
+        lines.join(" ")
+    });
+    let told: Vec<String> = told.collect();
+    let line = told.join("; ").replacen("error:", "shadowtap:", 1);
+    line.replacen("; For more information, try", "; try", 1).trim_end_matches('.').to_owned() + "\n"
 }
 
 fn dispatch(cli: Cli) -> Result<Exit, Failure> {
