@@ -64,9 +64,12 @@ pub(super) fn redact(hide: &mut impl Hide, content: &[u8]) -> Option<Vec<u8>> {
     if marks.is_empty() && !has_paths && !marks.has_escapes() {
         return None;
     }
-    let mut walk = SecretJsonWalk::new(content, marks, secret_variables(hide, content));
+    // Without names neither a member nor a variable is secret by its own.
+    let is_nameless = marks.has_no_names() && !has_paths;
+    let variables = if is_nameless { Vec::new() } else { secret_variables(hide, content) };
+    let mut walk = SecretJsonWalk::new(content, marks, variables);
     walk.has_paths = has_paths;
-    walk.walk(hide)
+    if is_nameless { walk.values_alone(hide) } else { walk.walk(hide) }
 }
 
 /// The variables of a GraphQL document, of which `variables` are secret.
@@ -101,15 +104,41 @@ impl<'a> SecretJsonWalk<'a> {
 
     fn walk(mut self, hide: &mut impl Hide) -> Option<Vec<u8>> {
         let walk = &mut self;
-        let is_nameless = walk.marks.has_no_names() && walk.variables.is_empty() && !walk.has_paths;
         for token in Scanner::new(walk.content) {
-            match token {
-                // What encloses a value tells nothing without names.
-                JsonToken::Key(_) | JsonToken::Open(_) | JsonToken::Close(_) | JsonToken::Comma
-                    if is_nameless => {}
-                token => walk.token(hide, token),
+            walk.token(hide, token);
+        }
+        self.finish(hide)
+    }
+
+    /// Looks at the values that call for it, of a text without names and without escapes: what
+    /// encloses a value tells nothing, so that quotes are all that need be read.
+    fn values_alone(mut self, hide: &mut impl Hide) -> Option<Vec<u8>> {
+        let content = self.content;
+        let quote = |from: usize| {
+            memchr::memchr(b'"', &content[from..]).map_or(content.len(), |at| from + at)
+        };
+        let mut at = 0;
+        while at < content.len() {
+            let open = quote(at);
+            for token in Scanner::between(content, at..open) {
+                if let JsonToken::Number(range) | JsonToken::Word(range) = token {
+                    self.scalar(hide, range);
+                }
+            }
+            let start = open + 1;
+            if start > content.len() {
+                break;
+            }
+            let end = quote(start);
+            at = end + 1;
+            if self.marks.calls_for(&(start..end)) && !Scanner::is_key(content, at) {
+                self.scalar(hide, start..end);
             }
         }
+        self.finish(hide)
+    }
+
+    fn finish(self, hide: &mut impl Hide) -> Option<Vec<u8>> {
         if self.odd {
             return self.edits.finish_by(|rest| hide::looks(hide, rest));
         }
@@ -384,4 +413,41 @@ pub(super) fn variables_of(hide: &impl Hide, content: &[u8]) -> Vec<Vec<u8>> {
         }
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::redact::Masker;
+
+    #[test]
+    fn a_text_without_names_is_searched_as_any_other() {
+        let masker = Masker::new(b"key");
+        let secret = "AKIAIOSFODNN7EXAMPLE";
+        let mut found = 0;
+        for text in [
+            r#"{"a":"S","b":[1,"x S y",{"c":"S"}]}"#,
+            r#"{ "S" : "S" , "d":4111111111111111,"e":-4111111111111111 }"#,
+            r#"["S","S",null,true,"https://u:pw@h.example/"]"#,
+            r#"{"a":"S"#,
+            r#"{"a":S,"b":"S"}"#,
+            r#"{it is S, "and S", 4111111111111111"#,
+            r#""S""#,
+            r#""S"#,
+            "\"",
+            "{\"a\":\"\",\"\":\"S\"}",
+            "[\"a\"\n:\"S\",\"S\" \t: 1]",
+        ] {
+            let text = text.replace('S', secret);
+            let hide = &mut &masker;
+            let walk = || {
+                SecretJsonWalk::new(text.as_bytes(), Marks::of(&&masker, text.as_bytes()), vec![])
+            };
+            assert!(walk().marks.has_no_names(), "{text}");
+            let whole = walk().walk(hide);
+            assert_eq!(walk().values_alone(hide), whole, "{text}");
+            found += usize::from(whole.is_some());
+        }
+        assert_eq!(found, 10);
+    }
 }

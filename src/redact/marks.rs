@@ -57,6 +57,11 @@ impl Marks {
         self.hits.is_empty() && !self.all
     }
 
+    /// Whether something in `range` calls for a look, as [`Self::has_look`] is asked for it.
+    pub(super) fn calls_for(&mut self, range: &Range<usize>) -> bool {
+        self.all || self.kinds(range) != Kinds::NONE
+    }
+
     /// What stands in `range`, which begins behind all that were asked for before.
     fn kinds(&mut self, range: &Range<usize>) -> Kinds {
         while self.hits.get(self.next).is_some_and(|(hit, _)| hit.end <= range.start) {

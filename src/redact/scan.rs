@@ -45,6 +45,19 @@ impl<'a> Scanner<'a> {
             .is_some_and(|byte| matches!(byte, b'{' | b'[' | b'"'))
     }
 
+    /// A reader of a part of `text` in which no string is, for the numbers and words there.
+    pub fn between(text: &'a [u8], range: Range<usize>) -> Self {
+        let is_bare = |byte: &u8| !ENDS_WORD[*byte as usize];
+        let first = text[range.clone()].iter().position(is_bare).unwrap_or(range.len());
+        Self { text: &text[..range.end], at: range.start + first }
+    }
+
+    /// Whether the string that ends before `at` is a member's name.
+    pub fn is_key(text: &[u8], at: usize) -> bool {
+        let behind = text.get(at..).unwrap_or_default();
+        behind.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b':')
+    }
+
     fn string(&mut self) -> JsonToken {
         let start = self.at + 1;
         let mut end = start;
@@ -54,8 +67,10 @@ impl<'a> Scanner<'a> {
         }
         let end = end.min(self.text.len());
         self.at = (end + 1).min(self.text.len());
-        let next = self.text[self.at..].iter().find(|byte| !byte.is_ascii_whitespace());
-        if next == Some(&b':') { JsonToken::Key(start..end) } else { JsonToken::Text(start..end) }
+        match Self::is_key(self.text, self.at) {
+            true => JsonToken::Key(start..end),
+            false => JsonToken::Text(start..end),
+        }
     }
 }
 
