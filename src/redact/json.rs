@@ -121,8 +121,12 @@ impl<'a> SecretJsonWalk<'a> {
         while at < content.len() {
             let open = quote(at);
             for token in Scanner::between(content, at..open) {
-                if let JsonToken::Number(range) | JsonToken::Word(range) = token {
-                    self.scalar(hide, range);
+                match token {
+                    JsonToken::Number(range) if self.marks.calls_for(&range) => {
+                        self.scalar(hide, range);
+                    }
+                    JsonToken::Word(range) => self.scalar(hide, range),
+                    _ => {}
                 }
             }
             let start = open + 1;
