@@ -108,7 +108,12 @@ impl PacketWalk<'_> {
             // L2TP version 3: a session, a cookie whose length only its ends know, perhaps a
             // sublayer of four bytes (RFC 3931 §4.1.1).
             115 if self.u32(at, "l2tp")? != 0 => {
-                self.first_frame(&[at + 4, at + 8, at + 12, at + 16])
+                let places = [at + 4, at + 8, at + 12, at + 16];
+                self.first_frame(&places).map_err(|reject| match reject {
+                    // No frame of Ethernet: what was taken for its type is anything.
+                    Reject::EtherType(_) => Reject::Protocol(115),
+                    reject => reject,
+                })
             }
             // Authentication header: its length in words, less two (RFC 4302 §2.2).
             51 => {

@@ -238,6 +238,19 @@ fn links_and_tunnels_lead_to_the_same_segment() {
 }
 
 #[test]
+fn what_is_no_tunnel_is_rejected_for_what_it_is() {
+    // PPP in L2TP 3: its bytes are no type of Ethernet.
+    let ppp = after(&[0, 0, 0, 9], &[0xff, 3, 0, 0x21, 9, 9, 9, 9, 9, 9, 9, 9, 0xab, 0xcd]);
+    let packet = ipv4(115, 0, &after(&ppp, &[0x77; 40]));
+    assert_eq!(try_decode(101, &packet, packet.len()), Err(Reject::Protocol(115)));
+    // A datagram of QUIC between a port of Teredo's and a client, of which the capture has a start.
+    let quic = ipv4(17, 0, &udp(3544, &after(&[0x41], &[7; 60])));
+    let cut = quic.len() - 40;
+    let decoded = try_decode(101, &quic[..cut], quic.len());
+    assert!(matches!(decoded, Ok(Decoded::Datagram(_))), "{decoded:?}");
+}
+
+#[test]
 fn virtual_networks_are_told_apart_and_priority_tags_are_none() {
     let ip = ipv4(6, 0, &tcp());
     let tagged = |tag: u8| segment(1, &ethernet(0x8100, &after(&[0, tag, 8, 0], &ip))).network;

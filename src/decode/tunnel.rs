@@ -119,8 +119,12 @@ impl PacketWalk<'_> {
         if let [0, 0] = *self.take(at, 2, "teredo")? {
             at += 8;
         }
-        let first = self.take(at, 40, "teredo")?[0];
-        Ok((first >> 4 == 6).then_some(TunnelPayload::Ip(at)))
+        let first = self.take(at, 1, "teredo")?[0];
+        if first >> 4 != 6 {
+            return Ok(None);
+        }
+        self.take(at, 40, "teredo")?;
+        Ok(Some(TunnelPayload::Ip(at)))
     }
 
     /// Anything in anything: who it is from and a signature stand before IP.

@@ -142,7 +142,8 @@ pub fn is_data(message: &SocketMessage) -> bool {
     message.kind.is_data()
 }
 
-/// What a 101 leads to. Some do not say (Jetty's to HTTP/2): to what was asked for.
+/// What a recorded 101 leads to. Some do not say (Jetty's to HTTP/2): to what was asked for. A
+/// server that is asked for a WebSocket in a replay must say so (RFC 6455 §4.1).
 pub fn upgraded_to<'h>(asked: Option<&'h Headers>, answered: &'h Headers) -> Option<&'h [u8]> {
     answered.get("upgrade").or_else(|| asked?.get("upgrade"))
 }

@@ -273,7 +273,9 @@ impl JoinPass {
         let told = recorded.marks.iter().any(|mark| tells_status_alone(mark));
         let logged = recorded.marks.iter().any(|mark| mark == OF_A_LOG);
         let is_open = recorded.completeness == Completeness::ResponseDamaged;
-        if is_open && (told || cut && whole) || logged {
+        // A log's request without its body is none that the capture lacks.
+        let is_bare = logged && recorded.completeness == Completeness::RequestDamaged;
+        if is_open && (told || cut && whole) || is_bare {
             collector.summary.left += 1;
         }
         if recorded.id.ordinal == 0

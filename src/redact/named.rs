@@ -162,14 +162,15 @@ fn in_sentence(text: &[u8], name: Range<usize>) -> Option<Range<usize>> {
         let blanks = text[at..].iter().take(MOST_BLANKS).take_while(|&&byte| is_blank(byte));
         let from = at + blanks.count();
         let is_end = |byte: u8| byte.is_ascii_whitespace() || b"\"'`<>".contains(&byte);
-        let word = &text[from..from + ends(&text[from..], is_end).min(LONGEST_VALUE)];
+        let word = &text[from..from + ends(&text[from..], is_end)];
         let bare = word.trim_ascii_end().len()
             - word.iter().rev().take_while(|byte| b".,;:!?)".contains(byte)).count();
         if from == at || bare == 0 {
             return None;
         }
         let word = &word[..bare];
-        if is_drawn_alone(word) {
+        // The start of a long one tells what all of it is.
+        if is_drawn_alone(&word[..bare.min(LONGEST_LOOK)]) {
             return Some(from..from + bare);
         }
         let is_between = BETWEEN.iter().any(|known| word.eq_ignore_ascii_case(known.as_bytes()));
@@ -182,8 +183,8 @@ fn in_sentence(text: &[u8], name: Range<usize>) -> Option<Range<usize>> {
     None
 }
 
-/// Longest value in a sentence, in bytes.
-const LONGEST_VALUE: usize = 512;
+/// Bytes of a value in a sentence that are looked at.
+const LONGEST_LOOK: usize = 512;
 
 /// Whether a word looks drawn, and is neither a time, a version nor a pair of its own.
 fn is_drawn_alone(word: &[u8]) -> bool {
@@ -704,6 +705,12 @@ mod tests {
         ] {
             assert_eq!(texts(text), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn a_long_secret_in_a_sentence_is_hidden_to_its_end() {
+        let long = "Xk3mP9qLw2".repeat(80);
+        assert_eq!(texts(&format!("The session token {long} has expired")), [long]);
     }
 
     #[test]
