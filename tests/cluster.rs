@@ -381,6 +381,64 @@ fn inputs_outputs_and_runs_are_in_a_store() {
     assert!(left.is_empty(), "nothing is left here: {left:?}");
 }
 
+#[test]
+fn records_alone_are_a_run_in_a_store_too() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let here = folder.path();
+    let (store, target) = (Store::start(), v2());
+    std::fs::write(here.join("v1.pcap"), capture()).expect("the capture is written");
+    let run = |arguments: &[&str], code: i32| {
+        let (ended, said, _) = with_store(&store, here, arguments);
+        assert_eq!(ended, Some(code), "{arguments:?}: {said}");
+        said
+    };
+    let replay = ["replay", "v1.pcap", "--target", &target, "--speed", "max", "-q", "-o"];
+    run(&[&replay[..], &["whole"]].concat(), 0);
+    let of_whole = |name: &str| std::fs::read(here.join("whole").join(name)).expect(name);
+    for name in ["exchanges.jsonl", "outcomes.jsonl"] {
+        let bytes = of_whole(name);
+        store.put(&format!("plain/{name}"), &bytes);
+        let packed = zstd::bulk::compress(&bytes, 3).expect("compressed");
+        store.put(&format!("packed/{name}.zst"), &packed);
+    }
+    for prefix in ["plain", "packed"] {
+        let url = format!("s3://bucket/{prefix}");
+        let before = store.keys();
+        // It is not replaced unasked.
+        let refused = run(&[&replay[..], &[&*url]].concat(), 2);
+        assert!(refused.contains("holds a run already"), "{refused}");
+        assert_eq!(store.keys(), before);
+        // What was found goes there, beside the records, and no `run.json` is made up.
+        run(&["diff", &url, "-q"], 0);
+        assert!(store.get(&format!("{prefix}/diff.json")).starts_with(b"{"));
+        run(&["report", &url, "-q"], 0);
+        assert!(store.get(&format!("{prefix}/report.html")).starts_with(b"<!"));
+        let after = store.keys();
+        assert!(before.iter().all(|key| after.contains(key)), "{after:?}");
+        assert!(!after.contains(&format!("{prefix}/run.json")), "{after:?}");
+        // Its recording is that of a run.
+        run(&["export", &url, "-o", &format!("{prefix}.har")], 0);
+    }
+    assert_eq!(store.get("plain/outcomes.jsonl"), of_whole("outcomes.jsonl"));
+    // Of both forms the plain one is read, in a store as in a folder.
+    store.put("plain/exchanges.jsonl.zst", b"what another program left");
+    run(&["export", "s3://bucket/plain", "-o", "again.har"], 0);
+    run(&["export", "whole", "-o", "whole.har"], 0);
+    let har = |name: &str| std::fs::read(here.join(name)).expect(name);
+    for name in ["plain.har", "packed.har", "again.har"] {
+        assert!(har(name) == har("whole.har"), "{name}");
+    }
+    // Where it is replaced on purpose, the new run is whole.
+    run(&[&replay[..], &["s3://bucket/packed", "--force"]].concat(), 0);
+    let keys = store.keys();
+    let of_packed = keys.iter().filter_map(|key| key.strip_prefix("packed/"));
+    let of_packed: Vec<&str> = of_packed.collect();
+    assert!(
+        ["exchanges.jsonl", "outcomes.jsonl", "run.json"].iter().all(|n| of_packed.contains(n))
+    );
+    assert!(!of_packed.iter().any(|name| name.ends_with(".zst")), "{of_packed:?}");
+}
+
 /// A capture of loopback that is told to end.
 struct Tap(Child);
 

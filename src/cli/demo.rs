@@ -13,7 +13,7 @@ use clap::Parser as _;
 
 use super::config::Config;
 use super::evidence::Loaded;
-use super::folder::{RunFolder, names};
+use super::folder::{RunFolder, is_there, names};
 use super::progress::Progress;
 use super::replay::{self, ReplayFlags, ReplayShape};
 use super::signals::{self, Grace};
@@ -168,7 +168,7 @@ fn text(shown: &DemoShown, settings: &DemoSettings) -> String {
 pub fn execute(settings: &DemoSettings, global: &Global) -> Result<DemoShown, Failure> {
     let folder = &settings.output;
     let is_ours = folder.join(CAPTURE).is_file();
-    if folder.join(names::RUN).exists() && !is_ours {
+    if is_there(folder) && !is_ours {
         return Err(Failure::usage(format!(
             "{} holds another run: choose another folder with -o",
             folder.display()

@@ -5,7 +5,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use super::config::Config;
-use super::folder::{RunFolder, names, present};
+use super::folder::{RunFolder, names, present, unreadable};
 use super::output::{UnfinishedFile, replace};
 use super::progress::Progress;
 use super::remote::RunPlace;
@@ -228,9 +228,7 @@ pub(crate) fn execute(mut settings: DiffSettings, global: &Global) -> Result<Fin
 /// A file of records that can be read at any place: one that is compressed is unpacked into a file
 /// without a name beside it.
 fn open(path: &Path) -> Result<File, Failure> {
-    let unreadable = |error: io::Error| {
-        Failure::unusable(format!("cannot read {}", path.display())).because(&error)
-    };
+    let unreadable = |error: io::Error| unreadable(path, &error);
     if path.exists() || !present(path) {
         return File::open(path).map_err(unreadable);
     }

@@ -2,6 +2,7 @@
 //! when.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
@@ -215,9 +216,49 @@ pub(super) fn unreadable(path: &Path, error: &dyn std::error::Error) -> Failure 
     Failure::unusable(format!("cannot read {}", path.display())).because(error)
 }
 
-/// Whether a run is in `folder`: what was run, or only its records.
-fn is_there(folder: &Path) -> bool {
-    folder.join(names::RUN).is_file() || present(&folder.join(names::OUTCOMES))
+/// The name that a file has in a folder, of which `has` knows the files: its own, else that of the
+/// same compressed.
+fn name_in<E>(
+    name: &str,
+    mut has: impl FnMut(&str) -> Result<bool, E>,
+) -> Result<Option<String>, E> {
+    for form in [PathBuf::from(name), zst(Path::new(name))] {
+        let form = form.to_string_lossy().into_owned();
+        if has(&form)? {
+            return Ok(Some(form));
+        }
+    }
+    Ok(None)
+}
+
+/// The recording in a folder, here or in a store, of which `has` knows the files.
+pub(super) fn recording_in<E>(
+    has: impl FnMut(&str) -> Result<bool, E>,
+) -> Result<Option<String>, E> {
+    name_in(names::EXCHANGES, has)
+}
+
+/// Whether a run is in a folder, here or in a store, of which `has` knows the files: what was run,
+/// or only its records.
+pub(super) fn is_run_in<E>(mut has: impl FnMut(&str) -> Result<bool, E>) -> Result<bool, E> {
+    Ok(has(names::RUN)? || name_in(names::OUTCOMES, has)?.is_some())
+}
+
+/// What a folder here has.
+fn has_file(folder: &Path) -> impl Fn(&str) -> Result<bool, Infallible> {
+    move |name| Ok(folder.join(name).is_file())
+}
+
+/// Whether a run is in `folder`.
+pub(super) fn is_there(folder: &Path) -> bool {
+    let Ok(is_there) = is_run_in(has_file(folder));
+    is_there
+}
+
+/// The recording in `folder`.
+pub(super) fn recording_of(folder: &Path) -> Option<PathBuf> {
+    let Ok(name) = recording_in(has_file(folder));
+    name.map(|name| folder.join(name))
 }
 
 /// What people see where a run is asked for and none is.
@@ -356,9 +397,7 @@ impl RunFolder {
         if !path.exists() {
             return self.info_of_outcomes();
         }
-        let text = std::fs::read(&path).map_err(|error| {
-            Failure::unusable(format!("cannot read {}", path.display())).because(&error)
-        })?;
+        let text = std::fs::read(&path).map_err(|error| unreadable(&path, &error))?;
         serde_json::from_slice(&text).map_err(|error| {
             Failure::unusable(format!("{} is damaged", path.display())).because(&error)
         })

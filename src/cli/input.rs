@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 
 use sha2::Digest as _;
 
-use super::folder::{InputInfo, names};
+use super::folder::{InputInfo, recording_of};
 use super::progress::Progress;
 use super::remote::{local_files, local_path, store_failure};
 use super::shown::{shown_names, without_secrets};
@@ -534,12 +534,11 @@ fn expanded(names: &[String]) -> Result<Vec<String>, Failure> {
 /// What people see where a folder is given for an input.
 fn of_folder(path: &Path) -> Failure {
     let name = path.display();
-    let recording = path.join(names::EXCHANGES);
-    Failure::unusable(match recording.is_file() {
-        true => {
+    Failure::unusable(match recording_of(path) {
+        Some(recording) => {
             format!("{name} is the folder of a run: name its recording, {}", recording.display())
         }
-        false => {
+        None => {
             format!("{name} is a folder: name the files in it, or file:///PATH for all below it")
         }
     })

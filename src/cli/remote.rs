@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use url::Url;
 
 use super::exit::Exit;
-use super::folder::{RunFolder, names, no_run};
+use super::folder::{RunFolder, is_run_in, is_there, names, no_run, recording_in, recording_of};
 use super::{Failure, signals};
 use crate::store::glob::{GlobSegment, is_pattern, segments};
 use crate::store::remote::{Remote, StoreError, is_store};
@@ -108,8 +108,7 @@ impl RunPlace {
     /// For a run that is made. One that the store holds already is refused unless `force`.
     pub(crate) fn to_make(output: &Path, force: bool) -> Result<Self, Failure> {
         let Some(remote) = remote_of(output)? else { return Self::local(output) };
-        let there = remote.join(names::RUN).length().map_err(|error| store_failure(&error))?;
-        if there.is_some() && !force {
+        if !force && is_run_in(has_object(&remote))? {
             return Err(Failure::usage(format!(
                 "{} holds a run already: choose another prefix, or add --force to replace it",
                 remote.url()
@@ -135,15 +134,11 @@ impl RunPlace {
     pub(crate) fn recording(name: &str) -> Result<Option<String>, Failure> {
         if is_store(name) && !is_pattern(name) {
             let remote = Remote::parse(name).map_err(|error| store_failure(&error))?;
-            let has = |name: &str| {
-                let length = remote.join(name).length().map_err(|error| store_failure(&error))?;
-                Ok::<_, Failure>(length.is_some())
-            };
-            if !has(names::RUN)? {
+            if !is_run_in(has_object(&remote))? {
                 return Ok(None);
             }
-            let packed = format!("{}.zst", names::EXCHANGES);
-            let recording = if has(&packed)? { &packed } else { names::EXCHANGES };
+            let recording = recording_in(has_object(&remote))?;
+            let recording = recording.as_deref().unwrap_or(names::EXCHANGES);
             return Ok(Some(remote.join(recording).url()));
         }
         let place = Self::local(Path::new(name))?;
@@ -151,9 +146,7 @@ impl RunPlace {
             return Ok(None);
         }
         let folder = RunFolder::open(place.path())?;
-        let recording = folder.file(names::EXCHANGES);
-        let packed = recording.with_extension("jsonl.zst");
-        let path = if recording.exists() || !packed.exists() { recording } else { packed };
+        let path = recording_of(folder.path()).unwrap_or_else(|| folder.file(names::EXCHANGES));
         Ok(Some(path.to_string_lossy().into_owned()))
     }
 
@@ -209,10 +202,10 @@ impl RunPlace {
         }
     }
 
-    /// Sends the run to the store, where it is of one and came to be. `run.json` goes last, so that
-    /// nobody finds half of a run.
+    /// Sends the run to the store, where it is of one and came to be. `run.json` goes last where
+    /// there is one, so that nobody finds half of a run.
     pub(crate) fn put(mut self) -> Result<(), Failure> {
-        if !self.local.join(names::RUN).exists() {
+        if !is_there(&self.local) {
             return Ok(());
         }
         let Some(remote) = self.remote.take() else { return Ok(()) };
@@ -254,7 +247,9 @@ impl RunPlace {
                 object.delete()?;
             }
         }
-        ours.push(names::RUN.to_owned());
+        if self.local.join(names::RUN).is_file() {
+            ours.push(names::RUN.to_owned());
+        }
         ours.iter().try_for_each(|name| remote.join(name).send(&self.local.join(name)))
     }
 }
@@ -265,6 +260,14 @@ impl Drop for RunPlace {
         if self.remote.is_some() {
             let _ = fs::remove_dir_all(&self.local);
         }
+    }
+}
+
+/// What a prefix of a store has.
+fn has_object(folder: &Remote) -> impl Fn(&str) -> Result<bool, Failure> {
+    move |name| {
+        let length = folder.join(name).length().map_err(|error| store_failure(&error))?;
+        Ok(length.is_some())
     }
 }
 

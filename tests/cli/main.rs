@@ -164,6 +164,8 @@ fn a_folder_of_records_alone_is_a_run() {
     for wrong in ["none differs", "each that was sent got", "0 of 0 requests"] {
         assert!(!page.contains(wrong), "{wrong}");
     }
+    // The demo overwrites its own folder alone.
+    shadowtap(folder.path(), &["demo", "-o", "out"]).expect(2).says(&["holds another run"]);
     fs::write(&outcomes, "{}\n").expect("written");
     shadowtap(folder.path(), &["gate", "out"]).expect(3).says(&["is none of outcomes"]);
     fs::remove_file(folder.path().join("out/outcomes.jsonl")).expect("the file goes");
@@ -177,6 +179,14 @@ fn a_folder_of_records_alone_is_a_run() {
     let recording = ["is the folder of a run", "out/exchanges.jsonl"];
     shadowtap(folder.path(), &["inspect", "out"]).expect(3).says(&recording);
     shadowtap(folder.path(), &["inspect", "."]).expect(3).says(&["is a folder"]);
+    // Also where it is compressed; what is there as it is goes before.
+    let plain = fs::read(folder.path().join("out/exchanges.jsonl")).expect("the recording");
+    let packed = zstd::bulk::compress(&plain, 3).expect("compressed");
+    fs::write(folder.path().join("out/exchanges.jsonl.zst"), packed).expect("written");
+    let inspect = || shadowtap(folder.path(), &["inspect", "out"]).expect(3);
+    assert!(!inspect().says(&recording).stderr.contains(".zst"));
+    fs::remove_file(folder.path().join("out/exchanges.jsonl")).expect("the file goes");
+    inspect().says(&["name its recording, out/exchanges.jsonl.zst"]);
 }
 
 #[test]
