@@ -2,13 +2,14 @@
 //! answers a request follows.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, VecDeque};
 use std::io;
 use std::path::Path;
 
 use super::client::{AT_ONCE, ClientSession, Clients};
 use super::event::{from_ordered, number, ordered};
 use crate::exchange::ExchangeId;
+use crate::steps;
 use crate::store::{Sorted, Sorter, Spooled};
 
 /// Bytes of a line.
@@ -193,7 +194,7 @@ impl Sessions {
 
     /// Tells each exchange's session, numbered from 0, and, where `follows`, the exchanges that it
     /// follows in it: those that were answered before it was said, but for those that others of
-    /// them follow. Gives the number of sessions.
+    /// them follow, and of many the last ones ([`Before`]). Gives the number of sessions.
     pub(super) fn tell(
         &self,
         follows: bool,
@@ -222,26 +223,56 @@ impl Sessions {
     }
 }
 
-/// The exchanges of a session that the next one may follow.
+/// Most exchanges that one follows, beside the one that was said last: more than one client has
+/// under way.
+const MOST: usize = 16;
+
+/// The exchanges of a session that the next one may follow. Of many that were under way together,
+/// these are the [`MOST`] that were answered last, for which the others are hardly missed, and the
+/// one that was said last, which had waited for those before it.
 #[derive(Default)]
 struct Before {
-    /// When the latest request was said of which the answer is known to the next one.
-    latest: Option<i64>,
-    turns: Vec<(i64, i64, ExchangeId)>,
+    /// Those of which the answer is not known yet, the first to be answered on top.
+    under_way: BinaryHeap<Reverse<AnsweredTurn>>,
+    /// Those of which the answer is known to the next one, as they were answered.
+    known: VecDeque<AnsweredTurn>,
+    /// The one of these that was said last.
+    latest: Option<AnsweredTurn>,
+}
+
+/// An exchange that was answered.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct AnsweredTurn {
+    answered: i64,
+    at: i64,
+    id: ExchangeId,
 }
 
 impl Before {
     fn follow(&mut self, turn: &Turn, after: &mut Vec<ExchangeId>) {
-        let answered = self.turns.iter().filter(|(_, answered, _)| *answered <= turn.at);
-        self.latest = self.latest.max(answered.map(|(at, ..)| *at).max());
+        while let Some(Reverse(one)) = self.under_way.peek().copied()
+            && one.answered <= turn.at
+        {
+            steps::add(1);
+            self.under_way.pop();
+            self.known.push_back(one);
+            self.latest = self.latest.filter(|latest| latest.at > one.at).or(Some(one));
+        }
         if let Some(latest) = self.latest {
             // Whoever waits for the latest one has waited for those before it.
-            self.turns.retain(|(at, answered, _)| *answered > latest || *at >= latest);
+            while self.known.len() > MOST
+                || self.known.front().is_some_and(|one| one.answered <= latest.at)
+            {
+                self.known.pop_front();
+            }
+            let latest = latest.id;
+            let others = self.known.iter().map(|one| one.id).filter(|id| *id != latest);
+            after.extend(others.chain([latest]));
+            steps::add(after.len());
         }
-        let known = self.turns.iter().filter(|(_, answered, _)| *answered <= turn.at);
-        after.extend(known.map(|(.., id)| *id));
         if turn.answered != i64::MAX {
-            self.turns.push((turn.at, turn.answered, turn.id));
+            let Turn { answered, at, id, .. } = *turn;
+            self.under_way.push(Reverse(AnsweredTurn { answered: answered.max(at), at, id }));
         }
     }
 }
@@ -258,7 +289,9 @@ mod tests {
             let session = ClientSession::of_key(0);
             let mut after = Vec::new();
             before.follow(&Turn { session, at, answered, number: 0, id }, &mut after);
-            all.push(after.into_iter().map(|id| id.ordinal).collect());
+            let mut after: Vec<u32> = after.into_iter().map(|id| id.ordinal).collect();
+            after.sort_unstable();
+            all.push(after);
         }
         all
     }
@@ -275,6 +308,30 @@ mod tests {
         );
         // One was never answered.
         assert_eq!(after(&[(0, i64::MAX), (1, 2), (3, 4)]), [vec![], vec![], vec![1]]);
+        // Said and answered in one instant, as logs of whole seconds say.
+        assert_eq!(after(&[(7, 7), (7, 7), (7, 7), (8, 9)]), [vec![], vec![0], vec![1], vec![2]]);
+    }
+
+    /// `n` at once, a short one, and as many again when all are answered.
+    fn waves(n: i64) -> Vec<(i64, i64)> {
+        let wave = |at: i64| (0..n).map(move |one| (at + one, at + 1_000_000 + one));
+        wave(0).chain([(n, n + 1)]).chain(wave(2_000_000)).collect()
+    }
+
+    #[test]
+    fn of_many_the_last_answered_and_the_last_said_are_followed() {
+        let n = 40;
+        let all = after(&waves(n));
+        let expected: Vec<u32> = (n as u32 - MOST as u32..=n as u32).collect();
+        assert!(all[n as usize + 1..].iter().all(|after| *after == expected), "{all:?}");
+        // No client has so many: none is left out.
+        let few: Vec<u32> = (0..=AT_ONCE as u32).collect();
+        assert_eq!(after(&waves(AT_ONCE as i64)).last(), Some(&few));
+    }
+
+    #[test]
+    fn waves_of_everybody_cost_no_more_than_n_log_n() {
+        steps::hold_to_n_log_n(500, |n| drop(after(&waves(n as i64))));
     }
 
     #[test]
