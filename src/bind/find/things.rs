@@ -216,42 +216,55 @@ fn identifies(name: &str) -> Option<&str> {
     (!head.is_empty() && is_known(tail)).then_some(head)
 }
 
-/// What a name identifies that is written in one: `pageid`, `userids`; no word that ends so.
+/// What a name identifies that is written in one: `pageid`, `userids`, `jobid`; no word that ends
+/// so, nor what is made of one.
 fn run_together(name: &str) -> Option<&str> {
-    const WORDS: [&str; 26] = [
-        "acid",
-        "aid",
-        "amid",
+    /// What things' names end in, too (`approvalid`, `jobid`): words only as a whole. Shorter ones
+    /// (`bid`, `kid`) have no name of a thing before their end.
+    const WHOLE: [&str; 16] = [
+        "currentbid",
+        "firstaid",
+        "highestbid",
+        "invalid",
+        "isvalid",
+        "lastbid",
+        "maxbid",
+        "mermaid",
+        "minbid",
+        "outbid",
+        "overbid",
+        "placid",
+        "startbid",
+        "startingbid",
+        "valid",
+        "winningbid",
+    ];
+    const ENDS: [&str; 17] = [
         "android",
         "asteroid",
         "avoid",
-        "bid",
         "centroid",
+        "ellipsoid",
         "euclid",
         "fluid",
         "grid",
         "hybrid",
-        "invalid",
-        "kid",
         "liquid",
-        "mermaid",
         "paid",
-        "prepaid",
         "rapid",
         "sigmoid",
         "solid",
-        "unpaid",
-        "valid",
+        "squid",
         "vivid",
         "void",
-        "ellipsoid",
     ];
     /// Shortest name of a thing: `oldid`.
     const SHORTEST: usize = 3;
     let one = name.strip_suffix('s').unwrap_or(name);
     let head = one.strip_suffix("id").filter(|head| head.len() >= SHORTEST)?;
     let plain = name.bytes().all(|byte| byte.is_ascii_lowercase());
-    (plain && !WORDS.iter().any(|word| one.ends_with(word))).then_some(head)
+    let is_word = WHOLE.contains(&one) || ENDS.iter().any(|word| one.ends_with(word));
+    (plain && !is_word).then_some(head)
 }
 
 /// A thing without the word before it that says which one it is: `newrev`, `parentpage`.
@@ -539,6 +552,12 @@ mod tests {
             ("$.newlotid", Stands::Issued, "/x", "lot"),
             ("form:baselotid", Stands::Said, "/x", "lot"),
             ("query:lotids", Stands::Said, "/x", "lot"),
+            ("$.jobid", Stands::Issued, "/x", "job"),
+            ("$.taskid", Stands::Issued, "/x", "task"),
+            ("query:teamid", Stands::Said, "/x", "team"),
+            ("form:mediaid", Stands::Said, "/x", "media"),
+            ("$.streamids", Stands::Issued, "/x", "stream"),
+            ("$.approvalid", Stands::Issued, "/x", "approval"),
             ("$.parent_lot", Stands::Said, "/x", "parentlot"),
             ("$.pages[0].id", Stands::Issued, "/x", "page"),
             ("$.data[0].id", Stands::Issued, "/api/pages", "page"),
@@ -570,6 +589,12 @@ mod tests {
             ("$.quantity", Stands::Issued),
             ("$.price", Stands::Issued),
             ("$.title", Stands::Issued),
+            ("$.kid", Stands::Issued),
+            ("$.bids", Stands::Issued),
+            ("$.highestbid", Stands::Issued),
+            ("$.isvalid", Stands::Issued),
+            ("$.amountpaid", Stands::Issued),
+            ("$.datagrid", Stands::Issued),
             ("header:content-length", Stands::Said),
         ] {
             assert_eq!(of(place, stands, "/pages"), Vec::<String>::new(), "{place}");
