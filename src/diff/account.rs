@@ -98,7 +98,7 @@ impl Account {
     }
 
     /// Counts a comparison; the numbers of its changes and of their parts, in their order. `clear`
-    /// says that no write before was skipped that could explain them.
+    /// says that every write before that could explain them was done.
     pub(super) fn add(
         &mut self,
         side: ComparedSide,

@@ -273,7 +273,7 @@ impl Judge<'_> {
     }
 
     /// The class of a change, which approval gives it, and why. `behind` is the write before it
-    /// that was skipped.
+    /// that was not done at v2.
     fn class(
         &mut self,
         change: &SpooledChange,

@@ -86,7 +86,7 @@ pub(super) struct Stat {
     /// Exchanges where v2 changed so, and all changes.
     pub(super) live: u64,
     pub(super) differences: u64,
-    /// … of these exchanges, where no write before was skipped that could explain it.
+    /// … of these exchanges, where every write before that could explain it was done.
     pub(super) clear: u64,
     /// Changes that look like a kind of value, and the first such kind.
     pub(super) looking: u64,

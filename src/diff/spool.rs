@@ -24,8 +24,7 @@ pub(super) struct SpoolRecord {
     pub(super) at: Timestamp,
     pub(super) method: String,
     pub(super) target: String,
-    /// Where a request before it was skipped that may have changed what it answers: its number
-    /// in the order in which they were skipped.
+    /// The write before it that was not done at v2 and may have changed what it answers.
     pub(super) behind: Option<UndoneWrite>,
     /// Where its request lacked a value that v2 did not issue: which, where that is told.
     pub(super) lacks: Option<Option<u32>>,
