@@ -12,7 +12,7 @@ mod spoken;
 
 use shadowtap::diff::{Class, Kind};
 use shadowtap::record::flows::Binding;
-use spoken::{Talk, answer, binding, diff, diff_under, json, talk};
+use spoken::{Talk, answer, binding, diff, diff_masked, diff_under, json, talk};
 
 fn me(number: usize) -> Talk {
     let refused = answer(401, "application/json", "{\"error\":\"who are you\"}");
@@ -126,6 +126,27 @@ fn what_a_write_left_undone_for_want_of_a_value_follows_from_it_too() {
         vec![add(), put_at(200, "hello"), list("GET /notes")],
     ] {
         assert_eq!(diff(&talks).places().len(), 2, "{talks:?}");
+    }
+}
+
+#[test]
+fn what_a_write_said_is_known_again_where_it_is_shown_cut_or_masked() {
+    let long = "one two three ".repeat(30);
+    let key = "b7Qx0Zr4Lm9Tn2Vc8Kd1";
+    for (name, said, found) in [
+        ("text", &*long, diff as fn(&[Talk]) -> _),
+        ("text", &*long, diff_masked),
+        ("api_key", key, diff_masked),
+        ("text", &*format!("the key is api_key={key}, keep it"), diff_masked),
+    ] {
+        let add = talk("POST /notes", json("{\"id\":\"n-4471a0\"}"), json("{}"));
+        let put = talk("PUT /notes/n-4471a0", json("{}"), answer(404, "application/json", "{}"))
+            .asking("Content-Type", "application/json")
+            .saying(&format!("{{\"{name}\":\"{said}\"}}"))
+            .lacking(0, "$.id");
+        let shown = |text: &str| json(format!("[{{\"{name}\":\"{text}\"}}]"));
+        let list = talk("GET /notes", shown(said), shown("old"));
+        assert_eq!(found(&[add, put, list]).places(), ["$.id"], "{name}: {said}");
     }
 }
 

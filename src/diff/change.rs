@@ -541,7 +541,16 @@ pub fn short(text: &str) -> String {
     cut_at(text, MAX_SHOWN)
 }
 
-/// The same, cut after so many characters.
+/// A value below these names as it is shown, secrets masked.
+pub(super) fn shown_below<'n>(
+    masker: &Masker,
+    names: impl IntoIterator<Item = &'n str>,
+    value: &str,
+) -> String {
+    short(&masker.below(names, value))
+}
+
+/// A text as it is shown, cut after so many characters.
 pub(super) fn cut_at(text: &str, characters: usize) -> String {
     match text.char_indices().nth(characters) {
         None => text.to_owned(),

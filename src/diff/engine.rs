@@ -24,7 +24,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::account::{Account, ComparedSide, value_hash};
 use super::bindings::{Bindings, Bound, ONE_ID, SharedValue};
-use super::change::{Change, Context, Look, Sink, cut_at, hash_place, short};
+use super::change::{Change, Context, Look, Sink, cut_at, hash_place, short, shown_below};
 use super::cluster::{Drafts, MemberSet};
 use super::conditional::{self, Meeting};
 use super::index::Index;
@@ -47,7 +47,7 @@ use crate::outcome::{FailureKind, Outcome, ReplayId};
 use crate::record::exchanges;
 use crate::record::exchanges::Line;
 use crate::record::lines::{Batches, LineBatch, read_at};
-use crate::redact::Echoes;
+use crate::redact::{Echoes, Masker};
 use crate::route::rpc;
 use crate::time::Timestamp;
 use joined::{Compared, Joined, Row};
@@ -414,7 +414,7 @@ impl Engine<'_> {
         let lacks = self.outcomes.roots.of(outcome.id).is_some();
         if lacks && !is_done && !is_safe(&message.method) && !was_refused(recorded.exchange) {
             compared.skipped = Some((recorded.method.clone(), Undone::Astray));
-            compared.astray = said_in(message);
+            compared.astray = said_in(message, &self.settings.masker);
         }
         let roots = self.outcomes.roots.shown_in(outcome.id, &mut sink);
         let target = self.shown_target(message, &compared.target.1, &sink);
@@ -752,16 +752,18 @@ impl Engine<'_> {
 /// Shortest value that tells whose words v1 shows: many say `1` and `no`.
 const SHORTEST_SAID: usize = 3;
 
-/// Hashes of the values that a request says in its body.
-fn said_in(request: &Request) -> Vec<u64> {
+/// Hashes of the values that a request says in its body, as they are shown where v1 answers them.
+fn said_in(request: &Request, masker: &Masker) -> Vec<u64> {
     let mut said = Vec::new();
     let mut tell = Reader(|at: &Trail<'_>, value: Value<'_>| {
+        let steps = at.steps();
         let is_beside = matches!(
-            at.steps().first(),
+            steps.first(),
             Some(Step::Segment(_) | Step::Query(_) | Step::Header(_) | Step::Cookie(_))
         );
         if !is_beside && value.text.len() >= SHORTEST_SAID {
-            said.push(value_hash(&Some(value.text.to_owned())));
+            let names = steps.iter().filter_map(|step| step.name());
+            said.push(value_hash(&Some(shown_below(masker, names, value.text))));
         }
     });
     Walk::new(&mut tell, Bounds::default()).request(request);

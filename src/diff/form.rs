@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Kind;
-use super::change::{Context, Differ, SeenChange, Sink, Step, hash_place, kind_of, short};
+use super::change::{Context, Differ, SeenChange, Sink, Step, hash_place, kind_of, shown_below};
 use super::embedded::{self, Base};
 use super::rules::RuleVerdict;
 
@@ -31,7 +31,7 @@ pub(super) fn compare(context: &Context<'_>, expected: &str, actual: &str, sink:
                     sink.ruled.push(rule);
                     continue;
                 }
-                let shown = |values: &str| Some(short(&context.masker.field(&name, values)));
+                let shown = |values: &str| Some(shown_below(context.masker, [&*name], values));
                 let (a, b) = (shown(&a), shown(&b));
                 sink.plain(Kind::Body, &place, "reordered", a, b, SeenChange::PLAIN);
                 continue;
@@ -68,8 +68,9 @@ pub(super) fn compare(context: &Context<'_>, expected: &str, actual: &str, sink:
                 (Some(_), None) => ("removed", SeenChange::PLAIN),
                 _ => ("added", SeenChange::PLAIN),
             };
-            let shown =
-                |value: Option<&str>| value.map(|value| short(&context.masker.field(&name, value)));
+            let shown = |value: Option<&str>| {
+                value.map(|value| shown_below(context.masker, [&*name], value))
+            };
             sink.plain(kind_of(label, Kind::Body), &place, label, shown(a), shown(b), look);
         }
     }

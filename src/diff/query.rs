@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use super::change::{Change, Context, Differ, SeenChange, Sink, kind_of, mix, short};
+use super::change::{Change, Context, Differ, SeenChange, Sink, kind_of, mix, shown_below};
 use super::embedded::Base;
 use super::nouns;
 use super::rules::RuleVerdict;
@@ -108,7 +108,7 @@ fn one(
     sink.saw(place_hash);
     let names = || base.names.iter().map(String::as_str).chain(name);
     let shown =
-        |value: Option<&str>| value.map(|value| short(&context.masker.below(names(), value)));
+        |value: Option<&str>| value.map(|value| shown_below(context.masker, names(), value));
     sink.add(Change {
         kind: kind_of(label, base.kind),
         place: at(&base.place),

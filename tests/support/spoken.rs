@@ -164,20 +164,31 @@ pub fn diff(talks: &[Talk]) -> Found {
 
 /// The same under `[diff]` of a configuration.
 pub fn diff_with(talks: &[Talk], config: &str) -> Found {
-    diff_by(talks, config, [&[], &[]], Schema::default())
+    diff_by(talks, config, [&[], &[]], Schema::default(), Masker::off())
+}
+
+/// The same with secrets masked.
+pub fn diff_masked(talks: &[Talk]) -> Found {
+    diff_by(talks, "", [&[], &[]], Schema::default(), Masker::new(b"key"))
 }
 
 /// The same with the names of messages.
 pub fn diff_named(talks: &[Talk], config: &str, schema: Schema) -> Found {
-    diff_by(talks, config, [&[], &[]], schema)
+    diff_by(talks, config, [&[], &[]], schema, Masker::off())
 }
 
 /// The same under bindings of v2 and of a baseline that answered as v1 did.
 pub fn diff_under(talks: &[Talk], config: &str, bindings: [&[Binding]; 2]) -> Found {
-    diff_by(talks, config, bindings, Schema::default())
+    diff_by(talks, config, bindings, Schema::default(), Masker::off())
 }
 
-fn diff_by(talks: &[Talk], config: &str, bindings: [&[Binding]; 2], schema: Schema) -> Found {
+fn diff_by(
+    talks: &[Talk],
+    config: &str,
+    bindings: [&[Binding]; 2],
+    schema: Schema,
+    masker: Masker,
+) -> Found {
     let config: DiffConfig = toml::from_str(config).unwrap();
     let recorded: Timestamp = "2026-11-22T10:00:00Z".parse().unwrap();
     let (exchanges, outcomes) = (records(talks, recorded), replayed(talks, recorded));
@@ -194,7 +205,7 @@ fn diff_by(talks: &[Talk], config: &str, bindings: [&[Binding]; 2], schema: Sche
         noise: vec![],
         routes: None,
         schema,
-        masker: Masker::off(),
+        masker,
         today: "2026-11-23".to_owned(),
     };
     let mut lines = Vec::new();

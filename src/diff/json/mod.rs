@@ -17,6 +17,7 @@ use super::Kind;
 use super::bindings::Bound;
 use super::change::{
     Change, Context, Differ, Look, SeenChange, Sink, Step, is_variable, kind_of, mix, short,
+    shown_below,
 };
 use super::elapsed::are_elapsed;
 use super::embedded::{self, Base, may_hold, may_surround};
@@ -393,11 +394,11 @@ impl<'a> JsonWalk<'_, '_, 'a> {
     fn shown(&self, node: Option<Node<'_, '_>>) -> Option<String> {
         let node = node?;
         let (masker, text) = (self.context.masker, node.text());
-        Some(short(&match node.is_container() {
-            false => masker.below(self.names(), &text),
-            true if masker.hides_all_below(self.names()) => masker.secret(&text),
-            true => masker.text(&text),
-        }))
+        Some(match node.is_container() {
+            false => shown_below(masker, self.names(), &text),
+            true if masker.hides_all_below(self.names()) => short(&masker.secret(&text)),
+            true => short(&masker.text(&text)),
+        })
     }
 
     /// The present place, within the value that holds the document.
