@@ -151,6 +151,24 @@ fn what_a_write_said_is_known_again_where_it_is_shown_cut_or_masked() {
 }
 
 #[test]
+fn a_write_whose_condition_did_not_hold_was_not_done_whatever_it_lacked() {
+    let add = talk("POST /notes", json("{\"id\":\"n-4471a0\",\"tag\":\"e-77b0a4\"}"), json("{}"));
+    let put = |refused: u16| {
+        let refused = answer(refused, "application/json", "{}");
+        let put = talk("PUT /notes/n-4471a0", json("{}"), refused).lacking(0, "$.tag");
+        put.asking("If-Match", "\"e-77b0a4\"")
+    };
+    // What the write made of it, it never said.
+    let count = || talk("GET /notes/n-4471a0", json("{\"edits\":2}"), json("{\"edits\":1}"));
+    let edits = |refused: u16| {
+        let found = diff(&[add.clone(), put(refused), count()]);
+        (found.places().contains(&"$.edits".to_owned()), found.findings.totals.skipped_writes)
+    };
+    assert_eq!(edits(412), (false, 1));
+    assert_eq!(edits(404), (true, 0), "it may have been done to something else");
+}
+
+#[test]
 fn consequences_excuse_nothing_that_counts() {
     // The same change where the value was issued is a regression still.
     let shown = |n: usize| talk(&format!("GET /me/{n}"), json("{\"n\":1}"), json("{\"n\":2}"));

@@ -404,7 +404,9 @@ impl Engine<'_> {
         };
         let refused =
             |change: &Change| change.look == Look::Excused && change.label.ends_with("412");
-        if sink.changes.first().is_some_and(refused) && !is_safe(&message.method) {
+        let is_write = !is_safe(&message.method);
+        let is_unmet = is_write && sink.changes.first().is_some_and(refused);
+        if is_unmet {
             compared.skipped = Some((recorded.method.clone(), Undone::Unsent));
         }
         // What v2 answered as v1 did was done, whatever it was done to.
@@ -412,7 +414,8 @@ impl Engine<'_> {
         let v1 = recorded.exchange.response.as_ref().map(|answer| status(&answer.message));
         let is_done = outcome.response.as_ref().map(status) == v1;
         let lacks = self.outcomes.roots.of(outcome.id).is_some();
-        if lacks && !is_done && !is_safe(&message.method) && !was_refused(recorded.exchange) {
+        // Whose condition did not hold was surely not done, whatever it went with.
+        if lacks && !is_unmet && !is_done && is_write && !was_refused(recorded.exchange) {
             compared.skipped = Some((recorded.method.clone(), Undone::Astray));
             compared.astray = said_in(message, &self.settings.masker);
         }
