@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use super::diff::{APPROVED_FILE, read_approvals};
-use super::folder::{RunFolder, names};
+use super::folder::{RunFolder, names, unreadable};
 use super::remote::RunPlace;
 use super::{Exit, Failure, Global, output};
 use crate::diff::approvals::{Approval, Approvals, CallApproval, is_day, without};
@@ -149,12 +149,9 @@ fn find_calls(
     if id.is_empty() || !path.is_file() {
         return Ok(Vec::new());
     }
-    let unusable = |error: &dyn std::error::Error| {
-        Failure::unusable(format!("cannot read {}", path.display())).because(error)
-    };
-    let file = std::fs::File::open(path).map_err(|error| unusable(&error))?;
-    let summary =
-        CallSummary::read(std::io::BufReader::new(file), &[]).map_err(|error| unusable(&error))?;
+    let file = std::fs::File::open(path).map_err(|error| unreadable(path, &error))?;
+    let summary = CallSummary::read(std::io::BufReader::new(file), &[])
+        .map_err(|error| unreadable(path, &error))?;
     Ok(summary.clusters.into_iter().filter(|cluster| cluster.id.starts_with(id)).collect())
 }
 

@@ -13,7 +13,7 @@ use clap::Parser as _;
 
 use super::config::Config;
 use super::evidence::Loaded;
-use super::folder::{RunFolder, is_there, names};
+use super::folder::{RunFolder, is_there, names, unreadable};
 use super::progress::Progress;
 use super::replay::{self, ReplayFlags, ReplayShape};
 use super::signals::{self, Grace};
@@ -522,11 +522,9 @@ fn named(cluster: &Cluster) -> String {
 }
 
 fn outgoing(ledger: &Path) -> Result<CallSummary, Failure> {
-    let damaged = |error: &dyn std::error::Error| {
-        Failure::unusable(format!("cannot read {}", ledger.display())).because(error)
-    };
-    let file = std::fs::File::open(ledger).map_err(|error| damaged(&error))?;
-    CallSummary::read(std::io::BufReader::new(file), &[]).map_err(|error| damaged(&error))
+    let file = std::fs::File::open(ledger).map_err(|error| unreadable(ledger, &error))?;
+    CallSummary::read(std::io::BufReader::new(file), &[])
+        .map_err(|error| unreadable(ledger, &error))
 }
 
 #[cfg(test)]

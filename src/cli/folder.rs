@@ -212,6 +212,7 @@ pub(super) fn present(path: &Path) -> bool {
     path.is_file() || zst(path).is_file()
 }
 
+/// The failure of a file that is there and cannot be read.
 pub(super) fn unreadable(path: &Path, error: &dyn std::error::Error) -> Failure {
     Failure::unusable(format!("cannot read {}", path.display())).because(error)
 }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::folder::unreadable;
 use super::{Failure, output};
 use crate::report::compare::{FORMAT, Snapshot, VERSION};
 
@@ -28,11 +29,7 @@ fn read(path: &Path) -> Result<Vec<Snapshot>, Failure> {
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => {
-            return Err(
-                Failure::unusable(format!("cannot read {}", path.display())).because(&error)
-            );
-        }
+        Err(error) => return Err(unreadable(path, &error)),
     };
     let mut runs = Vec::new();
     for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {

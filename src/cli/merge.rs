@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io::{BufRead as _, BufReader, BufWriter, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
-use super::folder::{RunFolder, RunInfo, names, present};
+use super::folder::{RunFolder, RunInfo, names, present, unreadable};
 use super::output::print;
 use super::progress::Progress;
 use super::remote::RunPlace;
@@ -269,9 +269,9 @@ fn recording(shards: &[(RunFolder, RunInfo)], into: &RunFolder) -> Result<(), Fa
         }
     }
     let open = |path: PathBuf| {
-        open_records(&path).map(|file| BufReader::with_capacity(1 << 18, file)).map_err(|error| {
-            Failure::unusable(format!("cannot read {}", path.display())).because(&error)
-        })
+        open_records(&path)
+            .map(|file| BufReader::with_capacity(1 << 18, file))
+            .map_err(|error| unreadable(&path, &error))
     };
     let threads = parts.iter().map(|folder| {
         Ok((open(folder.file(names::EXCHANGES))?, open(folder.file(names::PLACES))?))
@@ -302,9 +302,9 @@ fn state(
         return Ok(None);
     }
     let files = parts.iter().map(|path| {
-        open_records(path).map(|file| BufReader::with_capacity(1 << 18, file)).map_err(|error| {
-            Failure::unusable(format!("cannot read {}", path.display())).because(&error)
-        })
+        open_records(path)
+            .map(|file| BufReader::with_capacity(1 << 18, file))
+            .map_err(|error| unreadable(path, &error))
     });
     let files = files.collect::<Result<Vec<_>, Failure>>()?;
     let to = into.file(name);
@@ -422,15 +422,12 @@ fn later(outcome: &mut Outcome, shift: i64) {
 
 /// The first line of a file.
 fn header(path: &Path) -> Result<OutcomesHeader, Failure> {
-    let unreadable = |error: &dyn std::error::Error| {
-        Failure::unusable(format!("cannot read {}", path.display())).because(error)
-    };
     let mut line = Vec::new();
-    let file = open_records(path).map_err(|error| unreadable(&error))?;
+    let file = open_records(path).map_err(|error| unreadable(path, &error))?;
     BufReader::new(file)
         .take(1 << 20)
         .read_until(b'\n', &mut line)
-        .map_err(|error| unreadable(&error))?;
+        .map_err(|error| unreadable(path, &error))?;
     match read(&line) {
         Ok(OutcomeLine::Header(header)) => Ok(*header),
         Ok(_) => Err(Failure::unusable(format!(
@@ -448,16 +445,15 @@ fn lines(
     path: &Path,
     mut each: impl FnMut(u64, &[u8]) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    let unreadable = |error: &dyn std::error::Error| {
-        Failure::unusable(format!("cannot read {}", path.display())).because(error)
-    };
-    let mut reader =
-        BufReader::with_capacity(1 << 20, open_records(path).map_err(|error| unreadable(&error))?);
+    let mut reader = BufReader::with_capacity(
+        1 << 20,
+        open_records(path).map_err(|error| unreadable(path, &error))?,
+    );
     let mut line = Vec::new();
     for number in 1.. {
         line.clear();
         let read = reader.by_ref().take(limits::LINE_BYTES as u64).read_until(b'\n', &mut line);
-        if read.map_err(|error| unreadable(&error))? == 0 {
+        if read.map_err(|error| unreadable(path, &error))? == 0 {
             break;
         }
         if !line.trim_ascii().is_empty() {

@@ -9,7 +9,7 @@ use rustc_hash::FxHashSet;
 
 use super::config::Config;
 use super::exit::printable;
-use super::folder::{RunFolder, names};
+use super::folder::{RunFolder, names, unreadable};
 use super::input::Inputs;
 use super::parse::Beside;
 use super::signals::{self, Grace};
@@ -332,20 +332,19 @@ pub(crate) fn start(settings: &MockSettings, global: &Global) -> Result<Handle, 
 /// The exchanges that a replay sent: only their outgoing calls can be missing.
 pub(crate) fn replayed(folder: &RunFolder) -> Result<FxHashSet<ExchangeId>, Failure> {
     let path = folder.file(names::OUTCOMES);
-    let unreadable = |error: &dyn std::error::Error| {
-        Failure::unusable(format!("cannot read {}", path.display())).because(error)
-    };
-    let mut reader =
-        BufReader::with_capacity(1 << 16, open_records(&path).map_err(|error| unreadable(&error))?);
+    let mut reader = BufReader::with_capacity(
+        1 << 16,
+        open_records(&path).map_err(|error| unreadable(&path, &error))?,
+    );
     let (mut line, mut sent) = (Vec::new(), FxHashSet::default());
     loop {
         line.clear();
         let read = reader.by_ref().take(limits::LINE_BYTES as u64).read_until(b'\n', &mut line);
-        if read.map_err(|error| unreadable(&error))? == 0 {
+        if read.map_err(|error| unreadable(&path, &error))? == 0 {
             return Ok(sent);
         }
         if let OutcomeLine::Outcome(outcome) =
-            outcomes::read(line.trim_ascii_end()).map_err(|error| unreadable(&error))?
+            outcomes::read(line.trim_ascii_end()).map_err(|error| unreadable(&path, &error))?
             && outcome.sent_ns.is_some()
         {
             sent.insert(outcome.id.exchange);
