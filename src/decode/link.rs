@@ -103,30 +103,15 @@ impl PacketWalk<'_> {
                 self.enter(SERVICE, tag & 0x00ff_ffff);
                 self.ethernet(at + 4)
             }
-            0x8926 => {
-                let inner = self.u16(at + 4, "vn-tag")?;
-                self.ether_type(inner, at + 6)
-            }
-            0x893f => {
-                let inner = self.u16(at + 6, "e-tag")?;
-                self.ether_type(inner, at + 8)
-            }
+            0x8926 => self.behind_tag(at + 4, "vn-tag"),
+            0x893f => self.behind_tag(at + 6, "e-tag"),
             0x6558 => self.ethernet(at),
             0x880b => self.ppp(at),
             0x894f => self.nsh(at),
             // A ring's sequence numbers (HSR), security groups of Cisco, tags of switches (DSA).
-            0x892f => {
-                let inner = self.u16(at + 4, "hsr")?;
-                self.ether_type(inner, at + 6)
-            }
-            0x8909 => {
-                let inner = self.u16(at + 6, "cisco-metadata")?;
-                self.ether_type(inner, at + 8)
-            }
-            0xdada => {
-                let inner = self.u16(at + 6, "dsa")?;
-                self.ether_type(inner, at + 8)
-            }
+            0x892f => self.behind_tag(at + 4, "hsr"),
+            0x8909 => self.behind_tag(at + 6, "cisco-metadata"),
+            0xdada => self.behind_tag(at + 6, "dsa"),
             // Fabrics of switches: FabricPath, and TRILL with its options (RFC 6325 §3).
             0x8903 => self.ethernet(at + 2),
             0x22f3 => {
@@ -218,6 +203,12 @@ impl PacketWalk<'_> {
         }
     }
 
+    /// What is of the EtherType that stands at `at`, and behind it.
+    fn behind_tag(&mut self, at: usize, tag: &'static str) -> Result<Decoded, Reject> {
+        let inner = self.u16(at, tag)?;
+        self.ether_type(inner, at + 2)
+    }
+
     /// The first place at which a frame with something known in it begins.
     pub(super) fn first_frame(&mut self, places: &[usize]) -> Result<Decoded, Reject> {
         let mut first = None;
@@ -243,9 +234,7 @@ impl PacketWalk<'_> {
         if flags & 0x8c != 0 {
             return Err(Reject::EtherType(0x88e5));
         }
-        let at = at + if flags & 0x20 != 0 { 14 } else { 6 };
-        let inner = self.u16(at, "macsec")?;
-        self.ether_type(inner, at + 2)
+        self.behind_tag(at + if flags & 0x20 != 0 { 14 } else { 6 }, "macsec")
     }
 
     /// Addresses up to the one whose lowest bit is set, then what RFC 2427 puts behind them.
