@@ -135,28 +135,29 @@ fn hostile_bodies_end() {
     }
 }
 
-/// Each format with a call, the same call written in another way, and calls that say something
-/// else in a way that was once overlooked.
-#[test]
-fn another_amount_is_never_equal_whatever_the_format() {
-    let gzip = |text: &str| {
-        use std::io::Write as _;
-        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-        encoder.write_all(text.as_bytes()).unwrap();
-        encoder.finish().unwrap()
-    };
-    let wide = |text: &str| -> Vec<u8> { text.encode_utf16().flat_map(u16::to_be_bytes).collect() };
-    let json = |text: &str| crate::message::encoding::base64_of(text.as_bytes(), true);
-    let token = |amount: u32| {
-        format!(
-            "{}.{}.c2ln",
-            json("{\"alg\":\"HS256\"}"),
-            json(&format!("{{\"amount\":{amount},\"iat\":1795341600}}"))
-        )
-    };
-    type Case<'c> = (&'c str, &'c str, Vec<u8>, Vec<u8>, Vec<Vec<u8>>);
-    let text = |text: &str| text.as_bytes().to_vec();
-    let cases: Vec<Case<'_>> = vec![
+/// A media type and coding with a call, the same call written in another way, and calls that say
+/// something else in a way that was once overlooked.
+type FormatCase = (&'static str, &'static str, Vec<u8>, Vec<u8>, Vec<Vec<u8>>);
+
+fn text(text: &str) -> Vec<u8> {
+    text.as_bytes().to_vec()
+}
+
+/// UTF-16, the higher octet first.
+fn wide(text: &str) -> Vec<u8> {
+    text.encode_utf16().flat_map(u16::to_be_bytes).collect()
+}
+
+fn gzip(text: &str) -> Vec<u8> {
+    use std::io::Write as _;
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(text.as_bytes()).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// CDATA, attributes with blanks, namespaces, order, entities, charsets, what is not well-formed.
+fn calls_in_xml() -> Vec<FormatCase> {
+    vec![
         (
             "text/xml",
             "",
@@ -204,6 +205,37 @@ fn another_amount_is_never_equal_whatever_the_format() {
         ),
         ("text/xml", "", wide("<a>100</a>"), text("<a>100</a>"), vec![wide("<a>999</a>")]),
         (
+            "text/xml; charset=iso-8859-1",
+            "",
+            b"<a v='1 0'>caf\xe9</a>".to_vec(),
+            text("<a v='1 0'>caf&#xe9;</a>"),
+            vec![b"<a v='1 0'>caf\xe8</a>".to_vec(), b"<a v='1 9'>caf\xe9</a>".to_vec()],
+        ),
+        (
+            "application/soap+xml",
+            "",
+            text("<s:E xmlns:s='u'><s:B><![CDATA[<amount>100</amount>]]></s:B></s:E>"),
+            text("<e:E xmlns:e='u'><e:B>&lt;amount>100&lt;/amount></e:B></e:E>"),
+            vec![
+                text("<s:E xmlns:s='u'><s:B><![CDATA[<amount>999</amount>]]></s:B></s:E>"),
+                text("<s:E xmlns:s='v'><s:B><![CDATA[<amount>100</amount>]]></s:B></s:E>"),
+            ],
+        ),
+    ]
+}
+
+/// Duplicate keys, numbers beyond doubles, documents in strings, tokens, charsets, codings.
+fn calls_in_json() -> Vec<FormatCase> {
+    let json = |text: &str| crate::message::encoding::base64_of(text.as_bytes(), true);
+    let token = |amount: u32| {
+        format!(
+            "{}.{}.c2ln",
+            json("{\"alg\":\"HS256\"}"),
+            json(&format!("{{\"amount\":{amount},\"iat\":1795341600}}"))
+        )
+    };
+    vec![
+        (
             "application/json",
             "",
             text(r#"{"a":1,"a":2,"b":"x"}"#),
@@ -237,7 +269,8 @@ fn another_amount_is_never_equal_whatever_the_format() {
             "",
             wide("{\"a\":\"\u{e9}\"}"),
             text(
-                "\u{0}{\u{0}\"\u{0}a\u{0}\"\u{0}:\u{0}\"\u{0}\\\u{0}u\u{0}0\u{0}0\u{0}e\u{0}9\u{0}\"\u{0}}",
+                "\u{0}{\u{0}\"\u{0}a\u{0}\"\u{0}:\u{0}\"\u{0}\\\u{0}u\u{0}0\u{0}0\u{0}e\u{0}9\u{0}\
+                 \"\u{0}}",
             ),
             vec![wide("{\"a\":\"\u{e8}\"}")],
         ),
@@ -256,19 +289,35 @@ fn another_amount_is_never_equal_whatever_the_format() {
             vec![text("{broken 999")],
         ),
         (
-            "application/x-www-form-urlencoded",
-            "",
-            text("a=100&b=caf%C3%A9"),
-            text("b=caf%c3%a9&a=1%300"),
-            vec![text("a=999&b=caf%C3%A9"), text("a=100&b=caf%C3%A8"), text("a=100&b=caf%e9")],
-        ),
-        (
             "application/x-ndjson",
             "",
             text("{\"a\":100}\n{\"a\":2}\n"),
             text("{\"a\":100}\r\n{ \"a\":2}"),
             vec![text("{\"a\":2}\n{\"a\":100}\n"), text("{\"a\":100}\n{\"a\":9}\n")],
         ),
+        (
+            "application/json; charset=iso-8859-1",
+            "",
+            b"{\"a\":\"caf\xe9\"}".to_vec(),
+            text(r#"{"a":"caf\u00e9"}"#),
+            vec![b"{\"a\":\"caf\xe8\"}".to_vec()],
+        ),
+        (
+            "application/vnd.shop+json",
+            "",
+            text(r#"{"p":{"a":1,"a":2},"l":[1,2]}"#),
+            text(r#"{"l":[1,2],"p":{"a":1,"a":2}}"#),
+            vec![
+                text(r#"{"p":{"a":1,"a":9},"l":[1,2]}"#),
+                text(r#"{"p":{"a":1,"a":2},"l":[2,1]}"#),
+            ],
+        ),
+    ]
+}
+
+/// Multipart of every subtype, with documents, codings and charsets in its parts.
+fn calls_in_parts() -> Vec<FormatCase> {
+    vec![
         (
             "multipart/mixed; boundary=b",
             "",
@@ -294,6 +343,64 @@ fn another_amount_is_never_equal_whatever_the_format() {
             ],
         ),
         (
+            "multipart/related; boundary=b; type=\"text/xml\"",
+            "",
+            text("--b\r\nContent-Type: text/xml\r\n\r\n<a><![CDATA[100]]></a>\r\n--b--"),
+            text("--b\r\nContent-Type: text/xml\r\n\r\n<a>\n100</a>\r\n--b--\r\n"),
+            vec![
+                text("--b\r\nContent-Type: text/xml\r\n\r\n<a><![CDATA[999]]></a>\r\n--b--"),
+                text("--b\r\nContent-Type: text/xml\r\n\r\n<b><![CDATA[100]]></b>\r\n--b--"),
+            ],
+        ),
+        (
+            "multipart/related; boundary=b",
+            "",
+            text(
+                "--b\r\nContent-Type: application/json\r\n\r\n{\"a\":1,\"a\":2}\r\n\
+                 --b\r\nContent-Type: text/xml\r\n\r\n<a v='1 0'/>\r\n--b--",
+            ),
+            text(
+                "--b\r\nContent-Type: application/json\r\n\r\n{\"a\":1, \"a\":2}\r\n\
+                 --b\r\nContent-Type: text/xml\r\n\r\n<a v=\"1 0\"></a>\r\n--b--",
+            ),
+            vec![
+                text(
+                    "--b\r\nContent-Type: application/json\r\n\r\n{\"a\":9,\"a\":2}\r\n\
+                     --b\r\nContent-Type: text/xml\r\n\r\n<a v='1 0'/>\r\n--b--",
+                ),
+                text(
+                    "--b\r\nContent-Type: application/json\r\n\r\n{\"a\":1,\"a\":2}\r\n\
+                     --b\r\nContent-Type: text/xml\r\n\r\n<a v='1 9'/>\r\n--b--",
+                ),
+            ],
+        ),
+        (
+            "multipart/mixed; boundary=b",
+            "",
+            b"--b\r\nContent-Type: text/plain; charset=iso-8859-1\r\n\r\ncaf\xe9\r\n--b--".to_vec(),
+            text(
+                "--b\r\nContent-Type: text/plain; charset=iso-8859-1\r\n\
+                 Content-Transfer-Encoding: quoted-printable\r\n\r\ncaf=E9\r\n--b--",
+            ),
+            vec![
+                b"--b\r\nContent-Type: text/plain; charset=iso-8859-1\r\n\r\ncaf\xe8\r\n--b--"
+                    .to_vec(),
+            ],
+        ),
+    ]
+}
+
+/// Forms, texts and bytes.
+fn calls_in_texts() -> Vec<FormatCase> {
+    vec![
+        (
+            "application/x-www-form-urlencoded",
+            "",
+            text("a=100&b=caf%C3%A9"),
+            text("b=caf%c3%a9&a=1%300"),
+            vec![text("a=999&b=caf%C3%A9"), text("a=100&b=caf%C3%A8"), text("a=100&b=caf%e9")],
+        ),
+        (
             "text/plain",
             "",
             text("one\namount 100"),
@@ -307,8 +414,34 @@ fn another_amount_is_never_equal_whatever_the_format() {
             vec![0, 1, 2, 255],
             vec![vec![0, 1, 3, 255], vec![0, 1, 2, 254]],
         ),
-    ];
-    for (kind, coding, call, same, others) in cases {
+        (
+            "application/x-www-form-urlencoded; charset=iso-8859-1",
+            "",
+            text("a=caf%E9&n=100"),
+            text("n=100&a=caf%e9"),
+            vec![text("a=caf%E8&n=100"), text("a=caf%E9&n=999")],
+        ),
+        (
+            "text/plain; charset=iso-8859-1",
+            "",
+            b"caf\xe9 amount 100".to_vec(),
+            b"caf\xe9 amount 100\r\n".to_vec(),
+            vec![b"caf\xe8 amount 100".to_vec(), b"caf\xe9 amount 999".to_vec()],
+        ),
+        (
+            "text/plain; charset=utf-16be",
+            "",
+            wide("amount 100"),
+            wide("amount 100\n"),
+            vec![wide("amount 999")],
+        ),
+    ]
+}
+
+#[test]
+fn another_amount_is_never_equal_whatever_the_format() {
+    let formats = [calls_in_xml(), calls_in_json(), calls_in_parts(), calls_in_texts()];
+    for (kind, coding, call, same, others) in formats.into_iter().flatten() {
         let by_kind = |body: &[u8]| {
             let fields = [("Content-Type", kind), ("Content-Encoding", coding)];
             let headers: Headers =
