@@ -11,20 +11,23 @@
 //! capture     Packet        live device, pcap, pcapng
 //! decode      Segment       link, tunnels, IP, TCP; or a Reject with its reason
 //! reassemble  StreamEvent   open, bytes, gap, close; per direction
-//! wire        Exchange      a probe chooses a protocol's reader; the same one reads v1's bytes and
-//! v2's exchange    Exchange      a request with its response, their times, completeness
+//! wire        Exchange      a probe chooses a protocol's reader, for v1's bytes and for v2's
+//! exchange    Exchange      a request with its response, their times, completeness
 //! record                    exchanges.jsonl and outcomes.jsonl, written and read
 //! redact                    the same without its secrets, in recordings and in what people read
 //! parse                     the parallel driver from packets to exchanges
-//! source                    where exchanges come from: captures, recordings
+//! source                    where exchanges come from: captures, recordings, other tools
 //! bind        Part          values that v1 issued and requests use: found, bound to v2's
 //! schedule    Release       what is due when, on which lane
 //! replay      Outcome       what became of it: due, sent, answered
 //! diff        Difference    typed, located, classed, clustered
+//! mock                      the recorded providers, for v2's egress
 //! measure     Summary       histograms, rates
 //! gate        Verdict       pass, fail, invalid; with reasons
 //! report      bytes         HTML, CSV, JUnit, Markdown, JSON
-//! mock                      the recorded providers, for v2's egress
+//! inspect                   what captures and recordings hold
+//! run                       the folder of a run
+//! merge                     runs of shards as one
 //! demo                      a small shop in two versions
 //! cli                       the commands
 //! ```
@@ -75,7 +78,6 @@ pub mod replay;
 
 pub mod diff;
 
-pub mod merge;
 pub mod mock;
 
 pub mod measure;
@@ -83,6 +85,10 @@ pub mod measure;
 pub mod gate;
 
 pub mod report;
+
+pub mod inspect;
+pub mod merge;
+pub mod run;
 
 #[cfg(target_os = "linux")]
 pub mod demo;

@@ -321,3 +321,7 @@ pub const SOCKET_BYTES: usize = 32 << 20;
 pub const IDLE_FRAMES: u32 = 10_000;
 /// Bytes of answers to v2's own frames that may wait for it to read them.
 pub const UNREAD_BYTES: usize = 1 << 20;
+
+/// Connections are numbered below this: far more than a capture can hold, and small enough that no
+/// copy of a lane gets a number that another one has.
+pub const CONNECTION_NUMBERS: u64 = 1 << 40;

@@ -35,6 +35,13 @@ pub(crate) fn take(bytes: &mut &[u8]) -> Option<u64> {
     None
 }
 
+/// Takes the first bytes, which a number of fixed length is; none where there are fewer.
+pub(crate) fn fixed<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
+    let (first, rest) = bytes.split_first_chunk()?;
+    *bytes = rest;
+    Some(*first)
+}
+
 /// Writes a number.
 pub(crate) fn write(out: &mut impl Write, mut number: u64) -> io::Result<()> {
     let (mut bytes, mut length) = ([0; MOST_BYTES], 0);

@@ -922,7 +922,10 @@ fn the_kubernetes_manifests_are_of_the_published_schema() {
     let pod = |container: &serde_json::Value| {
         serde_json::json!({
             "apiVersion": "v1", "kind": "Pod", "metadata": { "name": "v1" },
-            "spec": { "containers": [{ "name": "v1", "image": "v1" }], "ephemeralContainers": [container] },
+            "spec": {
+                "containers": [{ "name": "v1", "image": "v1" }],
+                "ephemeralContainers": [container],
+            },
         })
     };
     let validate = |path: &Path| {

@@ -414,14 +414,16 @@ fn every_capture_of(variable: &str, folder: &str) {
 #[test]
 fn the_comparison_finds_what_is_wrong() {
     let truth = serde_json::json!({
-        "proto": "http/1", "certain": true, "client": "a:1", "server": "b:2", "method": "GET", "uri": "/", "req_complete": true,
-        "req_body_len": 0, "req_body_sha256": "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+        "proto": "http/1", "certain": true, "client": "a:1", "server": "b:2", "method": "GET",
+        "uri": "/", "req_complete": true, "req_body_len": 0,
+        "req_body_sha256": "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
         "req_time_first": "1.000000005", "status": 200, "resp_complete": false
     });
     let record = |target: &str, at: &str| {
         serde_json::json!({
             "client": "a:1", "server": "b:2", "completeness": "complete",
-            "request": {"at": at, "method": "GET", "target": target, "version": "1.1", "headers": [], "body": null},
+            "request": {"at": at, "method": "GET", "target": target, "version": "1.1",
+                        "headers": [], "body": null},
             "response": {"status": 200, "version": "1.1", "first_byte_ns": 3, "body": null}
         })
     };

@@ -234,7 +234,8 @@ const OF_OTHERS: &[(&str, &[&str], &[&str])] = &[
              response-damaged 0",
             "GET /shop/buy-mac/macbook-air?product=MGN63LL/A&step=config complete 0",
             "GET /4982/store.apple.com/shop/rs-external/rel/us/ac-globalnav-dist/images/be15095f-\
-             5a20-57d0-ad14-cf4c638e223a/globalnav_links_tv_image__dtzdy60o3imq_large.svg complete 0",
+             5a20-57d0-ad14-cf4c638e223a/globalnav_links_tv_image__dtzdy60o3imq_large.svg \
+             complete 0",
         ],
         &["har-entry-never-sent"],
     ),

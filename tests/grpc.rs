@@ -23,8 +23,8 @@ const SOURCE: &str = r#"
 syntax = "proto3";
 package shop.v1;
 message Item { string sku = 1; int64 price = 2; }
-message Order { string id = 1; repeated Item items = 2; map<string, string> labels = 3; repeated int32 steps = 4;
-  string api_key = 5; }
+message Order { string id = 1; repeated Item items = 2; map<string, string> labels = 3;
+  repeated int32 steps = 4; string api_key = 5; }
 service Shop { rpc Place(Order) returns (Order); rpc Watch(Order) returns (stream Order); }
 "#;
 

@@ -96,14 +96,18 @@ fn counting(address: (&str, u16), bytes: &Arc<AtomicU64>) {
 
 /// Requests of a recording: (server, host).
 fn recording(folder: &Path, requests: &[(&str, &str)]) {
-    let mut text = "{\"format\":\"shadowtap/exchanges\",\"version\":1,\"created\":\"2026-11-22T10:00:00Z\",\"tool\":\"t\",\"inputs\":[]}\n".to_owned();
+    let mut text = "{\"format\":\"shadowtap/exchanges\",\"version\":1,\
+                    \"created\":\"2026-11-22T10:00:00Z\",\"tool\":\"t\",\"inputs\":[]}\n"
+        .to_owned();
     for (n, (server, host)) in requests.iter().enumerate() {
         text += &format!(
-            "{{\"id\":\"{n}-0\",\"connection\":{n},\"client\":\"10.0.0.9:4{n:03}\",\"server\":\"{server}\",\
-             \"protocol\":\"http/1\",\"completeness\":\"no-response\",\"request\":{{\
-             \"at\":\"2026-11-22T10:00:00.00{}Z\",\"duration_ns\":0,\"method\":\"GET\",\"target\":\"/\",\
-             \"version\":\"1.1\",\"headers\":[[\"Host\",\"{host}\"]],\"body\":null,\"body_bytes\":0,\
-             \"framing\":\"none\",\"trailers\":[]}},\"response\":null,\"interim\":[]}}\n",
+            "{{\"id\":\"{n}-0\",\"connection\":{n},\"client\":\"10.0.0.9:4{n:03}\",\
+             \"server\":\"{server}\",\"protocol\":\"http/1\",\
+             \"completeness\":\"no-response\",\"request\":{{\
+             \"at\":\"2026-11-22T10:00:00.00{}Z\",\"duration_ns\":0,\"method\":\"GET\",\
+             \"target\":\"/\",\"version\":\"1.1\",\"headers\":[[\"Host\",\"{host}\"]],\
+             \"body\":null,\"body_bytes\":0,\"framing\":\"none\",\"trailers\":[]}},\
+             \"response\":null,\"interim\":[]}}\n",
             n % 10
         );
     }

@@ -691,8 +691,8 @@ fn events_of_a_stream_that_was_left_are_compared_as_far_as_they_go() {
     assert_eq!(run(&["a", "b"], &["a", "x", "c"]), ["$[*].data.v"]);
 }
 
-/// Values that are drawn anew in texts, in forms that have marks inside; and what means something in
-/// the same place.
+/// Values that are drawn anew in texts, in forms that have marks inside; and what means something
+/// in the same place.
 #[test]
 fn values_with_marks_inside_are_values_of_a_text() {
     type Made = fn(&mut Dice) -> String;

@@ -55,7 +55,8 @@ fn recording(count: usize) -> String {
     }
     let _ = writeln!(
         text,
-        "{{\"format\":\"shadowtap/end\",\"exchanges\":{count},\"ledger\":{{\"in\":{count},\"used\":{count}}}}}"
+        "{{\"format\":\"shadowtap/end\",\"exchanges\":{count},\"ledger\":{{\"in\":{count},\
+         \"used\":{count}}}}}"
     );
     text
 }

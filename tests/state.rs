@@ -117,8 +117,8 @@ fn what_a_write_left_undone_for_want_of_a_value_follows_from_it_too() {
     let told = found.of(Class::Consequence);
     assert!(told.iter().any(|one| one.contains("PUT /notes/n-4471a0 before it said")), "{told:?}");
     assert_eq!(found.findings.totals.skipped_writes, 0);
-    // What shows nothing of it, was said by nobody, differed so before it, or was done after all, is
-    // a difference.
+    // What shows nothing of it, was said by nobody, differed so before it, or was done after all,
+    // is a difference.
     for talks in [
         vec![add(), put(), list("GET /pages")],
         vec![add(), put_at(404, "other"), list("GET /notes")],

@@ -18,14 +18,8 @@ use crate::time::Timestamp;
 
 mod waiting;
 
+pub(super) use waiting::OrderedRun;
 use waiting::{WaitingPackets, weight};
-
-/// Packets in order, with the blocks that hold them.
-#[derive(Default)]
-pub(super) struct OrderedRun {
-    pub(super) blocks: Vec<Arc<Vec<u8>>>,
-    pub(super) frames: Vec<Frame>,
-}
 
 /// Blocks that nobody reads any more, to be filled again.
 #[derive(Default)]

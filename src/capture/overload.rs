@@ -1,6 +1,6 @@
-//! What to let go of where live packets come faster than exchanges can be made of them: a share of
-//! the connections, each of them as a whole, so that the others lose nothing. Without it the kernel
-//! would drop packets of all of them, and damage most exchanges.
+//! Load shedding: what to let go of where live packets come faster than exchanges can be made of
+//! them. A share of the connections goes, each as a whole, so that the others lose nothing. Without
+//! it the kernel would drop packets of all of them, and damage most exchanges.
 //!
 //! The controller is a pure function of what it is told. It raises the share by a quarter of what
 //! is still followed while the backlog grows, and lowers it by a sixteenth of all while there is

@@ -4,12 +4,13 @@
 use std::path::{Path, PathBuf};
 
 use super::diff::{APPROVED_FILE, read_approvals};
-use super::folder::{RunFolder, names, unreadable};
+use super::exit::unreadable;
 use super::remote::RunPlace;
 use super::{Exit, Failure, Global, output};
 use crate::diff::approvals::{Approval, Approvals, CallApproval, is_day, without};
 use crate::diff::{Class, Cluster};
 use crate::mock::summary::CallSummary;
+use crate::run::{RunFolder, names};
 use crate::time::Timestamp;
 
 /// What a new file starts with.

@@ -95,6 +95,16 @@ pub fn duration_ns(text: &str) -> Result<i64, String> {
     i64::try_from(parsed.as_nanos()).map_err(|_| wrong())
 }
 
+/// The variable that sets a flag; none of what is no setting.
+pub(super) fn variable(long: &str) -> Option<String> {
+    match long {
+        "help" | "version" => None,
+        // The key itself is in the variable that this would be.
+        "redact-key" => Some("SHADOWTAP_REDACT_KEY_FILE".to_owned()),
+        _ => Some(format!("SHADOWTAP_{}", long.replace('-', "_").to_ascii_uppercase())),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

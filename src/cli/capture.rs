@@ -8,15 +8,14 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
 use rustix::fs::{Access, Gid, Uid};
 
+use super::account::ledger_table;
 use super::args::{duration_ns, size};
 use super::config::Config;
 use super::exit::printable;
 use super::metrics::{self, MetricsServer};
 use super::output::print;
-use super::parse::ledger_table;
 use super::progress::Progress;
 use super::redaction::{self, RedactionFlags};
-use super::remote::{local_path, store_failure};
 use super::{Exit, Failure, Global, signals};
 use crate::capture::config::CaptureSection;
 use crate::capture::counts::{Counts, LiveCounts};
@@ -30,6 +29,7 @@ use crate::ledger::Ledger;
 use crate::message::protobuf::Schema;
 use crate::parse;
 use crate::redact::Redactor;
+use crate::store::paths::local_path;
 use crate::store::remote::{Remote, is_store};
 use crate::store::uploads::{self, SentFiles, Uploads};
 use crate::time::{Monotonic, Timestamp};
@@ -349,7 +349,7 @@ fn spooled(asked: &Path, args: &CaptureArgs) -> Result<(PathBuf, Option<ToStore>
         let path = asked.to_str().map(local_path).transpose()?.flatten();
         return Ok((path.map_or_else(|| asked.to_owned(), PathBuf::from), None));
     };
-    let object = Remote::parse(url).map_err(|error| store_failure(&error))?;
+    let object = Remote::parse(url)?;
     let (prefix, name) = object.split().ok_or_else(|| {
         Failure::usage(format!("{url}: name the files: s3://bucket/v1/%Y%m%dT%H%M%S.pcapng.zst"))
     })?;
@@ -712,6 +712,14 @@ mod tests {
         CaptureSettings::new(line.args.or(toml::from_str(file).unwrap())?, Schema::default())
     }
 
+    /// How many threads write exchanges that are redacted.
+    fn threads_of_redacted(content: &CaptureContent) -> Option<usize> {
+        match content {
+            CaptureContent::Exchanges(options, Some(_)) => Some(options.threads),
+            _ => None,
+        }
+    }
+
     #[test]
     fn the_file_says_what_no_flag_says() {
         let file = r#"
@@ -746,9 +754,7 @@ mod tests {
         let plan = &of_file.plan;
         assert_eq!((plan.rotate_size, plan.rotate_every), (Some(1 << 30), Some(3_600_000_000_000)));
         assert_eq!((plan.keep_files, plan.min_free, plan.compress), (Some(24), 1 << 30, true));
-        assert!(
-            matches!(&of_file.content, CaptureContent::Exchanges(options, Some(_)) if options.threads == 3)
-        );
+        assert_eq!(threads_of_redacted(&of_file.content), Some(3));
 
         let flags = "-i lo -p 80 --filter tcp -o a.jsonl --duration 1s --rotate-size 2M \
             --rotate-every 2h --keep-files 2 --min-free 5k \
@@ -768,9 +774,7 @@ mod tests {
             (plan.path.to_str(), plan.rotate_size, plan.keep_files),
             (Some("a.jsonl"), Some(2 << 20), Some(2))
         );
-        assert!(
-            matches!(&of_flags.content, CaptureContent::Exchanges(options, Some(_)) if options.threads == 1)
-        );
+        assert_eq!(threads_of_redacted(&of_flags.content), Some(1));
 
         assert_eq!(settings("-i lo -o v1.pcap --keylog k", "").unwrap_err().exit, Exit::Usage);
         assert!(settings("-i lo -o v1.pcapng --keylog k --keylog l", "").is_ok());

@@ -5,8 +5,7 @@ use std::path::Path;
 use std::rc::Rc;
 
 use super::Failure;
-use super::evidence::{json, lines as lines_of};
-use super::folder::{RunFolder, names, present, unreadable};
+use super::exit::unreadable;
 use super::placed::{self, Placed};
 use crate::diff::engine::{MEMBERS, Span, Whereabouts};
 use crate::diff::{Class, Cluster, Difference};
@@ -19,6 +18,7 @@ use crate::redact::Masker;
 use crate::report::Clusters;
 use crate::report::closeup::{Closeup, CloseupSubject, Flight};
 use crate::route::{Routes, rpc};
+use crate::run::{RunFolder, json, lines as lines_of, names, present};
 
 /// The bindings that a replay made.
 const BINDINGS: &str = "bindings.jsonl";
@@ -241,7 +241,7 @@ fn gather_of(
 /// How each cluster changed, by its id.
 fn shapes(path: &Path) -> Result<HashMap<String, String>, Failure> {
     let mut shapes = HashMap::new();
-    lines_of(path, |_, line| {
+    lines_of::<Failure>(path, |_, line| {
         if let Ok(cluster) = serde_json::from_slice::<Cluster>(line) {
             shapes.insert(cluster.id, cluster.shape);
         }
@@ -253,7 +253,7 @@ fn shapes(path: &Path) -> Result<HashMap<String, String>, Failure> {
 /// The learned routes, where the run was diffed.
 pub(super) fn routes(folder: &RunFolder) -> Result<Option<Routes>, Failure> {
     let path = folder.file(names::ROUTES);
-    path.is_file().then(|| json(&path)).transpose()
+    Ok(path.is_file().then(|| json(&path)).transpose()?)
 }
 
 /// The route of an exchange.

@@ -7,7 +7,7 @@ use std::ffi::OsString;
 use clap::builder::FalseyValueParser;
 use clap::{Arg, ArgAction, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
-use super::args::Global;
+use super::args::{Global, variable};
 #[cfg(target_os = "linux")]
 use crate::capture::live;
 
@@ -171,16 +171,6 @@ fn in_help(argument: Arg, needed: &[String]) -> Arg {
     let Some(long) = argument.get_long() else { return argument };
     let shown = needed.iter().any(|flag| flag == long) || NEEDED_EVERYWHERE.contains(&long);
     argument.hide_short_help(!shown)
-}
-
-/// The variable that sets a flag; none of what is no setting.
-pub(super) fn variable(long: &str) -> Option<String> {
-    match long {
-        "help" | "version" => None,
-        // The key itself is in the variable that this would be.
-        "redact-key" => Some("SHADOWTAP_REDACT_KEY_FILE".to_owned()),
-        _ => Some(format!("SHADOWTAP_{}", long.replace('-', "_").to_ascii_uppercase())),
-    }
 }
 
 fn with_variable(argument: Arg) -> Arg {

@@ -2,7 +2,7 @@
 
 use clap_complete::Shell;
 
-use super::{Exit, Failure, command, output};
+use super::{Exit, Failure, output};
 
 /// Print the completions of a shell
 ///
@@ -21,9 +21,9 @@ pub struct CompletionsArgs {
     shell: Shell,
 }
 
-pub(super) fn run(args: &CompletionsArgs) -> Result<Exit, Failure> {
+pub(super) fn run(args: &CompletionsArgs, mut whole: clap::Command) -> Result<Exit, Failure> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut command::command(), "shadowtap", &mut script);
+    clap_complete::generate(args.shell, &mut whole, "shadowtap", &mut script);
     output::print(&String::from_utf8_lossy(&script))?;
     Ok(Exit::Done)
 }

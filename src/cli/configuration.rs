@@ -8,11 +8,14 @@ use std::path::PathBuf;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::args::variable as variable_of;
 use super::config::{self, Config};
 use super::exit::printable;
 use super::output::print;
-use super::{Exit, Failure, Global, command, folder, shown};
+use super::{Exit, Failure, Global};
 use crate::gate::Policy;
+use crate::run;
+use crate::store::shown;
 
 /// Show what holds and from where: a variable, shadowtap.toml, the default
 ///
@@ -54,7 +57,11 @@ struct ConfigReport {
     settings: Vec<Setting>,
 }
 
-pub(super) fn run(args: &ConfigArgs, global: &Global) -> Result<Exit, Failure> {
+pub(super) fn run(
+    args: &ConfigArgs,
+    whole: &clap::Command,
+    global: &Global,
+) -> Result<Exit, Failure> {
     if args.schema {
         print(&schema())?;
         return Ok(Exit::Done);
@@ -65,7 +72,7 @@ pub(super) fn run(args: &ConfigArgs, global: &Global) -> Result<Exit, Failure> {
         Some(path) => config::named_apart(&config::text(path)?).parse().unwrap_or_default(),
         None => toml::Table::new(),
     };
-    let settings = settings(&written, file.as_ref(), |name| {
+    let settings = settings(whole, &written, file.as_ref(), |name| {
         std::env::var(name).ok().filter(|value| !value.is_empty())
     });
     if args.json {
@@ -85,12 +92,12 @@ pub fn schema() -> String {
 }
 
 fn settings(
+    whole: &clap::Command,
     written: &toml::Table,
     file: Option<&PathBuf>,
     variable: impl Fn(&str) -> Option<String>,
 ) -> Vec<Setting> {
     let schema = serde_json::to_value(schemars::schema_for!(Config)).unwrap_or_default();
-    let whole = command::command();
     let policy = Policy::default().as_written();
     let mut settings = Vec::new();
     for (section, place) in properties(&schema, &schema) {
@@ -100,7 +107,7 @@ fn settings(
             let flag = flags.and_then(|command| {
                 command.get_arguments().find(|argument| argument.get_long() == Some(&long))
             });
-            let named = flag.and_then(|_| command::variable(&long));
+            let named = flag.and_then(|_| variable_of(&long));
             let of_file = written.get(section).and_then(|section| section.get(key));
             let (value, from) = if let Some((name, value)) =
                 named.and_then(|name| variable(&name).map(|value| (name, value)))
@@ -148,7 +155,7 @@ fn is_told(value: &Value) -> bool {
 /// Header values and what stands in URLs beside host and path may be secret.
 fn masked(key: &str, value: Value) -> Value {
     match value {
-        Value::String(text) if key == "header" => Value::String(folder::without_value(&text)),
+        Value::String(text) if key == "header" => Value::String(run::without_value(&text)),
         Value::String(text) => Value::String(shown::without_secrets(&text)),
         Value::Array(values) => {
             Value::Array(values.into_iter().map(|value| masked(key, value)).collect())
@@ -221,6 +228,7 @@ fn in_toml(value: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::command::command;
 
     /// `docs/shadowtap.schema.json` is what editors read; UPDATE=1 writes it anew.
     #[test]
@@ -240,7 +248,7 @@ mod tests {
             .parse()
             .unwrap();
         let file = PathBuf::from("shadowtap.toml");
-        let settings = settings(&written, Some(&file), |name| {
+        let settings = settings(&command(), &written, Some(&file), |name| {
             (name == "SHADOWTAP_TARGET").then(|| "http://u:s3cret@variable/".to_owned())
         });
         let of = |section: &str, key: &str| {

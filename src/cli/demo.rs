@@ -13,7 +13,7 @@ use clap::Parser as _;
 
 use super::config::Config;
 use super::evidence::Loaded;
-use super::folder::{RunFolder, is_there, names, unreadable};
+use super::exit::unreadable;
 use super::progress::Progress;
 use super::replay::{self, ReplayFlags, ReplayShape};
 use super::signals::{self, Grace};
@@ -30,6 +30,7 @@ use crate::mock::ledger::CallVerdict;
 use crate::mock::summary::CallSummary;
 use crate::mock::{self as egress, Timing};
 use crate::report::shape_words;
+use crate::run::{RunFolder, is_there, names};
 
 /// Where it writes if nothing else is said.
 const FOLDER: &str = "reports/demo";
@@ -530,7 +531,7 @@ fn outgoing(ledger: &Path) -> Result<CallSummary, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::input::{InputOptions, Inputs};
+    use crate::source::{InputOptions, Inputs};
 
     #[test]
     fn the_recorded_capture_is_of_the_shop_and_its_provider() {
@@ -551,7 +552,7 @@ mod tests {
                     host if host == PROVIDER_HOST.as_bytes() => provider += 1,
                     other => panic!("{other:?}"),
                 }
-                Ok(())
+                Ok::<_, Failure>(())
             })
             .unwrap();
         assert_eq!((shop, provider), (1970, 170));

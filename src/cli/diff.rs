@@ -5,8 +5,8 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use super::config::Config;
-use super::folder::{RunFolder, names, present, unreadable};
-use super::output::{UnfinishedFile, replace};
+use super::exit::unreadable;
+use super::output::replace;
 use super::progress::Progress;
 use super::remote::RunPlace;
 use super::{Exit, Failure, Global, closeups, evidence, log};
@@ -20,6 +20,8 @@ use crate::message::media::UTF_8_MARK;
 use crate::record::exchanges::write_line;
 use crate::redact::Masker;
 use crate::route::Routes;
+use crate::run::{RunFolder, names, present};
+use crate::store::local::UnfinishedFile;
 use crate::time::Timestamp;
 
 /// The file of approvals that is read where `--approved` names none.

@@ -2,7 +2,7 @@
 //! it.
 
 use std::fs::File;
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{BufReader, Read as _};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::closeups;
 use super::config::Config;
-use super::folder::{RunFolder, names, present, unreadable};
+use super::exit::unreadable;
 use super::output::replace;
 use super::progress::Progress;
 use super::{Failure, Global};
@@ -28,6 +28,7 @@ use crate::redact::Masker;
 use crate::report::closeup::Closeup;
 use crate::report::{CallCluster, Clusters, Egress, Facts, InputFacts, Report, State};
 use crate::route::Routes;
+use crate::run::{RunFolder, json, lines, names, present};
 
 /// Flags of the gate; each beats its key in `[gate]`. Those of `run` are kept in `run.json`, so
 /// that `report` and `gate` judge the same run in the same way when they are asked again.
@@ -297,17 +298,6 @@ fn own_speed(facts: &Facts) -> bool {
     speed.is_none_or(|speed| speed == "1") && copies.is_none_or(|copies| copies == 1)
 }
 
-pub(super) fn json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, Failure> {
-    let text = std::fs::read(path).map_err(|error| unreadable(path, &error))?;
-    serde_json::from_slice(&text).map_err(|error| {
-        Failure::unusable(format!(
-            "{} is damaged: run the command that wrote it again",
-            path.display()
-        ))
-        .because(&error)
-    })
-}
-
 /// Masks by a key that is the run's own: the same for each report of it, and not to be had without
 /// its records.
 pub(super) fn masker(folder: &RunFolder, show_secrets: bool) -> Result<Masker, Failure> {
@@ -467,36 +457,9 @@ fn figures(folder: &RunFolder, routes: &Routes, global: &Global) -> Result<Summa
     Ok(summary)
 }
 
-/// Each line of a JSONL file of the diff or the mock; lines of another form are left to `each`.
-pub(super) fn lines(
-    path: &Path,
-    mut each: impl FnMut(u64, &[u8]) -> Result<(), Failure>,
-) -> Result<(), Failure> {
-    if !present(path) {
-        return Ok(());
-    }
-    let mut reader = BufReader::with_capacity(
-        1 << 16,
-        open_records(path).map_err(|error| unreadable(path, &error))?,
-    );
-    let mut line = Vec::new();
-    let mut number = 0;
-    loop {
-        line.clear();
-        let read = reader.by_ref().take(limits::LINE_BYTES as u64).read_until(b'\n', &mut line);
-        if read.map_err(|error| unreadable(path, &error))? == 0 {
-            return Ok(());
-        }
-        number += 1;
-        if !line.trim_ascii().is_empty() {
-            each(number, &line)?;
-        }
-    }
-}
-
 pub(super) fn clusters(path: &Path) -> Result<Clusters, Failure> {
     let mut clusters = Clusters::default();
-    lines(path, |number, line| {
+    lines::<Failure>(path, |number, line| {
         // First and last lines, where there are any, name a format.
         if line.starts_with(b"{\"format\"") {
             return Ok(());
@@ -521,7 +484,7 @@ fn state(path: &Path, masker: &Masker) -> Result<Option<State>, Failure> {
         return Ok(None);
     }
     let mut state = State::default();
-    lines(path, |number, line| {
+    lines::<Failure>(path, |number, line| {
         let damaged = |error: serde_json::Error| {
             Failure::unusable(format!("{}: line {number} is damaged", path.display()))
                 .because(&error)

@@ -3,7 +3,10 @@
 
 use std::error::Error;
 use std::fmt;
+use std::path::Path;
 use std::process::ExitCode;
+
+use crate::run::RunError;
 
 /// The exit codes of `CONTRACT`; scripts rely on them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,6 +99,26 @@ impl Failure {
     }
 }
 
+/// The failure of a file that is there and cannot be read.
+pub(crate) fn unreadable(path: &Path, error: &dyn Error) -> Failure {
+    Failure::unusable(format!("cannot read {}", path.display())).because(error)
+}
+
+/// The failure of a file that cannot be written.
+pub(crate) fn unwritable(path: &Path, error: &dyn Error) -> Failure {
+    Failure::unusable(format!("cannot write {}", path.display())).because(error)
+}
+
+impl From<RunError> for Failure {
+    fn from(error: RunError) -> Self {
+        let exit = match error {
+            RunError::Taken(_) => Exit::Usage,
+            _ => Exit::Unusable,
+        };
+        Self::new(exit, error.to_string()).because(&error)
+    }
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", printable(&self.what))?;
@@ -109,7 +132,10 @@ impl fmt::Display for Failure {
 /// `text` without control characters, and without those that turn the direction of writing or
 /// cannot be seen, so that nothing from a capture or a file name reaches the terminal raw.
 pub fn printable(text: &str) -> String {
-    let hidden = |c: char| matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
+    let hidden = |c: char| {
+        matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
+            || matches!(c, '\u{2060}'..='\u{2069}' | '\u{feff}')
+    };
     text.chars()
         .flat_map(|c| {
             if c.is_control() || hidden(c) {

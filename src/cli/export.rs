@@ -2,16 +2,16 @@
 
 use super::config::Config;
 use super::exit::printable;
-use super::input::{InputOptions, Inputs, ReadInputs};
 use super::output::{Output, print};
-use super::parse::ReadingFlags;
-use super::redaction::RedactionFlags;
+use super::reading::ReadingFlags;
+use super::redaction::{self, RedactionFlags};
 use super::remote::RunPlace;
 use super::signals::{self, Grace};
-use super::{Exit, Failure, Global, log, parse};
+use super::{Exit, Failure, Global, log};
 use crate::record::form::{FormWriter, OtherForm, RecordingForm};
 use crate::redact::Redactor;
 use crate::schedule::select::{Choice, SelectRule, Selection};
+use crate::source::{InputOptions, Inputs, ReadInputs};
 use crate::stop::Stop;
 
 /// Write recorded exchanges for another tool
@@ -147,7 +147,7 @@ impl ExportPart<'_> {
         global: &Global,
     ) -> Result<Converted, Failure> {
         let mut text = Vec::new();
-        let header = parse::header(&mut inputs, self.redactor)?;
+        let header = redaction::header(&mut inputs, self.redactor)?;
         let mut writer = FormWriter::begin(self.form, &header, &mut text);
         let (mut completeness, mut left_out, mut passed, mut written) = ([0; 5], 0u64, 0u64, 0u64);
         let done = inputs.each(global, |mut exchange| {

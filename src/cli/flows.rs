@@ -6,9 +6,8 @@ pub(super) mod text;
 use serde::Serialize;
 
 use super::config::Config;
-use super::input::Inputs;
 use super::output::print;
-use super::parse::ReadingFlags;
+use super::reading::ReadingFlags;
 use super::{Exit, Failure, Global};
 use crate::bind::Parts as _;
 use crate::bind::config::{Bind, FlowSection};
@@ -16,6 +15,7 @@ use crate::bind::find::{self, Finder, FoundFlows, Order};
 use crate::exchange::ExchangeId;
 use crate::record::exchanges::write_line;
 use crate::redact::Masker;
+use crate::source::Inputs;
 
 /// Bytes of lines that are printed together.
 const PRINTED: usize = 1 << 20;

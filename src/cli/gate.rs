@@ -4,13 +4,13 @@ use std::path::PathBuf;
 
 use super::config::Config;
 use super::evidence::{GateFlags, Loaded};
-use super::folder::RunFolder;
 use super::output::print;
 use super::paint::colour;
 use super::remote::RunPlace;
 use super::{Exit, Failure, Global};
 use crate::gate::{Judgement, Policy, Verdict};
 use crate::report::terminal;
+use crate::run::RunFolder;
 
 /// Judge a run by the policy; the exit code is the verdict
 ///

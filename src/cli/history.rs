@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::folder::unreadable;
+use super::exit::unreadable;
 use super::{Failure, output};
 use crate::report::compare::{FORMAT, Snapshot, VERSION};
 

@@ -1,21 +1,21 @@
 //! `shadowtap inspect`: what is in a capture or a recording, and what is damaged in it and why.
 
-mod survey;
 mod text;
 
 use serde::Serialize;
 
 use super::config::Config;
-use super::input::{InputOptions, Inputs};
 use super::output::print;
-use super::parse::ReadingFlags;
-use super::{Exit, Failure, Global, flows, shown};
+use super::reading::ReadingFlags;
+use super::{Exit, Failure, Global, flows};
 use crate::bind::find::{self, Finder, FlowTotals, FoundFlows};
 use crate::exchange::Exchange;
+use crate::inspect::{InspectSummary, InspectSurvey, NameCounts};
 use crate::ledger::Ledger;
 use crate::record::flows::Flow;
+use crate::source::{InputOptions, Inputs};
+use crate::store::shown;
 use crate::wire::h1::parser::ParserLimits;
-use survey::{InspectSummary, NameCounts, Survey};
 
 /// Shows what captures or recordings hold: span, exchanges, hosts, routes, status codes, rates,
 /// latencies, and what is damaged.
@@ -111,7 +111,7 @@ struct Inspected {
 
 fn execute(settings: &InspectSettings, global: &Global) -> Result<Inspected, Failure> {
     let names = std::sync::Arc::new(NameCounts::new());
-    let mut survey = Survey::new();
+    let mut survey = InspectSurvey::new();
     let mut finder = settings.flows.as_ref().map(flows::start).transpose()?;
     let looks = finder.is_some();
     let render = {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, roman};
 
-use super::{Exit, Failure, command, output};
+use super::{Exit, Failure, output};
 
 /// Write the manual pages
 ///
@@ -22,13 +22,13 @@ pub struct ManArgs {
     folder: PathBuf,
 }
 
-pub(super) fn run(args: &ManArgs) -> Result<Exit, Failure> {
+pub(super) fn run(args: &ManArgs, whole: clap::Command) -> Result<Exit, Failure> {
     let cannot = |error: &dyn std::error::Error| {
         Failure::unusable(format!("cannot write manual pages to {}", args.folder.display()))
             .because(error)
     };
     std::fs::create_dir_all(&args.folder).map_err(|error| cannot(&error))?;
-    let pages = pages();
+    let pages = pages(whole);
     let count = pages.len();
     for (name, command) in pages {
         let text = page(command, &name).map_err(|error| cannot(&error))?;
@@ -39,14 +39,14 @@ pub(super) fn run(args: &ManArgs) -> Result<Exit, Failure> {
 }
 
 /// The program and its commands, those inside of others too, by the names of their pages.
-fn pages() -> Vec<(String, clap::Command)> {
+fn pages(whole: clap::Command) -> Vec<(String, clap::Command)> {
     fn gather(command: &clap::Command, pages: &mut Vec<(String, clap::Command)>) {
         let name = command.get_display_name().unwrap_or_else(|| command.get_name()).to_owned();
         pages.push((name, command.clone()));
         let inside = command.get_subcommands().filter(|inside| !inside.is_hide_set());
         inside.for_each(|inside| gather(inside, pages));
     }
-    let mut whole = command::command().disable_help_subcommand(true);
+    let mut whole = whole.disable_help_subcommand(true);
     whole.build();
     let mut pages = Vec::new();
     gather(&whole, &mut pages);
@@ -122,6 +122,7 @@ fn filled<'l>(heading: &str, lines: impl Iterator<Item = &'l str>) -> Roff {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::command::command;
 
     /// A page without what man reads as signs of its own.
     fn plain(command: clap::Command, name: &str) -> String {
@@ -132,7 +133,7 @@ mod tests {
 
     #[test]
     fn every_flag_has_its_words_and_every_page_that_is_named_is_there() {
-        let pages = pages();
+        let pages = pages(command());
         let names: Vec<String> = pages.iter().map(|(name, _)| format!("{name}(1)")).collect();
         assert!(names.iter().any(|name| name == "shadowtap-demo-serve(1)"), "{names:?}");
         for (name, command) in pages {
@@ -152,7 +153,7 @@ mod tests {
     #[test]
     fn examples_stand_as_they_are_typed() {
         let (name, run) =
-            pages().into_iter().find(|(name, _)| name == "shadowtap-run").expect("a page");
+            pages(command()).into_iter().find(|(name, _)| name == "shadowtap-run").expect("a page");
         let text = plain(run, &name);
         let example = ".SH EXAMPLES\n.nf\nshadowtap run v1.pcap --target";
         assert!(text.contains(example), "{text}");

@@ -9,11 +9,10 @@ use rustc_hash::FxHashSet;
 
 use super::config::Config;
 use super::exit::printable;
-use super::folder::{RunFolder, names, unreadable};
-use super::input::Inputs;
-use super::parse::Beside;
+use super::exit::unreadable;
+use super::reading::Beside;
 use super::signals::{self, Grace};
-use super::{Exit, Failure, Global, log, shown};
+use super::{Exit, Failure, Global, log};
 use crate::exchange::ExchangeId;
 use crate::limits;
 use crate::measure::open_records;
@@ -28,6 +27,9 @@ use crate::mock::{
 use crate::record::outcomes;
 use crate::record::outcomes::OutcomeLine;
 use crate::redact::Masker;
+use crate::run::{RunFolder, names};
+use crate::source::Inputs;
+use crate::store::shown;
 
 /// Answer v2's outgoing calls from the recording
 ///

@@ -3,6 +3,7 @@
 //! A command prints its result on standard output and all else on standard error, and returns an
 //! [`Exit`] or a [`Failure`].
 
+mod account;
 pub mod approve;
 pub mod args;
 #[cfg(target_os = "linux")]
@@ -21,10 +22,9 @@ mod evidence;
 pub mod exit;
 pub mod export;
 pub mod flows;
-pub mod folder;
 pub mod gate;
 mod history;
-pub mod input;
+mod input;
 pub mod inspect;
 #[cfg(target_os = "linux")]
 mod interfaces;
@@ -38,6 +38,7 @@ mod paint;
 pub mod parse;
 mod placed;
 pub mod progress;
+mod reading;
 pub mod redaction;
 mod remote;
 #[cfg(target_os = "linux")]
@@ -46,7 +47,6 @@ pub mod report;
 #[cfg(target_os = "linux")]
 pub mod run;
 pub mod show;
-mod shown;
 mod signals;
 
 use std::ffi::OsString;
@@ -146,9 +146,9 @@ fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         #[cfg(target_os = "linux")]
         Command::Demo(args) => demo::run(args, &cli.global),
         Command::Export(args) => export::run(args, &cli.global),
-        Command::Config(args) => configuration::run(&args, &cli.global),
-        Command::Completions(args) => completions::run(&args),
-        Command::Man(args) => man::run(&args),
+        Command::Config(args) => configuration::run(&args, &command::command(), &cli.global),
+        Command::Completions(args) => completions::run(&args, command::command()),
+        Command::Man(args) => man::run(&args, command::command()),
         #[cfg(not(target_os = "linux"))]
         Command::Elsewhere(words) => elsewhere::run(&words),
     }

@@ -2,16 +2,15 @@
 
 use std::sync::Arc;
 
+use super::account::{COMPLETENESS, ledger_table};
 use super::config::Config;
 use super::exit::printable;
-use super::input::{InputOptions, Inputs, ReadInputs};
 use super::output::{Output, print};
+use super::reading::ReadingFlags;
 use super::redaction::{self, RedactionFlags};
 use super::signals::{self, Grace};
-use super::{Exit, Failure, Global, args, export, log};
-use crate::exchange::Redacted;
+use super::{Exit, Failure, Global, export, log};
 use crate::exchange::{Completeness, Exchange};
-use crate::ledger::{Ledger, Seen, Traffic};
 use crate::limits;
 use crate::parse::RoundOutput;
 use crate::record::exchanges;
@@ -19,7 +18,7 @@ use crate::record::exchanges::{End, Header};
 use crate::record::form::{OtherForm, RecordingForm};
 use crate::record::framed;
 use crate::redact::Redactor;
-use crate::time::Timestamp;
+use crate::source::{InputOptions, Inputs, ReadInputs};
 use crate::wire::h1::parser::BODY_KEPT_IN_PART;
 
 /// Rebuilds the HTTP exchanges of captures.
@@ -46,85 +45,6 @@ pub struct ParseArgs {
     /// What is taken out of them
     #[command(flatten)]
     pub redaction: RedactionFlags,
-}
-
-/// How captures are read, of every command that reads some.
-#[derive(Clone, Debug, Default, clap::Args)]
-#[command(next_help_heading = "Input")]
-pub struct ReadingFlags {
-    /// Only connections of this server port (repeat for more)
-    #[arg(long, value_name = "N")]
-    pub port: Vec<u16>,
-    /// Threads that work [default: one for each core]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
-    pub threads: Option<u16>,
-    /// What they need beside
-    #[command(flatten)]
-    pub beside: Beside,
-}
-
-/// What captures need beside themselves, of every command that reads some.
-#[derive(Clone, Debug, Default, clap::Args)]
-#[command(next_help_heading = "Input")]
-pub struct Beside {
-    /// Secrets of TLS connections: a key log as SSLKEYLOGFILE gives it, read on while it grows
-    /// (repeat for more; pcapng files may hold secrets themselves)
-    #[arg(long, value_name = "FILE")]
-    pub keylog: Vec<std::path::PathBuf>,
-    /// Move the times of an input, where clocks of nodes differ: FILE=3ms or FILE=-3ms (repeat for
-    /// more)
-    #[arg(long, value_name = "FILE=D", value_parser = offset)]
-    pub offset: Vec<(String, i64)>,
-}
-
-impl ReadingFlags {
-    /// The checked form.
-    pub(crate) fn options(&self) -> InputOptions {
-        let mut options = self.beside.options();
-        options.parse.ports.clone_from(&self.port);
-        if let Some(threads) = self.threads {
-            options.parse.threads = usize::from(threads);
-        }
-        options
-    }
-}
-
-impl Beside {
-    /// The checked form.
-    pub(crate) fn options(&self) -> InputOptions {
-        let mut options = InputOptions::default();
-        options.parse.keylogs.clone_from(&self.keylog);
-        options.offsets = self.offset.iter().cloned().collect();
-        options
-    }
-
-    /// With what `[replay]` of the file says where no flag does.
-    pub(crate) fn or(
-        self,
-        keylog: &[std::path::PathBuf],
-        offsets: &[String],
-    ) -> Result<Self, Failure> {
-        let read = |text: &String| {
-            offset(text).map_err(|why| Failure::usage(format!("[replay] offset: {why}")))
-        };
-        Ok(Self {
-            keylog: if self.keylog.is_empty() { keylog.to_vec() } else { self.keylog },
-            offset: match self.offset.is_empty() {
-                true => offsets.iter().map(read).collect::<Result<_, _>>()?,
-                false => self.offset,
-            },
-        })
-    }
-}
-
-fn offset(text: &str) -> Result<(String, i64), String> {
-    let wrong = || format!("{text:?} is not FILE=DURATION: write for example node2.pcap=-3ms");
-    let (name, duration) = text.rsplit_once('=').ok_or_else(wrong)?;
-    let (sign, duration) = match duration.strip_prefix('-') {
-        Some(rest) => (-1, rest),
-        None => (1, duration.strip_prefix('+').unwrap_or(duration)),
-    };
-    args::duration_ns(duration).map(|nanos| (name.to_owned(), sign * nanos)).map_err(|_| wrong())
 }
 
 /// The checked form of [`ParseArgs`].
@@ -187,7 +107,7 @@ pub(crate) fn execute(settings: &ParseSettings, global: &Global) -> Result<Parse
     let converts = before.is_some();
     let header = match before {
         Some(before) => before,
-        None => header(&mut inputs, redactor)?,
+        None => redaction::header(&mut inputs, redactor)?,
     };
     let to_stdout = output.is_stdout();
     let mut recording = RecordingWriter::begin(output, is_framed, &header)?;
@@ -332,25 +252,6 @@ impl RecordingWriter {
     }
 }
 
-/// The first line of what is made of `inputs`: their names, and how they are redacted then.
-pub(crate) fn header(inputs: &mut Inputs, redactor: Option<&Redactor>) -> Result<Header, Failure> {
-    let before = inputs.redactions()?;
-    let redacted = match redactor {
-        None => Redacted::of_all(&before),
-        Some(redactor) => Some(
-            before
-                .iter()
-                .flatten()
-                .fold(redactor.mark(), |ours, earlier| earlier.clone().then(&ours)),
-        ),
-    };
-    let names = inputs.names().iter().map(|name| match redactor {
-        Some(redactor) => redactor.text(name),
-        None => name.clone(),
-    });
-    Ok(Header::new(Timestamp::now(), names.collect()).redacted(redacted))
-}
-
 /// What people read at the end.
 fn summary(parsed: &ParsedFile, output: &str) -> String {
     use std::fmt::Write as _;
@@ -368,78 +269,4 @@ fn summary(parsed: &ParsedFile, output: &str) -> String {
     }
     text.push_str(&ledger_table(&parsed.done.ledger));
     text
-}
-
-/// Every [`Completeness`], in its order.
-pub(crate) const COMPLETENESS: [Completeness; 5] = [
-    Completeness::Complete,
-    Completeness::NoResponse,
-    Completeness::RequestDamaged,
-    Completeness::ResponseDamaged,
-    Completeness::OrphanResponse,
-];
-
-/// The account as a table: packets in, used, rejected by reason; then what was noted.
-pub(crate) fn ledger_table(ledger: &Ledger) -> String {
-    use std::fmt::Write as _;
-    let mut text = String::new();
-    let mut row = |name: &str, count: u64| {
-        let _ = writeln!(text, "  {count:>14}  {}", printable(name));
-    };
-    row("packets in", ledger.input);
-    row("used", ledger.used);
-    for (reason, &count) in &ledger.rejected {
-        row(&format!("rejected: {reason}"), count);
-    }
-    for (name, &count) in &ledger.noted {
-        row(&format!("noted: {name}"), count);
-    }
-    text + &seen_table(&ledger.seen)
-}
-
-/// How much of the traffic was readable, and the rest by reason; nothing where that is not known.
-fn seen_table(seen: &Seen) -> String {
-    use std::fmt::Write as _;
-    let (Some(share), of) = (seen.readable_share(), seen.readable) else { return String::new() };
-    let percent = |share: f64| format!("{:.1} %", (share * 1_000.0).floor() / 10.0);
-    let all = seen.all();
-    let mut text = format!(
-        "  readable: {} of {} connections ({}), {} of {} packets ({}), {} of {} bytes ({})\n",
-        of.connections,
-        all.connections,
-        percent(share.connections),
-        of.packets,
-        all.packets,
-        percent(share.packets),
-        of.bytes,
-        all.bytes,
-        percent(share.bytes),
-    );
-    for (reason, Traffic { connections, packets, bytes }) in &seen.unread {
-        let reason = printable(reason);
-        let _ = writeln!(
-            text,
-            "  not readable: {reason}: {connections} connections, {packets} packets, {bytes} bytes"
-        );
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn offsets_have_a_sign_and_a_unit() {
-        assert_eq!(offset("a=b.pcap=-3ms"), Ok(("a=b.pcap".to_owned(), -3_000_000)));
-        assert_eq!(offset("a.pcap=+2s"), Ok(("a.pcap".to_owned(), 2_000_000_000)));
-        assert!(offset("a.pcap").is_err() && offset("a.pcap=soon").is_err());
-    }
-
-    #[test]
-    fn completeness_counts_stand_in_its_order() {
-        for (place, how) in COMPLETENESS.iter().enumerate() {
-            assert_eq!(*how as usize, place);
-        }
-    }
 }

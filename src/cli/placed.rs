@@ -8,11 +8,11 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::folder::{RunFolder, names};
 use super::output::replace;
 use crate::diff::engine::Span;
 use crate::measure::kept::MeasuredFrom;
 use crate::outcome::ReplayId;
+use crate::run::{RunFolder, names};
 
 /// The files that places are of.
 const FILES: [&str; 4] = [names::EXCHANGES, names::OUTCOMES, names::DIFFERENCES, names::CLUSTERS];

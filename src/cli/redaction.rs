@@ -6,7 +6,10 @@ use std::path::PathBuf;
 use super::Failure;
 use crate::exchange::Redacted;
 use crate::message::protobuf::Schema;
+use crate::record::exchanges::Header;
 use crate::redact::{KnownTokens, RedactRule, RedactRuleError, Redactor, Unsearched, random_key};
+use crate::source::Inputs;
+use crate::time::Timestamp;
 
 /// The variable that the key may be in.
 const KEY_VARIABLE: &str = "SHADOWTAP_REDACT_KEY";
@@ -191,6 +194,25 @@ fn checked(key: &[u8], place: &str) -> Result<Vec<u8>, Failure> {
         )));
     }
     Ok(key.to_vec())
+}
+
+/// The first line of what is made of `inputs`: their names, and how they are redacted then.
+pub(crate) fn header(inputs: &mut Inputs, redactor: Option<&Redactor>) -> Result<Header, Failure> {
+    let before = inputs.redactions()?;
+    let redacted = match redactor {
+        None => Redacted::of_all(&before),
+        Some(redactor) => Some(
+            before
+                .iter()
+                .flatten()
+                .fold(redactor.mark(), |ours, earlier| earlier.clone().then(&ours)),
+        ),
+    };
+    let names = inputs.names().iter().map(|name| match redactor {
+        Some(redactor) => redactor.text(name),
+        None => name.clone(),
+    });
+    Ok(Header::new(Timestamp::now(), names.collect()).redacted(redacted))
 }
 
 #[cfg(test)]

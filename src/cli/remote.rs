@@ -1,102 +1,20 @@
-//! Where commands read and write when it is no path: `file://` URLs, objects of stores, and runs
-//! whose folder is in a store: made or fetched here, and sent there when they are whole.
+//! Runs whose folder is in a store: made or fetched here, and sent there when they are whole.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use url::Url;
-
 use super::exit::Exit;
-use super::folder::{RunFolder, is_run_in, is_there, names, no_run, recording_in, recording_of};
 use super::{Failure, signals};
-use crate::store::glob::{GlobSegment, is_pattern, segments};
+use crate::run::{RunError, RunFolder, is_run_in, is_there, names, recording_in, recording_of};
+use crate::store::glob::is_pattern;
+use crate::store::paths::local_path;
 use crate::store::remote::{Remote, StoreError, is_store};
 
 /// Files of a shard that a merge needs; each may be compressed.
 const OF_SHARD: [&str; 5] =
     [names::RUN, names::EXCHANGES, names::PLACES, names::OUTCOMES, names::BASELINE];
-
-/// What people see when a store cannot be used.
-pub(crate) fn store_failure(error: &StoreError) -> Failure {
-    let exit = match error {
-        StoreError::Url { .. } | StoreError::Settings { .. } => Exit::Usage,
-        _ => Exit::Unusable,
-    };
-    Failure::new(exit, error.to_string()).because(error)
-}
-
-/// The path of a `file://` URL; none for other names.
-pub(crate) fn local_path(name: &str) -> Result<Option<String>, Failure> {
-    if !name.get(..7).is_some_and(|start| start.eq_ignore_ascii_case("file://")) {
-        return Ok(None);
-    }
-    let wrong = || Failure::usage(format!("{name} is no file here: write it as file:///path"));
-    if is_pattern(name) {
-        // The marks of a pattern mean something else in URLs.
-        let path = name[7..].strip_prefix("localhost").unwrap_or(&name[7..]);
-        return if path.starts_with('/') { Ok(Some(path.to_owned())) } else { Err(wrong()) };
-    }
-    let path = Url::parse(name).ok().and_then(|url| url.to_file_path().ok()).ok_or_else(wrong)?;
-    path.into_os_string().into_string().map(Some).map_err(|_| wrong())
-}
-
-/// The files that a `file://` URL stands for: itself, all below it where it is a folder, or what
-/// fits where it is a pattern; in the order of their names.
-pub(crate) fn local_files(path: &str) -> Result<Vec<String>, Failure> {
-    let unreadable = |error: io::Error| {
-        Failure::unusable(format!("cannot list the files of {path}")).because(&error)
-    };
-    let mut found = Vec::new();
-    if is_pattern(path) && !Path::new(path).exists() {
-        fitting(Path::new("/"), &segments(path), &mut found).map_err(unreadable)?;
-    } else if Path::new(path).is_dir() {
-        fitting(Path::new(path), &[GlobSegment::Any], &mut found).map_err(unreadable)?;
-    } else {
-        return Ok(vec![path.to_owned()]);
-    }
-    found.sort_unstable();
-    found.dedup();
-    if found.is_empty() {
-        return Err(Failure::unusable(format!("there is no file {path}")));
-    }
-    Ok(found)
-}
-
-fn fitting(folder: &Path, pattern: &[GlobSegment], found: &mut Vec<String>) -> io::Result<()> {
-    let Some((first, rest)) = pattern.split_first() else { return Ok(()) };
-    if let (GlobSegment::Name(name), false) = (first, rest.is_empty()) {
-        let below = folder.join(name);
-        return if below.is_dir() { fitting(&below, rest, found) } else { Ok(()) };
-    }
-    let is_any = matches!(first, GlobSegment::Any);
-    for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
-        let Some(name) = path.file_name().and_then(std::ffi::OsStr::to_str) else { continue };
-        if name.starts_with('.') {
-            continue;
-        }
-        if path.is_dir() {
-            if is_any {
-                fitting(&path, pattern, found)?;
-            } else if first.fits(name) {
-                fitting(&path, rest, found)?;
-            }
-            continue;
-        }
-        let fits = match (is_any, rest) {
-            (true, []) => true,
-            (true, [next]) => next.fits(name),
-            (false, []) => first.fits(name),
-            _ => false,
-        };
-        if let (true, Some(path)) = (fits, path.to_str()) {
-            found.push(path.to_owned());
-        }
-    }
-    Ok(())
-}
 
 /// A run's folder: a path, or a prefix of a store with the folder that stands for it here.
 pub(crate) struct RunPlace {
@@ -121,11 +39,12 @@ impl RunPlace {
     pub(crate) fn of_run(dir: &Path) -> Result<Self, Failure> {
         let Some(remote) = remote_of(dir)? else { return Self::local(dir) };
         let place = Self { local: temporary()?, remote: Some(remote.clone()) };
-        for (name, object) in files(&remote).map_err(|error| store_failure(&error))? {
+        for (name, object) in files(&remote)? {
             place.fetch(&name, &object)?;
         }
         if RunFolder::open(&place.local).is_err() {
-            return Err(no_run(&remote.url(), "nothing of one is below it"));
+            let why = "nothing of one is below it".to_owned();
+            return Err(RunError::NoRun { name: remote.url(), why }.into());
         }
         Ok(place)
     }
@@ -133,7 +52,7 @@ impl RunPlace {
     /// The recording in a run's folder or prefix; none where `name` is none of a run.
     pub(crate) fn recording(name: &str) -> Result<Option<String>, Failure> {
         if is_store(name) && !is_pattern(name) {
-            let remote = Remote::parse(name).map_err(|error| store_failure(&error))?;
+            let remote = Remote::parse(name)?;
             if !is_run_in(has_object(&remote))? {
                 return Ok(None);
             }
@@ -158,12 +77,12 @@ impl RunPlace {
             return shards_in(&top.local).into_iter().map(|shard| Self::local(&shard)).collect();
         };
         let pattern = format!("**/{}", names::RUN);
-        let runs = remote.below(&pattern).map_err(|error| store_failure(&error))?;
+        let runs = remote.below(&pattern)?;
         let folders = runs.iter().filter_map(Remote::split).map(|(folder, _)| folder);
         let mut places = Vec::new();
         for folder in folders {
             let place = Self { local: temporary()?, remote: Some(folder.clone()) };
-            for (name, object) in files(&folder).map_err(|error| store_failure(&error))? {
+            for (name, object) in files(&folder)? {
                 if OF_SHARD.contains(&name.trim_end_matches(".zst")) {
                     place.fetch(&name, &object)?;
                 }
@@ -266,14 +185,14 @@ impl Drop for RunPlace {
 /// What a prefix of a store has.
 fn has_object(folder: &Remote) -> impl Fn(&str) -> Result<bool, Failure> {
     move |name| {
-        let length = folder.join(name).length().map_err(|error| store_failure(&error))?;
+        let length = folder.join(name).length()?;
         Ok(length.is_some())
     }
 }
 
 fn remote_of(path: &Path) -> Result<Option<Remote>, Failure> {
     match path.to_str().filter(|name| is_store(name)) {
-        Some(name) => Remote::parse(name).map(Some).map_err(|error| store_failure(&error)),
+        Some(name) => Ok(Some(Remote::parse(name)?)),
         None => Ok(None),
     }
 }
@@ -317,31 +236,6 @@ fn shards_in(dir: &Path) -> Vec<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn file_urls_are_paths_folders_and_patterns() {
-        let folder = tempfile::tempdir().unwrap();
-        for name in ["b.pcap", "a 1.pcap", "c.txt", ".hidden.pcap"] {
-            fs::write(folder.path().join(name), "x").unwrap();
-        }
-        fs::create_dir(folder.path().join("d")).unwrap();
-        fs::write(folder.path().join("d/e.pcap"), "x").unwrap();
-        let top = folder.path().to_str().unwrap();
-        let files = |url: &str| {
-            let path = local_path(&format!("file://{top}/{url}")).unwrap().unwrap();
-            local_files(&path).map_or_else(
-                |failure| vec![failure.to_string()],
-                |found| found.iter().map(|path| path[top.len() + 1..].to_owned()).collect(),
-            )
-        };
-        assert_eq!(files("a%201.pcap"), ["a 1.pcap"]);
-        assert_eq!(files("*.pcap"), ["a 1.pcap", "b.pcap"]);
-        assert_eq!(files("**/*.pcap"), ["a 1.pcap", "b.pcap", "d/e.pcap"]);
-        assert_eq!(files(""), ["a 1.pcap", "b.pcap", "c.txt", "d/e.pcap"]);
-        assert!(files("*.jsonl")[0].contains("there is no file"));
-        assert_eq!(local_path("v1.pcap").unwrap(), None);
-        assert!(local_path("file://host/v1.pcap").is_err());
-    }
 
     #[test]
     fn a_folder_of_shards_stands_for_them() {

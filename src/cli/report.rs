@@ -7,9 +7,8 @@ use std::path::{Path, PathBuf};
 
 use super::config::Config;
 use super::evidence::{GateFlags, Loaded};
-use super::folder::RunFolder;
 use super::history;
-use super::output::{UnfinishedFile, print, replace};
+use super::output::{print, replace};
 use super::paint::colour;
 use super::remote::RunPlace;
 use super::{Exit, Failure, Global};
@@ -19,6 +18,8 @@ use crate::message::media::UTF_8_MARK;
 use crate::report::compare::{self, Snapshot};
 use crate::report::terminal::{self, WIDTH};
 use crate::report::{Report, csv, github, hlog, html, json, junit, markdown, names};
+use crate::run::RunFolder;
+use crate::store::local::UnfinishedFile;
 
 /// Write a run's report: page, tables, histograms, files for CI
 ///
@@ -172,7 +173,7 @@ pub(crate) fn execute(
         }
     }
     if settings.excel {
-        mark(&folder.file(super::folder::names::MISMATCHES))?;
+        mark(&folder.file(crate::run::names::MISMATCHES))?;
     }
     tell_github(&report)?;
     let text = terminal::write(&report, &settings.folder.to_string_lossy(), colour());

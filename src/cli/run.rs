@@ -8,13 +8,13 @@ use std::path::{Path, PathBuf};
 
 use super::config::Config;
 use super::evidence::GateFlags;
-use super::folder::{RunFolder, names};
 use super::replay::ReplayShape;
 use super::signals::Grace;
 use super::{Exit, Failure, Global, diff, gate, mock, output, replay, report};
 use crate::diff::Class;
 use crate::gate::{Policy, Verdict};
 use crate::mock::Handle;
+use crate::run::{RunFolder, names};
 
 /// Replay a capture at v2, compare, report and judge in one go
 ///

@@ -7,8 +7,7 @@ use std::io::IsTerminal as _;
 use std::path::PathBuf;
 
 use super::closeups::{self, FoundExchange, Servers, each_picked, gather, route_of};
-use super::evidence::{self, masker};
-use super::folder::{RunFolder, names, present};
+use super::evidence::{clusters, masker};
 use super::paint::colour;
 use super::remote::RunPlace;
 use super::{Exit, Failure, Global, args, output};
@@ -23,6 +22,7 @@ use crate::report::closeup::{Closeup, Flight, json, raw};
 use crate::report::query::{HeldTerms, Query};
 use crate::report::terminal::fit;
 use crate::report::{text, what};
+use crate::run::{self, RunFolder, names, present};
 
 /// Columns where there is no terminal.
 const WIDTH: usize = 100;
@@ -154,7 +154,7 @@ fn cluster_called(folder: &RunFolder, word: &str) -> Result<Option<Cluster>, Fai
         return Ok(None);
     }
     let mut found = None;
-    evidence::lines(&folder.file(names::CLUSTERS), |_, line| {
+    run::lines::<Failure>(&folder.file(names::CLUSTERS), |_, line| {
         if let Ok(cluster) = serde_json::from_slice::<Cluster>(line)
             && cluster.id.starts_with(word)
         {
@@ -269,7 +269,7 @@ fn overview(folder: &RunFolder, args: &ShowArgs) -> Result<String, Failure> {
     if !present(&path) {
         return Err(not_diffed(folder));
     }
-    let clusters = evidence::clusters(&path)?;
+    let clusters = clusters(&path)?;
     let mut out = String::new();
     if args.json {
         for cluster in &clusters.kept {

@@ -8,8 +8,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use super::{Exit, Failure, folder, output};
+use super::{Exit, Failure};
+use crate::run;
 use crate::stop::Stop;
+use crate::store::local;
 
 /// How long what has asked for it may take to end by itself.
 const GRACE: Duration = Duration::from_millis(750);
@@ -68,8 +70,8 @@ pub(crate) fn watch() -> Result<(), Failure> {
         if ASKED_FOR_GRACE.load(Ordering::Relaxed) > 0 {
             std::thread::sleep(GRACE);
         }
-        output::discard_unfinished();
-        folder::discard_unfinished();
+        local::discard_unfinished();
+        run::discard_unfinished();
         // Nothing that other threads hold is waited for.
         signal_hook::low_level::exit(Exit::Interrupted as i32);
     };

@@ -5,8 +5,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 
-use super::ip::IpFacts;
-use super::{Decoded, HashKey, PacketWalk, Reject};
+use super::{Decoded, HashKey, IpFacts, PacketWalk, Reject};
 use crate::limits;
 use crate::time::Timestamp;
 

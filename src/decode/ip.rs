@@ -1,20 +1,9 @@
 //! IPv4 and IPv6 with all extension headers. Both ends of the packet come from here: what was
 //! captured and what was sent.
 
-use std::net::IpAddr;
-
 use etherparse::{Ipv4HeaderSlice, Ipv6HeaderSlice};
 
-use super::{Decoded, Fragment, PacketWalk, Reject};
-
-/// What upper layers need of the IP header.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct IpFacts {
-    pub(super) source: IpAddr,
-    pub(super) destination: IpAddr,
-    /// IPv4's identification; 0 where there is none.
-    pub(super) identification: u16,
-}
+use super::{Decoded, Fragment, IpFacts, PacketWalk, Reject};
 
 impl PacketWalk<'_> {
     /// IP of the version that its first nibble tells.

@@ -15,6 +15,7 @@ mod wireless;
 
 use std::fmt;
 use std::hash::{BuildHasher, Hasher};
+use std::net::IpAddr;
 
 use crate::capture::{Frame, LinkType};
 use crate::flow::Endpoint;
@@ -222,6 +223,15 @@ pub fn decode(frame: &Frame, bytes: &[u8], number: u64, key: HashKey) -> Result<
     walk.link(frame.link)
 }
 
+/// What upper layers need of the IP header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct IpFacts {
+    source: IpAddr,
+    destination: IpAddr,
+    /// IPv4's identification; 0 where there is none.
+    identification: u16,
+}
+
 /// One packet being decoded: offsets are into `bytes`.
 #[derive(Clone, Copy)]
 struct PacketWalk<'a> {
@@ -278,7 +288,6 @@ impl<'a> PacketWalk<'a> {
 impl HashKey {
     /// Hash of a pair, equal for both directions.
     fn pair(self, pair: &Pair) -> u64 {
-        use std::net::IpAddr;
         let ports = u64::from(pair.low.port) << 16 | u64::from(pair.high.port);
         let (a, b) = match (pair.low.address, pair.high.address) {
             (IpAddr::V4(low), IpAddr::V4(high)) => {

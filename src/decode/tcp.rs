@@ -2,8 +2,7 @@
 
 use etherparse::TcpHeaderSlice;
 
-use super::ip::IpFacts;
-use super::{Decoded, PacketWalk, Pair, Reject, Segment, TcpFlags};
+use super::{Decoded, IpFacts, PacketWalk, Pair, Reject, Segment, TcpFlags};
 use crate::flow::Endpoint;
 
 impl PacketWalk<'_> {

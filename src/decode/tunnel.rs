@@ -1,9 +1,8 @@
 //! Tunnels: GRE with ERSPAN, and those in UDP: VXLAN, VXLAN-GPE, GENEVE, GTP-U, MPLS, TZSP, L2TP,
 //! Teredo, AYIYA, CAPWAP. Nested ones just recur.
 
-use super::ip::IpFacts;
 use super::link::VNI;
-use super::{Datagram, Decoded, PacketWalk, Pair, Reject};
+use super::{Datagram, Decoded, IpFacts, PacketWalk, Pair, Reject};
 use crate::flow::Endpoint;
 
 impl PacketWalk<'_> {

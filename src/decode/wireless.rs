@@ -20,7 +20,7 @@ impl PacketWalk<'_> {
                 let padded = self.is_padded()?;
                 self.wireless(length, padded)
             }
-            // Both know their length, in the byte order of the capturing machine or in network order.
+            // Both know their length, in the byte order of the capturing machine or of the network.
             LinkType::PRISM | LinkType::AVS => {
                 let length = match *self.take(4, 4, "prism")? {
                     [low, high, 0, 0] => u16::from_le_bytes([low, high]),

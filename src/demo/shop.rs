@@ -259,8 +259,8 @@ impl Shop {
             .collect();
         (
             StatusCode::OK,
-            json!({ "category": category, "page": page, "pages": shelf.len().div_ceil(PAGE), "items": items,
-                    "generated_at": Timestamp::now().to_string() }),
+            json!({ "category": category, "page": page, "pages": shelf.len().div_ceil(PAGE),
+                    "items": items, "generated_at": Timestamp::now().to_string() }),
         )
     }
 
@@ -294,8 +294,8 @@ impl Shop {
         let price = product.list_price * (100 - off) / 100;
         (
             StatusCode::OK,
-            json!({ "id": product.id, "name": product.name, "category": product.category, "price": cents(price),
-                    "currency": "EUR", "in_stock": product.id % 7 != 0 }),
+            json!({ "id": product.id, "name": product.name, "category": product.category,
+                    "price": cents(price), "currency": "EUR", "in_stock": product.id % 7 != 0 }),
         )
     }
 
@@ -359,7 +359,8 @@ impl Shop {
         let name = if self.settings.faults.renamed_field { "items_count" } else { "item_count" };
         (
             StatusCode::OK,
-            json!({ "id": cart, name: count, "lines": lines, "total": cents(total), "currency": "EUR" }),
+            json!({ "id": cart, name: count, "lines": lines, "total": cents(total),
+                    "currency": "EUR" }),
         )
     }
 

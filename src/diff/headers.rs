@@ -1,6 +1,6 @@
 //! Header fields compared as a multiset by name, whatever their order.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use super::Kind;
@@ -437,48 +437,57 @@ fn cookies(context: &Context<'_>, a: &[&[u8]], b: &[&[u8]], sink: &mut Sink) {
                         report(&place, label, Some(&a.value), Some(&b.value), seen);
                     }
                 }
-                let attributes: std::collections::BTreeSet<&String> =
-                    a.attributes.keys().chain(b.attributes.keys()).collect();
-                for attribute in attributes {
-                    let (left, right) = (a.attributes.get(attribute), b.attributes.get(attribute));
-                    // A time, and Max-Age or its presence says the rest; a domain may be the host's
-                    // own.
-                    if left == right || attribute == "expires" && left.is_some() && right.is_some()
-                    {
-                        continue;
-                    }
-                    let hosted = |value: Option<&String>, hosts: &[String]| {
-                        value.is_none_or(|value| {
-                            hosts.iter().any(|host| {
-                                host.split(':').next() == Some(value.trim_start_matches('.'))
-                            })
-                        })
-                    };
-                    if attribute == "domain" {
-                        let [v1, v2] = (context.hosts)();
-                        if hosted(left, &v1) && hosted(right, &v2) {
-                            continue;
-                        }
-                    }
-                    let place = format!("{place};{attribute}");
-                    let (left, right) = (left.map(String::as_str), right.map(String::as_str));
-                    let (label, seen) = match (left, right) {
-                        (Some(_), None) => ("removed", SeenChange::PLAIN),
-                        (None, _) => ("added", SeenChange::PLAIN),
-                        // A path may name what v2 issued: `/interaction/8f3c…`.
-                        (Some(a), Some(b)) => match context.differ(a, b, false, Vec::new) {
-                            Differ::Not => continue,
-                            Differ::Identity(label) => (label, SeenChange::PLAIN),
-                            Differ::So(seen) => ("changed", seen),
-                        },
-                    };
-                    report(&place, label, left, right, seen);
-                }
+                cookie_attributes(context, &place, a, b, &mut report);
             }
             [None, None] => {}
         }
     }
     sink.twins.append(&mut twins);
+}
+
+/// How a difference of a cookie is told: place, label, v1's value, v2's value, how it looks.
+type ReportCookie<'r> =
+    &'r mut dyn FnMut(&str, &'static str, Option<&str>, Option<&str>, SeenChange);
+
+/// Compares the attributes of a cookie.
+fn cookie_attributes(
+    context: &Context<'_>,
+    place: &str,
+    a: &ComparedCookie,
+    b: &ComparedCookie,
+    report: ReportCookie<'_>,
+) {
+    let hosted = |value: Option<&String>, hosts: &[String]| {
+        let is = |host: &String, value: &str| host.split(':').next() == Some(value);
+        value.is_none_or(|value| hosts.iter().any(|host| is(host, value.trim_start_matches('.'))))
+    };
+    let attributes: BTreeSet<&String> = a.attributes.keys().chain(b.attributes.keys()).collect();
+    for attribute in attributes {
+        let (left, right) = (a.attributes.get(attribute), b.attributes.get(attribute));
+        // A time, and Max-Age or its presence says the rest; a domain may be the host's own.
+        if left == right || attribute == "expires" && left.is_some() && right.is_some() {
+            continue;
+        }
+        if attribute == "domain" {
+            let [v1, v2] = (context.hosts)();
+            if hosted(left, &v1) && hosted(right, &v2) {
+                continue;
+            }
+        }
+        let place = format!("{place};{attribute}");
+        let (left, right) = (left.map(String::as_str), right.map(String::as_str));
+        let (label, seen) = match (left, right) {
+            (Some(_), None) => ("removed", SeenChange::PLAIN),
+            (None, _) => ("added", SeenChange::PLAIN),
+            // A path may name what v2 issued: `/interaction/8f3c…`.
+            (Some(a), Some(b)) => match context.differ(a, b, false, Vec::new) {
+                Differ::Not => continue,
+                Differ::Identity(label) => (label, SeenChange::PLAIN),
+                Differ::So(seen) => ("changed", seen),
+            },
+        };
+        report(&place, label, left, right, seen);
+    }
 }
 
 /// Compares the documents that a cookie's two values hold; false where they hold none.

@@ -210,7 +210,9 @@ mod tests {
     use super::*;
     use crate::record::noted::OutcomeNotes;
 
-    const HEADER: &str = r#"{"format":"shadowtap/outcomes","version":1,"run":"r","target":"http://v2","started":"2026-11-23T10:00:00Z","settings":{"map_host":["a=http://b"]}}"#;
+    const HEADER: &str = "{\"format\":\"shadowtap/outcomes\",\"version\":1,\"run\":\"r\",\
+                          \"target\":\"http://v2\",\"started\":\"2026-11-23T10:00:00Z\",\
+                          \"settings\":{\"map_host\":[\"a=http://b\"]}}";
     const END: &str = r#"{"format":"shadowtap/end","outcomes":1,"ledger":{"in":1,"used":1}}"#;
 
     /// What an index holds, and the first and last lines that it told.
@@ -229,7 +231,8 @@ mod tests {
     #[test]
     fn notes_of_lines_give_the_index_that_a_walk_gives() {
         let outcome = |id: &str| format!(r#"{{"id":"{id}","lane":1,"due_ns":3,"failure":null}}"#);
-        let unbound = r#"{"id":"3-1","lane":3,"due_ns":1,"unbound":[{"root":"1-0","place":"$.id"}],"failure":null}"#;
+        let unbound = "{\"id\":\"3-1\",\"lane\":3,\"due_ns\":1,\"unbound\":[{\"root\":\"1-0\",\
+                       \"place\":\"$.id\"}],\"failure\":null}";
         let lines = |all: &[&str]| -> Vec<String> { all.iter().map(|&line| line.into()).collect() };
         let (one, two, copy) = (outcome("1-0"), outcome("2-7"), outcome("2-7@2"));
         for lines in [

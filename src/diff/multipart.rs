@@ -5,8 +5,8 @@
 use std::collections::BTreeMap;
 
 use super::Kind;
-use super::body::{kind_of, shown, structured};
 use super::change::{Context, Look, Sink, hash_place, mix, short};
+use super::content::{kind_of, shown, structured};
 use super::headers;
 use super::rules::RuleVerdict;
 use crate::message::Headers;

@@ -2,7 +2,7 @@
 //! of them counts. v2 may go on with a stream for as long as it likes, but not fail where v1 did
 //! not.
 
-use super::body::kind_of;
+use super::content::kind_of;
 use super::{events, json};
 use crate::diff::Kind;
 use crate::diff::change::{Context, Look, Sink};

@@ -8,7 +8,7 @@ use std::hash::{Hash as _, Hasher as _};
 
 use rustc_hash::FxHasher;
 
-use super::change::{Context, Look};
+use super::context::{Context, Look};
 use super::instants::Instants;
 use crate::message::encoding::Encoding;
 use crate::message::kinds::{self, ValueKind};

@@ -124,7 +124,8 @@ mod tests {
     use crate::record::exchanges::{self, Line};
     use crate::record::noted::LineNotes;
 
-    const HEADER: &str = r#"{"format":"shadowtap/exchanges","version":1,"created":"2026-11-22T10:00:00Z","tool":"t","inputs":[]}"#;
+    const HEADER: &str = "{\"format\":\"shadowtap/exchanges\",\"version\":1,\
+                          \"created\":\"2026-11-22T10:00:00Z\",\"tool\":\"t\",\"inputs\":[]}";
     const END: &str = r#"{"format":"shadowtap/end","exchanges":1,"ledger":{"in":1,"used":1}}"#;
 
     /// Exchange `n` of a recording in which requests come again, some of them with conditions,
@@ -149,19 +150,24 @@ mod tests {
             _ => (
                 "complete",
                 format!(
-                    r#"{{"first_byte_ns":1,"last_byte_ns":1,"status":{status},"reason":"","headers":[],{message}}}"#
+                    "{{\"first_byte_ns\":1,\"last_byte_ns\":1,\"status\":{status},\"reason\":\"\",\
+                     \"headers\":[],{message}}}"
                 ),
             ),
         };
         let request = format!(
-            r#"{{"at":"2026-11-22T10:00:00.{:03}000000Z","duration_ns":0,"method":"{method}","target":"/{}/{}","headers":[{headers}],{message}}}"#,
+            "{{\"at\":\"2026-11-22T10:00:00.{:03}000000Z\",\"duration_ns\":0,\
+             \"method\":\"{method}\",\"target\":\"/{}/{}\",\"headers\":[{headers}],{message}}}",
             n,
             ["carts", "me"][n as usize % 2],
             n % 5
         );
         let request = if n % 29 == 28 { "null" } else { &request };
         format!(
-            r#"{{"id":"{n}-0","connection":{n},"client":"10.0.0.9:4000","server":"10.0.0.1:80","protocol":"http/1","completeness":"{completeness}","request":{request},"response":{answer},"interim":[]}}"#
+            "{{\"id\":\"{n}-0\",\"connection\":{n},\"client\":\"10.0.0.9:4000\",\
+             \"server\":\"10.0.0.1:80\",\"protocol\":\"http/1\",\
+             \"completeness\":\"{completeness}\",\"request\":{request},\"response\":{answer},\
+             \"interim\":[]}}"
         )
     }
 

@@ -129,7 +129,12 @@ mod tests {
             ..Request::default()
         };
         let line = curl("http://v2:8080/", &request, &Masker::new(b"k"), None);
-        assert!(line.starts_with(r"curl -sS --globoff -X POST 'http://v2:8080/cart?x=1&n='\''; rm -rf /'\''' -H 'Host: shop.local' -H 'Authorization: Bearer ‹"), "{line}");
+        let target = r"'http://v2:8080/cart?x=1&n='\''; rm -rf /'\'''";
+        let start = format!(
+            "curl -sS --globoff -X POST {target} -H 'Host: shop.local' \
+             -H 'Authorization: Bearer ‹"
+        );
+        assert!(line.starts_with(&start), "{line}");
         assert!(line.ends_with(r"--data-raw $'it\'s\u001b me'"), "{line}");
         assert!(!line.contains("s3cret"));
         assert_eq!(
@@ -166,13 +171,15 @@ mod tests {
         assert_eq!(
             of(long(), Some("1-2")),
             format!(
-                r#"jq -j 'select(.id == "1-2").request.body.utf8' exchanges.jsonl | {line} --data-binary @-"#
+                "jq -j 'select(.id == \"1-2\").request.body.utf8' exchanges.jsonl | {line} \
+                 --data-binary @-"
             )
         );
         assert_eq!(
             of(Body::whole(&b"\xff"[..]), Some("1-2")),
             format!(
-                r#"jq -j 'select(.id == "1-2").request.body.base64' exchanges.jsonl | base64 -d | {line} --data-binary @-"#
+                "jq -j 'select(.id == \"1-2\").request.body.base64' exchanges.jsonl | base64 -d | \
+                 {line} --data-binary @-"
             )
         );
         let cut = Body { length: 9_000, ..Body::whole(&b"beginning"[..]) };

@@ -394,13 +394,31 @@ impl Court {
         let Some(interval) = interval else {
             return format!("{on}nothing was measured for {}.", kind.rule());
         };
-        let unit = kind.unit();
+        let limit = if kind.is_of_both() {
+            format!("{} times", round_times(case.limit))
+        } else {
+            kind.unit().limit_words(case.limit)
+        };
+        let measured = self.measured(kind, case, finding, interval, evidence);
+        let rest = self.why_so(kind, case, finding, interval, needed);
+        format!("{on}{measured}; {limit} is allowed.{rest}")
+    }
+
+    /// What was measured, and how much it is at least where that fails.
+    fn measured(
+        &self,
+        kind: RuleKind,
+        case: &Case<'_>,
+        finding: Finding,
+        interval: Interval,
+        evidence: &Evidence<'_>,
+    ) -> String {
         let other = self.reference.name();
         let total = count(case.samples);
         let least = |text: String| {
             if finding == Finding::Fail { format!(", at least {text}") } else { String::new() }
         };
-        let mut text = on;
+        let mut text = String::new();
         match kind {
             RuleKind::Mismatch | RuleKind::Error | RuleKind::NewStatus => {
                 let hits = self.hits(kind, case);
@@ -455,13 +473,21 @@ impl Court {
                 }
             }
         }
-        let limit = if kind.is_of_both() {
-            format!("{} times", round_times(case.limit))
-        } else {
-            unit.limit_words(case.limit)
-        };
-        text += &format!("; {limit} is allowed.");
-        text + &match finding {
+        text
+    }
+
+    /// Why it was not judged, or why it is not held against v2.
+    fn why_so(
+        &self,
+        kind: RuleKind,
+        case: &Case<'_>,
+        finding: Finding,
+        interval: Interval,
+        needed: u64,
+    ) -> String {
+        let other = self.reference.name();
+        let total = count(case.samples);
+        match finding {
             Finding::CannotSay if case.samples < needed => {
                 format!(" Not judged: {} samples are asked for, there are {total}.", count(needed))
             }

@@ -70,8 +70,8 @@ fn demand(rule: &RuleResult, key: &str, change: f64) -> String {
     };
     if rule.count == 0 {
         return format!(
-            "{} times v1's time could have gone unseen: {UNTOLD} Compare with --baseline, or loosen \
-             {key} ({key} = {0}).",
+            "{} times v1's time could have gone unseen: {UNTOLD} Compare with --baseline, or \
+             loosen {key} ({key} = {0}).",
             times(change)
         );
     }

@@ -201,13 +201,19 @@ mod tests {
             let answer = match n % 13 {
                 12 => r#""response":null,"interim":[]}"#.to_owned(),
                 _ => format!(
-                    r#""response":{{"first_byte_ns":900,"last_byte_ns":{},"status":{status},"reason":"","trailers":[],{message}}},"interim":[]}}"#,
+                    "\"response\":{{\"first_byte_ns\":900,\"last_byte_ns\":{},\"status\":{status},\
+                     \"reason\":\"\",\"trailers\":[],{message}}},\"interim\":[]}}",
                     1_000 + 37 * n
                 ),
             };
             let completeness = if n % 13 == 12 { "no-response" } else { "complete" };
             format!(
-                r#"{{"id":"{connection}-{ordinal}","connection":{connection},"client":"10.0.0.9:4{connection:03}","server":"10.0.0.1:80","protocol":"http/1","completeness":"{completeness}",{handshake}"request":{{"at":"{at}","duration_ns":0,"method":"{method}","target":"/{}/{n}","trailers":[],{message}}},{answer}"#,
+                "{{\"id\":\"{connection}-{ordinal}\",\"connection\":{connection},\
+                 \"client\":\"10.0.0.9:4{connection:03}\",\"server\":\"10.0.0.1:80\",\
+                 \"protocol\":\"http/1\",\"completeness\":\"{completeness}\",\
+                 {handshake}\"request\":{{\"at\":\"{at}\",\"duration_ns\":0,\
+                 \"method\":\"{method}\",\"target\":\"/{}/{n}\",\"trailers\":[],{message}}},\
+                 {answer}",
                 ["cart", "me", "items"][n as usize % 3]
             )
         };
@@ -220,17 +226,24 @@ mod tests {
                     r#"{start},"failure":{{"kind":"skipped","detail":"unsafe method {copy}"}}}}"#
                 ),
                 4 => format!(
-                    r#"{start},"sent_ns":{sent},"failed_ns":{},"failure":{{"kind":"timeout","detail":"copy {copy}"}}}}"#,
+                    "{start},\"sent_ns\":{sent},\"failed_ns\":{},\
+                     \"failure\":{{\"kind\":\"timeout\",\"detail\":\"copy {copy}\"}}}}",
                     sent + 9_000
                 ),
                 6 => format!(
-                    r#"{start},"failure":{{"kind":"connect","detail":"no port","owner":"replayer"}}}}"#
+                    "{start},\"failure\":{{\"kind\":\"connect\",\"detail\":\"no port\",\
+                     \"owner\":\"replayer\"}}}}"
                 ),
                 7 => format!(
-                    r#"{start},"sent_ns":{sent},"unbound":[{{"root":"0-0","place":"$.id"}}],"response":{{"status":404,"headers":[],"body":null}},"failure":null}}"#
+                    "{start},\"sent_ns\":{sent},\"unbound\":[{{\"root\":\"0-0\",\
+                     \"place\":\"$.id\"}}],\"response\":{{\"status\":404,\"headers\":[],\
+                     \"body\":null}},\"failure\":null}}"
                 ),
                 of => format!(
-                    r#"{start},"sent_ns":{},"first_byte_ns":{sent},"last_byte_ns":{},"connect_ns":{},"response":{{"status":{},"reason":"","version":"1.1","headers":[],"body":null,"body_bytes":0,"framing":"none","trailers":[]}},"failure":null}}"#,
+                    "{start},\"sent_ns\":{},\"first_byte_ns\":{sent},\"last_byte_ns\":{},\
+                     \"connect_ns\":{},\"response\":{{\"status\":{},\"reason\":\"\",\
+                     \"version\":\"1.1\",\"headers\":[],\"body\":null,\"body_bytes\":0,\
+                     \"framing\":\"none\",\"trailers\":[]}},\"failure\":null}}",
                     sent + 50,
                     sent + 3_000 + 41 * i64::from(n),
                     900 + n,
@@ -239,18 +252,24 @@ mod tests {
             }
         };
         let side = |side: u32| {
-            let head = r#"{"format":"shadowtap/outcomes","version":1,"run":"r","target":"http://v2","started":"2026-11-23T10:00:00Z","settings":{}}"#;
+            let head = "{\"format\":\"shadowtap/outcomes\",\"version\":1,\"run\":\"r\",\
+                        \"target\":\"http://v2\",\"started\":\"2026-11-23T10:00:00Z\",\
+                        \"settings\":{}}";
             let mut lines = vec![head.to_owned()];
             // As answers came, and not as they were recorded.
             let order = (0..EXCHANGES).map(|n| n * 7 % EXCHANGES);
             lines.extend(order.flat_map(|n| [2, 1].map(|copy| outcome(n, copy, side))));
             lines.push(
-                r#"{"format":"shadowtap/end","outcomes":120,"ledger":{"in":120,"used":120},"generator":{"load":1}}"#.to_owned(),
+                "{\"format\":\"shadowtap/end\",\"outcomes\":120,\"ledger\":{\"in\":120,\
+                 \"used\":120},\"generator\":{\"load\":1}}"
+                    .to_owned(),
             );
             lines
         };
         let mut exchanges = vec![
-            r#"{"format":"shadowtap/exchanges","version":1,"created":"2026-11-22T10:00:00Z","tool":"t","inputs":[]}"#.to_owned(),
+            "{\"format\":\"shadowtap/exchanges\",\"version\":1,\
+             \"created\":\"2026-11-22T10:00:00Z\",\"tool\":\"t\",\"inputs\":[]}"
+                .to_owned(),
         ];
         exchanges.extend((0..EXCHANGES).map(exchange));
         exchanges.push(

@@ -15,7 +15,9 @@ const KEPT_BITS: u32 = 11;
 /// as this.
 pub const LONGEST_NS: u64 = 3_600_000_000_000;
 
-/// The quantiles that tables show and rules can be about: their names in keys and columns.
+/// The quantiles that tables show and rules can be about: their names in keys and columns. Whoever
+/// adds one (`p9999` for p99.99) adds it here; the compiler leads to its keys in `gate/policy.rs`
+/// and to its columns in `report/json.rs`, `report/csv.rs` and `inspect/latencies.rs`.
 pub const QUANTILES: [(&str, f64); 5] =
     [("p50", 0.5), ("p90", 0.9), ("p95", 0.95), ("p99", 0.99), ("p999", 0.999)];
 

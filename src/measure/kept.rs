@@ -1,15 +1,13 @@
 //! A summary on disk, so that nobody measures the same records twice: with it stands what it was
 //! measured from, and it counts for nothing else.
 
-use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
 use super::{Summary, compressed_twin};
-use crate::exchange::Completeness;
 use crate::record::exchanges::TOOL;
 
 /// The format's name.
@@ -79,37 +77,10 @@ pub fn read(text: &[u8], source: &MeasuredFrom) -> Option<Summary> {
     is_this.then(|| serde_json::from_slice::<ReadSummary>(text).ok())?.map(|read| read.summary)
 }
 
-/// Reads counts by completeness, whose names are the program's own.
-pub(super) fn by_completeness<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<BTreeMap<&'static str, u64>, D::Error> {
-    let counts = BTreeMap::<Completeness, u64>::deserialize(deserializer)?;
-    Ok(counts.into_iter().map(|(of, count)| (of.name(), count)).collect())
-}
-
-/// Texts that are shared.
-pub(super) mod shared {
-    use std::sync::Arc;
-
-    use serde::{Deserialize as _, Deserializer, Serializer};
-
-    pub(in crate::measure) fn serialize<S: Serializer>(
-        text: &Arc<str>,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(text)
-    }
-
-    pub(in crate::measure) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Arc<str>, D::Error> {
-        String::deserialize(deserializer).map(Arc::from)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exchange::Completeness;
     use crate::measure::{FailureSummary, RouteSummary, Side};
     use crate::outcome::FailureKind;
     use crate::time::Timestamp;

@@ -1,6 +1,9 @@
 //! Figures of a run: how often, how long, how many errors, for v1 (from the capture), v2 and the
 //! baseline (from the replay), for all and by route.
 //!
+//! Latency counts from two instants. From sent it is what the version took. From due it is what a
+//! user would have felt, and it shows what a closed loop hides (coordinated omission).
+//!
 //! In: a run's records, joined by the exchange's id (`join`). Out: a [`Summary`] of counts and
 //! histograms, which can be added to another. Only exchanges that were replayed are measured, on
 //! each side, so that like is compared with like.
@@ -8,6 +11,7 @@
 mod answered;
 pub mod beside;
 pub mod blocks;
+mod forms;
 pub mod histogram;
 mod join;
 pub mod kept;
@@ -144,7 +148,7 @@ impl Pairs {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RouteSummary {
     /// Its name, e.g. `GET /orders/{id}`.
-    #[serde(with = "kept::shared")]
+    #[serde(serialize_with = "forms::write_text", deserialize_with = "forms::read_text")]
     pub route: Arc<str>,
     /// v1, v2, baseline.
     pub sides: [SideSummary; SIDES],
@@ -222,10 +226,10 @@ pub struct FailureSummary {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
     /// Exchanges in the recording, by completeness.
-    #[serde(deserialize_with = "kept::by_completeness")]
+    #[serde(deserialize_with = "forms::by_completeness")]
     pub exchanges: BTreeMap<&'static str, u64>,
-    /// Those of them of which nothing is missing in the capture: v1's client left the answer, or the
-    /// recording is of a kind that does not tell it whole.
+    /// Those of them of which nothing is missing in the capture: v1's client left the answer, or
+    /// the recording is of a kind that does not tell it whole.
     pub left: u64,
     /// Exchanges that were replayed, at least once.
     pub replayed: u64,

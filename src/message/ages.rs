@@ -193,9 +193,12 @@ mod tests {
         }
     }
 
+    /// Any text, and texts of the words of ages.
+    const TEXTS: &str = "\\PC{0,60}|([0-9]{0,20}(s|min| hours?| a| few| ago| and|, ))*";
+
     proptest::proptest! {
         #[test]
-        fn any_text_is_read(text in "\\PC{0,60}|([0-9]{0,20}(s|min| hours?| a| few| ago| and|, ))*") {
+        fn any_text_is_read(text in TEXTS) {
             for age in ages(&text).into_iter().chain(bare(&text)) {
                 proptest::prop_assert!(age.range.end <= text.len() && age.seconds >= 0);
             }

@@ -1,4 +1,5 @@
-//! Rules of header fields: which belong to a connection, and how the values of some are built.
+//! Rules of header fields: which are hop-by-hop (RFC 9110 §7.6.1), and how the values of some are
+//! built.
 
 use std::collections::BTreeMap;
 

@@ -394,9 +394,9 @@ pub(crate) fn uuid(bytes: &[u8]) -> Option<u8> {
 pub(crate) fn ulid(bytes: &[u8]) -> bool {
     bytes.len() == 26
         && matches!(bytes[0], b'0'..=b'7')
-        && bytes
-            .iter()
-            .all(|byte| matches!(byte, b'0'..=b'9' | b'A'..=b'H' | b'J' | b'K' | b'M' | b'N' | b'P'..=b'T' | b'V'..=b'Z'))
+        && bytes.iter().all(|byte| {
+            byte.is_ascii_digit() || byte.is_ascii_uppercase() && !b"ILOU".contains(byte)
+        })
         && bytes.iter().filter(|byte| byte.is_ascii_digit()).count() >= 3
 }
 

@@ -1,4 +1,5 @@
-//! What a method promises: whether it changes anything, and whether it may be sent again.
+//! What a method promises: whether it is safe (changes nothing) and idempotent (a retry does no
+//! more than the first request, RFC 9110 §9.2.2).
 //!
 //! Methods are case-sensitive (RFC 9110 §9.1), so `get` is another method than `GET`.
 

@@ -13,7 +13,7 @@ use super::ledger::Call;
 use super::matcher::{CallQuery, Prepared};
 use super::namespace::TurnedPairs;
 use super::recording::RecordedAnswer;
-use super::server::{CallerConnection, SharedMock, Timing};
+use super::shared::{CallerConnection, SharedMock, Timing};
 use super::writer::WaitingCall;
 use super::{provider, status};
 use crate::limits::WALKED_BODY_BYTES;

@@ -18,6 +18,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::context::ContextNames;
 use super::drawn::{Drawn, DrawnSamples};
+use super::hashing::{hash, text_hash, value_at};
 use super::naming::{self, Names};
 use super::shelf::{Shelf, ShelfPiece};
 use crate::limits::WALKED_BODY_BYTES;
@@ -411,31 +412,6 @@ pub(super) struct Described {
     pub(super) context: bool,
     /// Whether it is not there, though it tells calls apart.
     pub(super) lacks: bool,
-}
-
-/// The hash of bytes by themselves.
-pub(super) fn hash_of(bytes: &[u8]) -> u64 {
-    hash(0, 0, bytes)
-}
-
-/// The hash of a text, wherever it stands.
-pub(super) fn text_hash(text: &str) -> u64 {
-    hash(0, 4, text.as_bytes())
-}
-
-/// The hash of a value at its place: made often, of two that are hashes already.
-const fn value_at(place: u64, typed: bool, text: u64) -> u64 {
-    const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
-    let mixed = (text ^ place.rotate_left(23)).wrapping_add(typed as u64).wrapping_mul(ODD);
-    (mixed ^ mixed >> 32).wrapping_mul(ODD) ^ place
-}
-
-fn hash(place: u64, tag: u8, value: &[u8]) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    place.hash(&mut hasher);
-    tag.hash(&mut hasher);
-    value.hash(&mut hasher);
-    hasher.finish()
 }
 
 /// A value as it is compared: `1.0` and `1` are one number, and a document of GraphQL says the same

@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use super::answer::{self, Asker, Reply, ReplyBody};
 use super::desk::Handled;
 use super::seats::Seat;
-use super::server::{CallerConnection, HELD_BYTES, SharedMock, count};
+use super::shared::{CallerConnection, HELD_BYTES, SharedMock, count};
 use super::stream::Duplex;
 use crate::limits::WALKED_BODY_BYTES;
 use crate::message::{Request, Version};

@@ -21,7 +21,7 @@ use tokio::time::Sleep;
 use super::answer::{Reply, ReplyBody};
 use super::desk::Handled;
 use super::h1::wait;
-use super::server::{CallerConnection, HELD_BYTES, SharedMock, count};
+use super::shared::{CallerConnection, HELD_BYTES, SharedMock, count};
 use super::stream::Prefixed;
 use crate::limits::WALKED_BODY_BYTES;
 use crate::message::{self, Headers, Request, Version};

@@ -12,6 +12,7 @@ pub mod fault;
 mod features;
 mod h1;
 mod h2;
+mod hashing;
 mod head;
 mod journal;
 mod learning;
@@ -29,6 +30,7 @@ mod seats;
 mod seen;
 mod selection;
 mod server;
+mod shared;
 mod shelf;
 mod status;
 mod stream;
@@ -43,7 +45,8 @@ pub use features::FeatureRules;
 pub use matcher::{Exhausted, MatchPolicy};
 pub use recording::{BuildError, CallGatherer, CallRecording};
 pub use selection::EgressSelection;
-pub use server::{Handle, MockFinished, ServeSettings, StartError, Timing};
+pub use server::{Handle, MockFinished, ServeSettings, StartError};
+pub use shared::Timing;
 
 /// The section `[mock]` of the configuration.
 #[derive(Clone, Debug, serde::Deserialize, schemars::JsonSchema)]

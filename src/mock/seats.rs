@@ -1,5 +1,6 @@
-//! The places of connections. Where all are taken, those that have waited longest for a request
-//! give theirs to who comes: a client that opens connections and says nothing keeps nobody out.
+//! The places of connections, and load shedding where all are taken: the connections that have
+//! waited longest for a request give their places to those that come. A client that opens
+//! connections and says nothing keeps nobody out.
 
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};

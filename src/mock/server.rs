@@ -8,7 +8,7 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -27,6 +27,7 @@ use super::matcher::{MatchPolicy, Stock};
 use super::namespace::Namespace;
 use super::recording::CallRecording;
 use super::seats::{Seat, Seats};
+use super::shared::{CallerConnection, SharedMock, Timing, Trouble, count};
 use super::stream::{Duplex, Prefixed};
 use super::teller::Teller;
 use super::writer::LedgerWriter;
@@ -42,39 +43,12 @@ const CONNECTIONS: usize = 10_000;
 const OTHER_FILES: usize = 64;
 /// How long a client may take for a head, a TLS handshake, the next piece of a body, or to read on.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// How long a connection may be open without a request, in units of the patience: clients pool
-/// connections.
-const IDLE: u32 = 5;
-/// Most bytes of requests under way that are kept, of all connections together; beyond it bodies
-/// are hashed as they come.
-pub(super) const HELD_BYTES: usize = 256 << 20;
 /// Most tunnels and TLS sessions inside each other.
 const LAYERS: usize = 4;
 /// How long the end waits for answers that are on their way.
 const END_PATIENCE: Duration = Duration::from_millis(500);
 /// How long accepting pauses where the system has no more descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-
-/// When an answer is given.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    Default,
-    PartialEq,
-    Eq,
-    serde::Deserialize,
-    serde::Serialize,
-    schemars::JsonSchema,
-)]
-#[serde(rename_all = "kebab-case")]
-pub enum Timing {
-    /// At once.
-    #[default]
-    None,
-    /// As long after its request as it was recorded, first byte and last byte.
-    Recorded,
-}
 
 /// How to run a mock.
 #[derive(Clone)]
@@ -179,71 +153,6 @@ pub struct Handle {
     address: SocketAddr,
     shared: Arc<SharedMock>,
     runtime: Option<tokio::runtime::Runtime>,
-}
-
-/// What all connections share.
-pub(super) struct SharedMock {
-    pub(super) recording: Arc<CallRecording>,
-    pub(super) timing: Timing,
-    pub(super) aliases: Vec<(String, String)>,
-    /// Its own address in the forms that a client may call it by.
-    pub(super) own: [String; 3],
-    /// `:` and its port.
-    pub(super) own_port: String,
-    pub(super) authority: Option<Authority>,
-    pub(super) explain: Option<Arc<dyn Fn(&Call) + Send + Sync>>,
-    can_reset: bool,
-    connections: usize,
-    pub(super) patience: Duration,
-    /// Bytes of requests under way.
-    pub(super) held: AtomicUsize,
-    pub(super) trouble: Trouble,
-    pub(super) under_way: Arc<UnderWay>,
-    /// Whether a replay in this process tells what is under way.
-    pub(super) watches: bool,
-    pub(super) journal: Mutex<Journal>,
-    /// Makes the lines of calls.
-    pub(super) teller: Arc<Teller>,
-    /// Writes them, where there is a ledger.
-    pub(super) writer: Option<LedgerWriter>,
-    /// What v2 issued to its clients, where the run's bindings are at hand.
-    pub(super) namespace: Option<Mutex<Namespace>>,
-}
-
-/// Counts of what went wrong with clients.
-#[derive(Default)]
-pub(super) struct Trouble {
-    pub(super) unfinished: AtomicU64,
-    pub(super) not_understood: AtomicU64,
-    pub(super) unread: AtomicU64,
-    pub(super) no_tls: AtomicU64,
-}
-
-impl Trouble {
-    fn counts(&self) -> Broken {
-        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        Broken {
-            unfinished: read(&self.unfinished),
-            not_understood: read(&self.not_understood),
-            unread: read(&self.unread),
-            no_tls: read(&self.no_tls),
-        }
-    }
-}
-
-/// Counts one more.
-pub(super) fn count(what: &AtomicU64) {
-    what.fetch_add(1, Ordering::Relaxed);
-}
-
-/// What is known of a connection.
-pub(super) struct CallerConnection {
-    /// The host of the CONNECT that opened it.
-    pub(super) tunnel: Option<String>,
-    /// To reset it, where a fault may want that.
-    pub(super) raw: Option<std::os::fd::OwnedFd>,
-    /// Its place among the others.
-    pub(super) seat: Arc<Seat>,
 }
 
 impl Handle {
@@ -487,11 +396,4 @@ async fn secure(
 /// A host without its port.
 fn bare(host: &str) -> String {
     host_and_port(host).0.trim_start_matches('[').trim_end_matches(']').to_owned()
-}
-
-impl SharedMock {
-    /// How long a connection may be open without a request.
-    pub(super) fn idle(&self) -> Duration {
-        self.patience * IDLE
-    }
 }

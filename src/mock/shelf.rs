@@ -9,7 +9,7 @@ use std::os::unix::fs::FileExt as _;
 
 use rustc_hash::FxHashMap;
 
-use super::features::hash_of;
+use super::hashing::hash_of;
 use crate::store::nameless_file;
 
 /// Largest body that is kept in memory, in bytes.

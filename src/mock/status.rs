@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::answer::{Reply, ReplyBody};
 use super::ledger::VerdictCounts;
-use super::server::SharedMock;
+use super::shared::SharedMock;
 use crate::message::target::path_and_query;
 
 const HEALTH: &[u8] = b"/-/shadowtap/health";

@@ -1,5 +1,5 @@
-//! Writes the ledger behind the calls, on a thread of its own: no call waits for its line, unless
-//! more wait already than may.
+//! Writes the ledger behind the calls, on a thread of its own. A call waits for its line only where
+//! more lines wait than may: that is its backpressure.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write as _};

@@ -1,11 +1,11 @@
 //! Exchanges from live devices: one thread reads packets into batches, another parses them and
 //! writes exchanges as they complete, a bounded queue between them.
 //!
-//! Where the parser cannot keep up the reader waits and the kernel's ring takes up what comes.
-//! Before that is full, a share of the connections is let go of
-//! ([`overload`](crate::capture::overload)): they are counted, and the others stay whole. What the
-//! ring has no room for all the same the kernel counts, and every exchange that misses a byte of it
-//! is marked as damaged.
+//! Where the parser cannot keep up, the bounded queue is the backpressure: the reader waits, and
+//! the kernel's ring takes up what comes. Before that is full, load is shed
+//! ([`overload`](crate::capture::overload)): a share of the connections is let go of and counted,
+//! and the others stay whole. What the ring has no room for all the same the kernel counts, and
+//! every exchange that misses a byte of it is marked as damaged.
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -8,8 +8,9 @@ use std::sync::mpsc::Receiver;
 
 use rustc_hash::FxHashMap;
 
-use super::shard::{Made, Pairings, Ranks};
-use super::{ParseOptions, ParseSummary, Render, RoundOutput, SHARDS};
+use super::output::{Made, Render, RoundOutput};
+use super::shard::{Pairings, Ranks};
+use super::{ParseOptions, ParseSummary, SHARDS};
 use crate::capture::keylog::KeyLogs;
 use crate::capture::overload::Share;
 use crate::capture::{Batch, CaptureError, Frame, PacketSource};

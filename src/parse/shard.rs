@@ -1,88 +1,15 @@
 //! One shard: its connections, their parsers and pairs. Sees its segments in capture order.
 
-use std::ops::Range;
 use std::sync::Arc;
 
-use super::Render;
-use crate::exchange::{Closed, Exchange, ExchangeId};
+use super::output::{ConnectionEnded, Made, Render};
+use crate::exchange::{Closed, Exchange};
 use crate::flow::Direction;
 use crate::reassemble::{
     DirectionEnd, EventStreams, FinishedConnection, Mark, Missing, Opened, StreamEvent,
 };
 use crate::time::Timestamp;
 use crate::wire::{self, Conversation as _, Ending, Origin, Setup, Talk};
-
-/// What a shard made in a round, in the order in which it was made.
-#[derive(Debug)]
-pub(super) struct Made<T> {
-    pub(super) text: Vec<u8>,
-    pub(super) entries: Vec<RenderedEntry<T>>,
-    pub(super) ends: Vec<ConnectionEnded>,
-    /// Connections with exchanges that were open when the capture ended.
-    pub(super) open: u64,
-}
-
-/// A connection that closed, after exchanges that were given.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct ConnectionEnded {
-    /// The packet at which it was known.
-    pub(super) packet: u64,
-    /// As in [`RenderedEntry`].
-    pub(super) unranked: Option<u64>,
-    pub(super) closed: Closed,
-}
-
-/// An exchange that is complete, or as complete as it will be: rendered where its bytes are still
-/// at hand, before its connection has a rank.
-#[derive(Debug)]
-pub(super) struct RenderedEntry<T> {
-    /// The packet at which it was known.
-    pub(super) packet: u64,
-    /// The first packet of its connection, where the connection has no rank yet.
-    pub(super) unranked: Option<u64>,
-    pub(super) id: ExchangeId,
-    /// Connections that had closed when it was known, and that no exchange before it names.
-    pub(super) closed: Vec<Closed>,
-    /// Until it is taken.
-    pub(super) item: Option<T>,
-    pub(super) text: Range<usize>,
-}
-
-impl<T> Default for Made<T> {
-    fn default() -> Self {
-        Self { text: Vec::new(), entries: Vec::new(), ends: Vec::new(), open: 0 }
-    }
-}
-
-impl<T> Made<T> {
-    /// Renders one exchange.
-    pub(super) fn add<R: Render<Item = T>>(
-        &mut self,
-        render: &R,
-        mut exchange: Exchange,
-        packet: u64,
-        unranked: Option<u64>,
-    ) {
-        let (id, closed, start) =
-            (exchange.id, std::mem::take(&mut exchange.closed), self.text.len());
-        let item = Some(render.render(exchange, &mut self.text));
-        self.entries.push(RenderedEntry {
-            packet,
-            unranked,
-            id,
-            closed,
-            item,
-            text: start..self.text.len(),
-        });
-    }
-
-    pub(super) fn clear(&mut self) {
-        self.text.clear();
-        self.entries.clear();
-        self.ends.clear();
-        self.open = 0;
-    }
-}
 
 /// Ranks of the connections that a round started: `base` and up, in the order of their first
 /// packets.

@@ -9,7 +9,11 @@ use proptest::prelude::*;
 use super::*;
 use crate::capture::overload::Share;
 use crate::capture::{Batch, LinkType};
+use crate::capture::{CaptureError, PacketSource};
+use crate::exchange::Closed;
+use crate::exchange::Exchange;
 use crate::exchange::{Completeness, TimedRequest, TimedResponse};
+use crate::reassemble::Shed;
 use crate::time::Timestamp;
 
 mod protocols;

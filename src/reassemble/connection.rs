@@ -5,9 +5,10 @@
 //! event comes behind `Close` of its direction; the stream, where there is one, is finished exactly
 //! once.
 
+use super::bounds::TableLimits;
+use super::notes::Notes;
 use super::sequence::advance;
 use super::side::StreamSide;
-use super::table::{Notes, TableLimits};
 use super::{DirectionEnd, EventStreams, FinishedConnection, Mark, Missing, Opened, StreamEvent};
 use crate::decode::{Pair, Segment, TcpFlags};
 use crate::flow::Direction;

@@ -9,7 +9,9 @@
 //! An answer is handed on behind the request that it acknowledges, whatever the order of their
 //! packets in the capture.
 
+mod bounds;
 mod connection;
+mod notes;
 mod reuse;
 mod sequence;
 mod side;
@@ -19,8 +21,9 @@ mod table;
 use crate::flow::{Direction, Endpoint};
 use crate::time::Timestamp;
 
+pub use bounds::TableLimits;
 pub use sightings::Sightings;
-pub use table::{ConnectionTable, Shed, TableLimits};
+pub use table::{ConnectionTable, Shed};
 
 /// A packet, as evidence.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]

@@ -7,93 +7,14 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 
+use super::bounds::TableLimits;
 use super::connection::{Connection, NotFollowed};
-use super::{DirectionEnd, EventStreams, FinishedConnection, Mark, Missing};
+use super::notes::Notes;
+use super::{DirectionEnd, EventStreams, FinishedConnection, Mark};
 use crate::capture::overload::Share;
 use crate::decode::{Pair, Segment};
 use crate::ledger::{Ledger, Seen, Traffic};
-use crate::limits;
 use crate::time::Timestamp;
-
-/// Bounds of a table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TableLimits {
-    /// Connections at a time.
-    pub connections: usize,
-    /// Bytes held in one direction before the missing ones are given up although they may still
-    /// come.
-    pub held_bytes: usize,
-    /// Bytes held behind a hole that the peer acknowledged, before it is a gap.
-    pub reorder_bytes: usize,
-    /// Nanoseconds of capture time after which such a hole is a gap.
-    pub reorder_ns: i64,
-    /// Nanoseconds of capture time after which a quiet connection is over.
-    pub idle_ns: i64,
-    /// Nanoseconds of capture time after which a connection that was closed or reset is forgotten.
-    pub linger_ns: i64,
-}
-
-impl TableLimits {
-    /// The share of one of `shards` shards.
-    pub fn share(shards: usize) -> Self {
-        Self {
-            connections: limits::CONNECTIONS / shards,
-            held_bytes: limits::STREAM_HELD_BYTES,
-            reorder_bytes: limits::REORDER_BYTES,
-            reorder_ns: limits::REORDER_NS,
-            idle_ns: limits::IDLE_NS,
-            linger_ns: limits::LINGER_NS,
-        }
-    }
-}
-
-/// What is counted beside packets.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Notes {
-    pub(super) retransmitted_packets: u64,
-    pub(super) retransmitted_bytes: u64,
-    pub(super) differing_retransmissions: u64,
-    pub(super) out_of_order_packets: u64,
-    pub(super) keep_alive_probes: u64,
-    pub(super) behind_fin_bytes: u64,
-    gaps: u64,
-    gap_bytes: u64,
-    cut_bytes: u64,
-    limit_bytes: u64,
-}
-
-impl Notes {
-    pub(super) fn gap(&mut self, missing: Missing, bytes: u64) {
-        match missing {
-            Missing::Lost => (self.gaps, self.gap_bytes) = (self.gaps + 1, self.gap_bytes + bytes),
-            Missing::Cut => self.cut_bytes += bytes,
-            Missing::Limit => self.limit_bytes += bytes,
-        }
-    }
-
-    /// Bytes that were sent and are not there; those that the snap length cut were counted with
-    /// their packets.
-    fn write_unseen(&self, seen: &mut Seen) {
-        let of = |bytes| Traffic { bytes, ..Traffic::default() };
-        let cut = self.cut_bytes.min(seen.readable.bytes);
-        seen.readable.bytes -= cut;
-        seen.leave("cut-by-the-snap-length", of(cut));
-        seen.leave("lost", of(self.gap_bytes + self.limit_bytes));
-    }
-
-    fn write(&self, ledger: &mut Ledger) {
-        ledger.note("tcp-retransmitted-packets", self.retransmitted_packets);
-        ledger.note("tcp-retransmitted-bytes", self.retransmitted_bytes);
-        ledger.note("tcp-retransmissions-that-differ", self.differing_retransmissions);
-        ledger.note("tcp-out-of-order-packets", self.out_of_order_packets);
-        ledger.note("tcp-keep-alive-probes", self.keep_alive_probes);
-        ledger.note("tcp-bytes-behind-a-fin", self.behind_fin_bytes);
-        ledger.note("tcp-gaps", self.gaps);
-        ledger.note("tcp-gap-bytes", self.gap_bytes);
-        ledger.note("tcp-bytes-cut-by-the-snap-length", self.cut_bytes);
-        ledger.note("tcp-bytes-given-up-by-a-limit", self.limit_bytes);
-    }
-}
 
 /// What was let go of since the capture could not keep up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -7,6 +7,8 @@
 
 mod quick;
 
+pub use quick::Asked;
+
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
@@ -17,6 +19,7 @@ use crate::exchange::{
 };
 use crate::flow::{Direction, Endpoint};
 use crate::ledger::Ledger;
+use crate::limits::CONNECTION_NUMBERS;
 use crate::message::{Body, Response};
 use crate::record::json::{
     Octets, RawMessage, body, integer, request_fields, response_fields, string,
@@ -29,9 +32,6 @@ pub const FORMAT: &str = "shadowtap/exchanges";
 pub const VERSION: u32 = 1;
 /// The format's name in the last line, of every JSONL file of the program.
 pub const END_FORMAT: &str = "shadowtap/end";
-/// Connections are numbered below this: far more than a capture can hold, and small enough that no
-/// copy of a lane gets a number that another one has.
-pub const CONNECTIONS: u64 = 1 << 40;
 /// Names the program and its version in files.
 pub const TOOL: &str = concat!("shadowtap ", env!("CARGO_PKG_VERSION"));
 
@@ -521,8 +521,8 @@ fn read_exchange<'a, A: RawAnswer + Deserialize<'a>>(line: &'a [u8]) -> Result<L
     let raw: RawExchange<'a, A> = serde_json::from_slice(line)?;
     let start = raw.request.as_ref().and_then(|request| request.at);
     let mut numbers = raw.closed.iter().map(|closed| closed.0).chain([raw.id.connection]);
-    if let Some(number) = numbers.find(|number| *number >= CONNECTIONS) {
-        return Err(wrong(format!("connection {number} is beyond {CONNECTIONS}")));
+    if let Some(number) = numbers.find(|number| *number >= CONNECTION_NUMBERS) {
+        return Err(wrong(format!("connection {number} is beyond {CONNECTION_NUMBERS}")));
     }
     let timed = |response: A| {
         let (at, first_byte_ns, last_byte_ns) = response.times();
@@ -567,20 +567,6 @@ fn timed_request(request: RawMessage<'_>) -> Result<TimedRequest, LineError> {
 
 fn wrong(why: String) -> LineError {
     LineError::Malformed(serde::de::Error::custom(why))
-}
-
-/// An exchange of which only the request was read, and that there is an answer: what a first walk
-/// through a file needs.
-#[derive(Debug)]
-pub struct Asked {
-    /// Its name.
-    pub id: ExchangeId,
-    /// How much of it the capture holds.
-    pub completeness: Completeness,
-    /// The request.
-    pub request: Option<TimedRequest>,
-    /// Whether there is a response.
-    pub answered: bool,
 }
 
 #[derive(Deserialize)]

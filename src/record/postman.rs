@@ -574,7 +574,8 @@ mod tests {
     const COLLECTION: &str = r#"{
       "info": {"_postman_id": "1", "name": "shop",
         "schema": "https://schema.getpostman.com/json/collection/v2.1.0/collection.json"},
-      "variable": [{"key": "base", "value": "http://{{name}}:8080"}, {"key": "name", "value": "shop"}],
+      "variable": [{"key": "base", "value": "http://{{name}}:8080"},
+        {"key": "name", "value": "shop"}],
       "item": [{"name": "carts", "item": [{
         "name": "add",
         "request": {"method": "POST", "url": {"raw": "{{base}}/cart?x=1", "path": ["cart"]},
@@ -586,7 +587,8 @@ mod tests {
         {"name": "list", "request": "{{base}}/items", "response": null},
         {"name": "form", "request": {"method": "PUT", "url": "http://shop/f",
           "body": {"mode": "urlencoded", "urlencoded": [{"key": "a", "value": "b c"}]}}},
-        {"name": "file", "request": {"method": "PUT", "url": "http://shop/f", "body": {"mode": "file"}}},
+        {"name": "file",
+          "request": {"method": "PUT", "url": "http://shop/f", "body": {"mode": "file"}}},
         {"name": "unknown", "request": "http://shop/{{other}}"}]}"#;
 
     #[test]
@@ -630,8 +632,9 @@ mod tests {
                 {"request": {"auth": {"type": "noauth"}, "url": {"protocol": "https", "port": "81",
                     "host": ["shop", "example"], "path": ["a", {"value": "b"}],
                     "query": [{"key": "q", "value": "1"}]}}}]},
-            {"request": {"method": "POST", "url": "{{host}}:{{port}}/f", "body": {"mode": "formdata",
-                "raw": null, "formdata": [{"key": "a", "value": "1", "type": "text"},
+            {"request": {"method": "POST", "url": "{{host}}:{{port}}/f",
+                "body": {"mode": "formdata", "raw": null, "formdata": [
+                {"key": "a", "value": "1", "type": "text"},
                 {"key": "b", "value": "2", "disabled": true}]}},
              "response": [{"name": "never sent", "code": null}]}]}"#,
         );

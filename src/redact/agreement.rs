@@ -117,7 +117,8 @@ proptest! {
     fn masking_takes_any_text(
         text in any::<String>(),
         lines in prop::collection::vec(
-            "[a-z<>{}\\[\\]\"'=:;&?#%\\\\ é漢\n]{0,12}(password|token|Bearer|Cookie)?[=: \"'<>\\[{&%]{0,3}",
+            "[a-z<>{}\\[\\]\"'=:;&?#%\\\\ é漢\n]{0,12}(password|token|Bearer|Cookie)?[=: \"'<>\\[{&\
+             %]{0,3}",
             0..8,
         )
     ) {

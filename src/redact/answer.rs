@@ -5,50 +5,10 @@
 //! else: what it repeats of them is a token already and stays one. Everything else in its answer is
 //! a value of its own, and gets the token that v1's has if the values are equal.
 
-use std::hash::{BuildHasher as _, RandomState};
-
-use rustc_hash::FxHashSet;
-
 use super::apply::{Pass, Redactor};
+use super::known::KnownTokens;
 use crate::exchange::SocketMessage;
-use crate::limits;
 use crate::message::{Headers, Request, Response};
-
-/// A token of this length is known in the answer to any request; a shorter one only in the answer
-/// to the request that had it, as among many short values some would be equal by chance.
-const SHORTEST_KNOWN: usize = 8;
-
-/// Tokens that requests of a redacted recording hold: v2 may have kept them, and show them later.
-#[derive(Debug, Default)]
-pub struct KnownTokens {
-    hashes: FxHashSet<u64>,
-    /// By a key of its own: what v2 answers cannot be made to look like a token.
-    hasher: RandomState,
-    more: u64,
-}
-
-impl KnownTokens {
-    fn add(&mut self, token: &[u8]) {
-        if token.len() < SHORTEST_KNOWN {
-            return;
-        }
-        let hash = self.hasher.hash_one(token);
-        if self.hashes.len() < limits::KNOWN_TOKENS {
-            self.hashes.insert(hash);
-        } else if !self.hashes.contains(&hash) {
-            self.more += 1;
-        }
-    }
-
-    pub(super) fn holds(&self, value: &[u8]) -> bool {
-        value.len() >= SHORTEST_KNOWN && self.hashes.contains(&self.hasher.hash_one(value))
-    }
-
-    /// Tokens for which there was no room.
-    pub const fn left_out(&self) -> u64 {
-        self.more
-    }
-}
 
 /// What v2 was asked.
 #[derive(Clone, Copy, Debug, Default)]

@@ -17,9 +17,9 @@ use bytes::Bytes;
 use rustc_hash::FxHashMap;
 
 use super::again::{self, Repeated};
-use super::answer::KnownTokens;
 use super::edits::Edits;
 use super::hide::{self, Hide};
+use super::known::KnownTokens;
 use super::names::{self, HeaderSecret};
 use super::packed::PackedDocument;
 use super::rules::{NamePattern, RedactPath, RedactRule, RedactStep};

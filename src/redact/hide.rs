@@ -9,64 +9,14 @@ use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_S
 use base64::{DecodeError, Engine as _};
 
 use super::edits::Edits;
+pub(super) use super::hider::Hide;
 use super::names::{self, HeaderSecret};
 use super::packed::PackedDocument;
-use super::rules::RedactStep;
 use super::shapes::SecretShape;
-use super::sieve::Kinds;
 use super::view::{View, ViewEncoding};
 use super::wrapped::Wrapping;
 use super::{body, json, packed, values};
 use crate::message::content;
-
-/// What is done with secrets, and which names the one who does it takes for secret.
-pub(super) trait Hide {
-    /// Whether what stands in a secret's place has its length and its kinds of characters.
-    const KEEPS_LENGTH: bool;
-
-    /// What stands in place of a secret, of which `source` is how it is written.
-    fn hidden(&mut self, value: &[u8], source: &[u8]) -> Option<Vec<u8>>;
-
-    /// What is secret in a value by its look.
-    fn by_look(&self, value: &[u8]) -> Vec<(Range<usize>, SecretShape)>;
-
-    /// Which hits of the sieve call for a closer look.
-    fn looks_for(&self, kinds: Kinds) -> bool;
-
-    /// Whether each value is looked at, whatever the sieve says.
-    fn looks_at_all(&self) -> bool {
-        false
-    }
-
-    /// How a member of JSON, an element or attribute of XML is secret by its name.
-    fn field(&self, name: &str) -> Option<HeaderSecret> {
-        names::field_secret(name)
-    }
-
-    /// How a field of a form is secret.
-    fn form_field(&self, name: &str) -> Option<HeaderSecret> {
-        names::field_secret(name)
-    }
-
-    /// How a parameter of a query is secret.
-    fn parameter(&self, name: &str) -> Option<HeaderSecret> {
-        names::is_secret_parameter(name)
-            .then(|| names::field_secret(name).unwrap_or(HeaderSecret::Whole))
-    }
-
-    /// Is told a secret inside of one that is hidden as a whole.
-    fn noticed(&mut self, _value: &[u8]) {}
-
-    /// Whether paths matter at all.
-    fn has_paths(&self) -> bool {
-        false
-    }
-
-    /// Whether a path into JSON is secret.
-    fn is_path(&self, _steps: &[RedactStep]) -> bool {
-        false
-    }
-}
 
 /// What stands in place of a value whose name says that it is secret; none where there is nothing
 /// secret in it.

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use super::hide::Hide;
+use super::hider::Hide;
 use super::sieve::{self, Kinds};
 
 /// The hits of one text.

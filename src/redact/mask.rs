@@ -310,7 +310,8 @@ mod tests {
                 r#"{"credentials":{"a":"two","n":1,"ok":true},"token":null,"pin": 1,"x":"two"}"#
             ),
             format!(
-                r#"{{"credentials":{{"a":"{two}","n":"{one}","ok":true}},"token":null,"pin": "{one}","x":"two"}}"#
+                "{{\"credentials\":{{\"a\":\"{two}\",\"n\":\"{one}\",\"ok\":true}},\"token\":null,\
+                 \"pin\": \"{one}\",\"x\":\"two\"}}"
             )
         );
         assert_eq!(masker.text(r#"{"secret":"two"#), format!(r#"{{"secret":"{two}"#));

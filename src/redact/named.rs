@@ -7,7 +7,7 @@
 use std::ops::Range;
 
 use super::names::{self, HeaderSecret};
-use super::shapes::SecretShape;
+use super::shape::SecretShape;
 use super::values;
 use super::view::{View, ViewEncoding};
 use crate::message::kinds::{self, ValueKind};

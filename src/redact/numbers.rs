@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::shapes::SecretShape;
+use super::shape::SecretShape;
 use super::view::{View, ViewEncoding};
 
 /// Adds the numbers in a run of digits, capitals, blanks and hyphens.

@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use super::shapes::SecretShape;
+use super::shape::SecretShape;
 
 /// Segments behind which anything that looks drawn at random is a secret, a UUID too. Hyphens and
 /// underscores in them do not count.

@@ -7,14 +7,16 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, sync_channel};
+use std::thread::ScopedJoinHandle;
 use std::time::Duration;
 
 use rustix::event::EventfdFlags;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::{Value, json};
 
+use super::bell::wake;
 use super::binder::{Bell, Binder, BindingJournal, FlowCount, Word};
-use super::feed::{FeedLine, Feeder, wake};
+use super::feed::{FeedLine, Feeder};
 use super::hope::Hopeless;
 use super::plan::Plan;
 use super::shared::Shared;
@@ -499,7 +501,7 @@ type Worked = (io::Result<GeneratorFigures>, Option<String>);
 
 /// Waits for those who sent: what they measured, what was said, and why one of them failed.
 fn worked(
-    working: Vec<std::thread::ScopedJoinHandle<'_, Worked>>,
+    working: Vec<ScopedJoinHandle<'_, Worked>>,
 ) -> (GeneratorFigures, Vec<String>, Option<ReplayError>) {
     let mut figures = GeneratorFigures::default();
     let mut warnings = Vec::new();
@@ -538,13 +540,7 @@ fn threads(
 ) -> Result<Ran, ReplayError> {
     let kept = kept_connections(plan, options, slots)?;
     let (records, record_inbox) = sync_channel(RECORD_QUEUE);
-    let (words, heard) = match &plan.bound {
-        Some(_) => {
-            let (words, heard) = std::sync::mpsc::channel();
-            (Some(words), Some(heard))
-        }
-        None => (None, None),
-    };
+    let (words, heard) = plan.bound.as_ref().map(|_| std::sync::mpsc::channel()).unzip();
     let Crew { hands, lines, bells, wakes } =
         Crew::of(shared, options, slots, &records, words.as_ref())?;
     let (target, baseline) = files.0.take().expect("the files are taken once");
@@ -567,15 +563,13 @@ fn threads(
         .zip(heard)
         .map(|(bound, heard)| Binder::new(shared, bound, heard, bells, journal));
     let wakes = &wakes;
-    let spawn_error = |error| ReplayError::System("start a thread", error);
     let named = |name: String| std::thread::Builder::new().name(name);
     std::thread::scope(|scope| {
         // Should a thread not start, the ones that run are told to stop, and the scope waits for
         // them.
         let stop_on_error = |error| {
-            shared.stop.set();
-            wakes.iter().for_each(|event| wake(event));
-            spawn_error(error)
+            halt(shared, wakes);
+            ReplayError::System("start a thread", error)
         };
         let record = || {
             super::worker::realtime::stand_back();
@@ -586,12 +580,7 @@ fn threads(
         // Requests may wait for it, so it does not stand back as those threads do that work ahead.
         let bind = |binder: Binder<'_>| {
             let _ended = StopsOnPanic(shared, wakes);
-            let result = binder.run();
-            if result.is_err() {
-                shared.stop.set();
-                wakes.iter().for_each(|event| wake(event));
-            }
-            result
+            binder.run().inspect_err(|_| halt(shared, wakes))
         };
         let binding = binder
             .map(|binder| named("bind".to_owned()).spawn_scoped(scope, move || bind(binder)))
@@ -602,11 +591,7 @@ fn threads(
             let work = move || {
                 let warning = super::worker::realtime::prepare_thread(options.realtime).err();
                 let result = hand.work(shared, slots - kept, kept > 0);
-                if result.is_err() {
-                    shared.stop.set();
-                    wakes.iter().for_each(|event| wake(event));
-                }
-                (result, warning)
+                (result.inspect_err(|_| halt(shared, wakes)), warning)
             };
             working.push(
                 named(format!("worker-{number}"))
@@ -616,32 +601,19 @@ fn threads(
         }
         let feed = move || {
             super::worker::realtime::stand_back();
-            let result = feeder.run();
-            if result.is_err() {
-                shared.stop.set();
-            }
+            let result = feeder.run().inspect_err(|_| shared.stop.set());
             wakes.iter().for_each(|event| wake(event));
             result
         };
         let feeding = named("feed".to_owned()).spawn_scoped(scope, feed).map_err(stop_on_error)?;
-        let mut interrupted = false;
-        while !working.iter().all(std::thread::ScopedJoinHandle::is_finished) {
-            std::thread::park_timeout(TICK);
-            if shared.stop.is_set() && !std::mem::replace(&mut interrupted, true) {
-                wakes.iter().for_each(|event| wake(event));
-            }
-            tick(&progress(shared));
-        }
-        interrupted |= shared.stop.is_set();
+        let interrupted = watch(&working, shared, wakes, tick);
         let (figures, warnings, failed) = worked(working);
-        let fed = feeding.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        let (recorded, target, baseline) =
-            recording.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        let fed = joined(feeding);
+        let (recorded, target, baseline) = joined(recording);
         recorded.map_err(|source| ReplayError::Write { kept: target.kept(), source })?;
         fed.map_err(ReplayError::Spool)?;
-        let bound = binding
-            .map(|binding| binding.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-        let flows = bound.transpose().map_err(ReplayError::Records)?.unwrap_or_default();
+        let flows =
+            binding.map(joined).transpose().map_err(ReplayError::Records)?.unwrap_or_default();
         if let Some(error) = failed {
             return Err(error);
         }
@@ -650,14 +622,42 @@ fn threads(
     })
 }
 
+/// Tells how far the replay is while there is who sends; whether it was ended early.
+fn watch<T>(
+    working: &[ScopedJoinHandle<'_, T>],
+    shared: &Shared,
+    wakes: &[Arc<OwnedFd>],
+    tick: &mut dyn FnMut(&ReplayProgress),
+) -> bool {
+    let mut interrupted = false;
+    while !working.iter().all(ScopedJoinHandle::is_finished) {
+        std::thread::park_timeout(TICK);
+        if shared.stop.is_set() && !std::mem::replace(&mut interrupted, true) {
+            wakes.iter().for_each(|event| wake(event));
+        }
+        tick(&progress(shared));
+    }
+    interrupted || shared.stop.is_set()
+}
+
+/// What a thread came to; where it panicked, so do we.
+fn joined<T>(thread: ScopedJoinHandle<'_, T>) -> T {
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+/// Ends the replay, and wakes those who send.
+fn halt(shared: &Shared, wakes: &[Arc<OwnedFd>]) {
+    shared.stop.set();
+    wakes.iter().for_each(|event| wake(event));
+}
+
 /// Who waits for a thread that is gone would wait for ever: it ends the replay.
 struct StopsOnPanic<'a>(&'a Shared, &'a [Arc<OwnedFd>]);
 
 impl Drop for StopsOnPanic<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.0.stop.set();
-            self.1.iter().for_each(|event| wake(event));
+            halt(self.0, self.1);
         }
     }
 }

@@ -1,5 +1,5 @@
 //! Reads the plan ahead of time and hands tasks to the workers: far enough ahead that a slow disk
-//! delays nothing, and never more than a bounded number of requests and bytes.
+//! delays nothing. Its backpressure is a bounded number of requests and bytes under way.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -11,6 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use rustc_hash::FxHashMap;
 
+use super::bell::wake;
 use super::gate::Gate;
 use super::plan::bound::{Note, PlanBound, note};
 use super::plan::{Load, Plan, PlanStep, StepKind};
@@ -293,9 +294,4 @@ impl<'a> Feeder<'a> {
             wake(&self.lines[line].wake);
         }
     }
-}
-
-/// Wakes the worker that waits on this `eventfd`.
-pub(super) fn wake(event: &OwnedFd) {
-    let _ = rustix::io::write(event, &1u64.to_ne_bytes());
 }

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use bytes::Bytes;
 use tokio::sync::Notify;
 
-use super::task::TargetSide;
+use super::side::TargetSide;
 use crate::outcome::Unbound;
 
 const CLOSED: u8 = 0;

@@ -4,7 +4,8 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use super::task::{ReplayStop, TargetSide};
+use super::side::TargetSide;
+use super::stopping::ReplayStop;
 use crate::limits;
 use crate::outcome::{Failure, FailureKind};
 

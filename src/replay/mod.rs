@@ -2,9 +2,12 @@
 //!
 //! This module is given due times and does not know how they were made.
 
+mod arrivals;
+mod bell;
 mod binder;
 pub mod calibrate;
 pub mod config;
+mod counts;
 mod engine;
 mod feed;
 mod gate;
@@ -13,6 +16,9 @@ pub mod plan;
 mod recorder;
 pub mod session;
 mod shared;
+mod side;
+mod spoken;
+mod stopping;
 mod supply;
 mod task;
 mod underway;

@@ -6,20 +6,22 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use rustls::ClientConfig;
 
+use super::arrivals::{Arrivals, Think};
+use super::counts::{Budget, Live};
 use super::hope::Hope;
-use super::task::{Budget, Live, ReplayStop, TargetSide};
+use super::side::TargetSide;
+use super::spoken::Spoken;
+use super::stopping::ReplayStop;
 use super::underway::UnderWay;
 use crate::exchange::ClientSettings;
 use crate::outcome::ReplayId;
 use crate::replay::plan::Load;
 use crate::replay::plan::spool::Spool;
-use crate::replay::session::Spoken;
-use crate::replay::session::h2::H2Rules;
+use crate::replay::session::h2::rules::H2Rules;
 use crate::replay::session::sources::Sources;
 use crate::replay::session::target::Target;
 use crate::replay::session::tls::Sni;
 use crate::replay::worker::clock::Clock;
-use crate::replay::worker::lane::{Arrivals, Think};
 
 /// What all workers share.
 pub(super) struct Shared {

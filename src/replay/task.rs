@@ -1,15 +1,17 @@
 //! What moves between the threads of a replay: tasks from the feeder to the workers, outcomes from
-//! the workers to the recorder, and the few numbers that all of them share.
+//! the workers to the recorder.
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 
 use bytes::Bytes;
 
+pub(super) use super::counts::{Budget, Live, bump, lower};
 use super::gate::{Gate, Ready};
 use super::plan::{Load, StepKind};
 use super::shared::Shared;
+pub use super::side::TargetSide;
+pub use super::stopping::ReplayStop;
 use crate::exchange::SocketMessage;
 use crate::message::Response;
 use crate::outcome::{Failure, FailureKind, Outcome, ReplayId, Unbound};
@@ -40,7 +42,7 @@ pub(super) struct Task {
     pub(super) ahead: u64,
     /// It goes when this is open, with what is given there.
     pub(super) gate: Option<Arc<Gate>>,
-    /// It was on a connection that v2 closed before it answered, and is sent again.
+    /// It is a retry: it was on a connection that v2 closed before it answered.
     pub(super) again: bool,
     /// It was the next to be answered then.
     pub(super) blamed: bool,
@@ -169,15 +171,6 @@ impl Task {
     }
 }
 
-/// Which target an outcome is of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum TargetSide {
-    /// v2.
-    Target,
-    /// v1 in staging.
-    Baseline,
-}
-
 /// An outcome on its way to the file.
 pub(super) struct Done {
     pub(super) side: TargetSide,
@@ -222,78 +215,7 @@ impl From<Failure> for Answer {
     }
 }
 
-/// Read-ahead that the workers have not used up yet.
-#[derive(Default)]
-pub(super) struct Budget {
-    pub(super) tasks: AtomicUsize,
-    pub(super) bytes: AtomicUsize,
-    /// There was no room for requests that were due: the ones before them waited for v2.
-    pub(super) stalled: AtomicBool,
-}
-
-impl Budget {
-    pub(super) fn take(&self, tasks: usize, bytes: usize) {
-        self.tasks.fetch_add(tasks, Ordering::Relaxed);
-        self.bytes.fetch_add(bytes, Ordering::Relaxed);
-    }
-
-    pub(super) fn give_back(&self, tasks: usize, bytes: usize) {
-        self.tasks.fetch_sub(tasks, Ordering::Relaxed);
-        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
-    }
-}
-
-/// A worker's counts for the progress line; written by it alone.
-#[derive(Default)]
-pub(super) struct Live {
-    pub(super) sent: AtomicU64,
-    pub(super) answered: AtomicU64,
-    pub(super) failed: AtomicU64,
-    /// Whole answers with a status of 5xx.
-    pub(super) server_errors: AtomicU64,
-    pub(super) connections: AtomicU64,
-    /// 99th percentile of the lateness of the last second or so, in nanoseconds.
-    pub(super) lateness_p99: AtomicI64,
-    /// Tasks that are due and wait on their lanes.
-    pub(super) waiting: AtomicU64,
-}
-
 /// A length of time, for people.
 pub(super) fn shown(nanos: i64) -> String {
     format!("{:?}", std::time::Duration::from_nanos(nanos.max(0).unsigned_abs()))
-}
-
-/// Adds to a count that only this thread writes.
-pub(super) fn bump(count: &AtomicU64) {
-    count.store(count.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
-}
-
-/// Lowers a count that only this thread writes.
-pub(super) fn lower(count: &AtomicU64) {
-    count.store(count.load(Ordering::Relaxed).saturating_sub(1), Ordering::Relaxed);
-}
-
-/// Set to end the replay early.
-#[derive(Default)]
-pub struct ReplayStop {
-    set: AtomicBool,
-    program: Option<Arc<crate::stop::Stop>>,
-}
-
-impl ReplayStop {
-    /// Set as well once the whole program shall end.
-    pub fn below(program: Arc<crate::stop::Stop>) -> Self {
-        Self { set: AtomicBool::new(false), program: Some(program) }
-    }
-
-    /// Ends the replay within a second.
-    pub fn set(&self) {
-        self.set.store(true, Ordering::Release);
-    }
-
-    /// Whether it was set.
-    pub fn is_set(&self) -> bool {
-        self.set.load(Ordering::Acquire)
-            || self.program.as_ref().is_some_and(|program| program.is_told())
-    }
 }

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{Column, Report, column};
-use crate::diff::Class;
+use super::{Column, LatencyRow, Report, column};
+use crate::diff::{Class, Cluster};
 use crate::measure::histogram::QUANTILES;
-use crate::measure::{Histogram, Side};
+use crate::measure::{Histogram, RouteSummary, Side, Summary};
 use crate::record::exchanges::TOOL;
 
 /// The format's name.
@@ -126,61 +126,6 @@ struct Latency<'a> {
 /// `summary.json`.
 pub fn write(report: &Report<'_>) -> Vec<u8> {
     let (summary, totals, judgement) = (report.summary, report.totals, report.judgement);
-    let latency: Vec<Latency<'_>> = report
-        .latencies()
-        .map(|row| Latency {
-            route: row.route,
-            side: row.side.name(),
-            from: row.from.name(),
-            errors: row.errors,
-            figures: figures(&row.latency),
-        })
-        .collect();
-    let status: BTreeMap<&str, BTreeMap<&str, BTreeMap<String, u64>>> = report
-        .subjects()
-        .map(|route| {
-            let of = |side: Side| {
-                route
-                    .side(side)
-                    .statuses
-                    .iter()
-                    .map(|(status, &n)| (status.to_string(), n))
-                    .collect()
-            };
-            (&*route.route, report.sides().map(|side| (side.name(), of(side))).collect())
-        })
-        .collect();
-    let clusters: Vec<Value> = report
-        .clusters
-        .regressions()
-        .take(CLUSTERS)
-        .map(|cluster| {
-            json!({
-                "id": cluster.id, "route": cluster.route, "kind": cluster.kind,
-                "place": cluster.place,
-                "shape": cluster.shape, "exchanges": cluster.exchanges,
-                "compared": cluster.compared,
-                "only_where": cluster.only_where, "also_on": cluster.also_on,
-                "cause": cluster.cause,
-                "followed_by": cluster.followed_by, "not_issued": cluster.not_issued,
-                "first_at": cluster.first_at, "last_at": cluster.last_at,
-            })
-        })
-        .collect();
-    let failures: BTreeMap<&str, Value> = summary
-        .failures
-        .iter()
-        .map(|(kind, of)| {
-            (
-                kind.name(),
-                json!({"count": of.count, "example": of.example, "id": of.id, "route": of.route}),
-            )
-        })
-        .collect();
-    let counts: serde_json::Map<String, Value> = Class::ALL
-        .into_iter()
-        .map(|class| (class.name().to_owned(), report.clusters.count(class).into()))
-        .collect();
     let document = json!({
         "format": FORMAT,
         "version": VERSION,
@@ -213,13 +158,13 @@ pub fn write(report: &Report<'_>) -> Vec<u8> {
             "unbound": totals.unbound, "unbound_differ": totals.unbound_differ,
             "not_issued": totals.not_issued,
             "failed": totals.failed, "not_compared": totals.not_compared, "routes": totals.routes,
-            "clusters": counts, "causes": totals.causes,
+            "clusters": counts_by_class(report), "causes": totals.causes,
         },
-        "clusters": clusters,
+        "clusters": clusters(report),
         "state": report.state,
-        "latency": latency,
-        "status": status,
-        "failures": failures,
+        "latency": latencies(report),
+        "status": statuses(report),
+        "failures": failures(summary),
         "generator": {
             "lateness": figures(&summary.lateness), "v1_handshake": figures(&summary.handshakes),
             "v2_connect": figures(&summary.connects),
@@ -238,4 +183,59 @@ pub fn write(report: &Report<'_>) -> Vec<u8> {
         .expect("strings, integers and maps with string keys serialise");
     out.push(b'\n');
     out
+}
+
+fn latencies<'r>(report: &Report<'r>) -> Vec<Latency<'r>> {
+    let latency = |row: LatencyRow<'r>| Latency {
+        route: row.route,
+        side: row.side.name(),
+        from: row.from.name(),
+        errors: row.errors,
+        figures: figures(&row.latency),
+    };
+    report.latencies().map(latency).collect()
+}
+
+/// Answers by route, side and status.
+fn statuses<'r>(
+    report: &Report<'r>,
+) -> BTreeMap<&'r str, BTreeMap<&'static str, BTreeMap<String, u64>>> {
+    let of = |route: &RouteSummary, side: Side| {
+        route.side(side).statuses.iter().map(|(status, &n)| (status.to_string(), n)).collect()
+    };
+    let by_side = |route: &'r RouteSummary| {
+        (&*route.route, report.sides().map(|side| (side.name(), of(route, side))).collect())
+    };
+    report.subjects().map(by_side).collect()
+}
+
+fn clusters(report: &Report<'_>) -> Vec<Value> {
+    let told = |cluster: &Cluster| {
+        json!({
+            "id": cluster.id, "route": cluster.route, "kind": cluster.kind,
+            "place": cluster.place,
+            "shape": cluster.shape, "exchanges": cluster.exchanges,
+            "compared": cluster.compared,
+            "only_where": cluster.only_where, "also_on": cluster.also_on,
+            "cause": cluster.cause,
+            "followed_by": cluster.followed_by, "not_issued": cluster.not_issued,
+            "first_at": cluster.first_at, "last_at": cluster.last_at,
+        })
+    };
+    report.clusters.regressions().take(CLUSTERS).map(told).collect()
+}
+
+fn counts_by_class(report: &Report<'_>) -> serde_json::Map<String, Value> {
+    let counts = Class::ALL.into_iter();
+    counts.map(|class| (class.name().to_owned(), report.clusters.count(class).into())).collect()
+}
+
+/// Failures by kind, with an example of each.
+fn failures(summary: &Summary) -> BTreeMap<&'static str, Value> {
+    let failures = summary.failures.iter().map(|(kind, of)| {
+        let told =
+            json!({"count": of.count, "example": of.example, "id": of.id, "route": of.route});
+        (kind.name(), told)
+    });
+    failures.collect()
 }

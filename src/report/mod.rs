@@ -16,13 +16,17 @@ pub mod junit;
 pub mod markdown;
 mod page;
 pub mod query;
+mod sentences;
 pub mod state;
 pub mod terminal;
 pub mod text;
+mod words;
 
 use serde::Serialize;
 
+pub(crate) use self::sentences::{apart, how_many, left_out};
 pub use self::state::State;
+pub(crate) use self::words::{anchor, cluster_id, elsewhere, once_each, shape_words, what};
 
 use crate::diff::{Class, Cluster, Totals};
 use crate::gate::Judgement;
@@ -174,106 +178,6 @@ impl Clusters {
     pub const fn count(&self, class: Class) -> u64 {
         self.counts[class as usize]
     }
-}
-
-/// How many clusters of regressions there are, and how many causes they have, in words.
-pub(crate) fn how_many(report: &Report<'_>) -> String {
-    use crate::gate::words::plural;
-    let clusters = report.clusters.count(Class::Regression);
-    let causes = match report.totals.causes {
-        0 => report.clusters.causes(Class::Regression),
-        causes => causes,
-    };
-    let clusters = plural(clusters, "cluster", "clusters");
-    format!("{clusters}, {}", plural(causes, "cause", "causes"))
-}
-
-/// What a cluster is about: its kind, its place where that says more, and how it changed.
-pub(crate) fn what(cluster: &Cluster) -> String {
-    let kind = cluster.kind.name();
-    let place = if cluster.place == kind { "" } else { cluster.place.as_str() };
-    let shape = shape_words(&cluster.shape);
-    [kind, place, &shape].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
-}
-
-/// How something changed, in plain words: a renamed member with both names.
-pub(crate) fn shape_words(shape: &str) -> String {
-    let Some((old, new)) = shape.strip_prefix("renamed ").and_then(|names| names.split_once('→'))
-    else {
-        return shape.to_owned();
-    };
-    format!("renamed `{old}` to `{new}`")
-}
-
-/// How many exchanges of the capture were not to be replayed.
-fn left_out(report: &Report<'_>, others: u64) -> (&'static str, String) {
-    let cut = report.facts.interrupted;
-    let label = if cut { "Not chosen, or not sent" } else { "Not chosen" };
-    let calls =
-        if report.egress.is_some() { ", v1's calls to its providers among them" } else { "" };
-    (label, format!("{}{calls}", crate::gate::words::count(others)))
-}
-
-/// A cluster's id as part of an address.
-fn cluster_id(cluster: &Cluster) -> String {
-    anchor(&cluster.id)
-}
-
-fn anchor(id: &str) -> String {
-    id.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(40).collect()
-}
-
-/// Differences that are shown apart although they are neither noise nor approved, in a sentence for
-/// each class.
-pub(crate) fn apart(report: &Report<'_>) -> Vec<String> {
-    use crate::gate::words::plural;
-    let totals = report.totals;
-    let mut lines: Vec<String> = state::sentence(report).into_iter().collect();
-    if totals.unbound > 0 {
-        lines.push(format!(
-            "{} in what follows from values that v2 did not issue: no rate counts them.",
-            plural(totals.unbound_differ, "answer differs", "answers differ")
-        ));
-    }
-    if totals.consequences > 0 {
-        lines.push(format!(
-            "{} only in what follows from {} that {} skipped as unsafe: --unsafe-methods sends {}.",
-            plural(totals.consequences, "answer differs", "answers differ"),
-            plural(totals.skipped_writes, "request", "requests"),
-            if totals.skipped_writes == 1 { "was" } else { "were" },
-            if totals.skipped_writes == 1 { "it" } else { "them" },
-        ));
-    }
-    if totals.fixed > 0 {
-        lines.push(format!(
-            "{} where v1 failed: fixed, not counted ([diff] fixed).",
-            plural(totals.fixed, "answer of v2 is right", "answers of v2 are right")
-        ));
-    }
-    lines
-}
-
-/// Where else the change of a cluster was found; empty where it was not.
-pub(crate) fn elsewhere(cluster: &Cluster) -> String {
-    match cluster.also_on {
-        0 => String::new(),
-        routes => format!(
-            "the same on {}",
-            crate::gate::words::plural(routes, "more route", "more routes")
-        ),
-    }
-}
-
-/// The clusters for a short list, largest first: a change that was found on many routes is listed
-/// once.
-pub(crate) fn once_each<'c>(
-    clusters: impl Iterator<Item = &'c Cluster>,
-) -> impl Iterator<Item = &'c Cluster> {
-    let mut listed = std::collections::BTreeSet::new();
-    clusters.filter(move |cluster| {
-        cluster.also_on == 0
-            || listed.insert((cluster.kind, cluster.place.as_str(), cluster.shape.as_str()))
-    })
 }
 
 /// v2's calls to its providers, as the mock saw them.

@@ -267,11 +267,14 @@ mod tests {
     }
 
     fn exchange() -> Exchange {
-        let line = br#"{"id":"12-3","connection":12,"client":"10.0.0.9:40112","server":"10.0.0.1:80","protocol":"http/1",
-            "completeness":"complete","request":{"at":"2026-11-22T10:00:00Z","duration_ns":0,"method":"GET","target":"/orders/7?q=Mug",
-            "version":"1.1","headers":[],"body":null,"body_bytes":0,"framing":"none","trailers":[]},
-            "response":{"first_byte_ns":900000,"last_byte_ns":1000000,"status":200,"reason":"OK","version":"1.1","headers":[],
-            "body":{"utf8":"{\"name\": \"Blue \\\"mug\\\"\"}"},"body_bytes":24,"framing":"content-length","trailers":[]},"interim":[]}"#;
+        let line = br#"{"id":"12-3","connection":12,"client":"10.0.0.9:40112",
+            "server":"10.0.0.1:80","protocol":"http/1","completeness":"complete",
+            "request":{"at":"2026-11-22T10:00:00Z","duration_ns":0,"method":"GET",
+            "target":"/orders/7?q=Mug","version":"1.1","headers":[],"body":null,"body_bytes":0,
+            "framing":"none","trailers":[]},
+            "response":{"first_byte_ns":900000,"last_byte_ns":1000000,"status":200,"reason":"OK",
+            "version":"1.1","headers":[],"body":{"utf8":"{\"name\": \"Blue \\\"mug\\\"\"}"},
+            "body_bytes":24,"framing":"content-length","trailers":[]},"interim":[]}"#;
         match exchanges::read(line) {
             Ok(exchanges::Line::Exchange(exchange)) => *exchange,
             other => panic!("{other:?}"),

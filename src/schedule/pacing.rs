@@ -1,7 +1,8 @@
 //! From captured time to due time: speed, ramp, loops, and the copies that `--multiply` makes.
 //!
 //! A due time is absolute: `start + (request time − first request time) / speed`, computed once
-//! from the offset alone. Nothing is added up from gap to gap, so nothing drifts. All functions
+//! from the offset alone. Nothing is added up from gap to gap, so nothing drifts: a slow v2 cannot
+//! slow its own load down, which would hide its latency (coordinated omission). All functions
 //! keep order: a later offset is never due earlier.
 
 use crate::time::NANOS_PER_SEC;

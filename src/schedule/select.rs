@@ -15,7 +15,7 @@ use crate::message::Request;
 use crate::message::fields::cookies;
 use crate::message::method::is_safe;
 use crate::message::target::{is_for, path_and_query};
-use crate::schedule::users::Users;
+use crate::schedule::users::{Users, first_eight};
 use crate::time::Timestamp;
 
 /// `METHOD PATH-REGEX`: the method may be `*` or several with commas, the expression is searched in
@@ -218,11 +218,6 @@ pub fn copy_hash(key: &str, connection: u64, copy: u32) -> u64 {
     digest.update(connection.to_le_bytes());
     digest.update(copy.to_le_bytes());
     first_eight(&digest.finalize())
-}
-
-/// A number of the first bytes of a digest.
-pub(super) fn first_eight(digest: &[u8]) -> u64 {
-    u64::from_le_bytes(digest[..8].try_into().expect("a digest of SHA-256 has 32 bytes"))
 }
 
 /// What is to become of an exchange.

@@ -6,7 +6,6 @@ use sha2::{Digest as _, Sha256};
 use crate::exchange::Exchange;
 use crate::message::Request;
 use crate::message::fields::{cookies, forwarded_for};
-use crate::schedule::select::first_eight;
 
 /// Text form: `connection`, `cookie:NAME`, `header:NAME`, `forwarded-for`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -70,6 +69,11 @@ impl Users {
 fn cookie<'r>(request: &'r Request, name: &str) -> Option<&'r [u8]> {
     let mut crumbs = request.headers.all("cookie").flat_map(cookies);
     crumbs.find(|crumb| crumb.name == name.as_bytes()).map(|crumb| crumb.value)
+}
+
+/// A number of the first bytes of a digest.
+pub(super) fn first_eight(digest: &[u8]) -> u64 {
+    u64::from_le_bytes(digest[..8].try_into().expect("a digest of SHA-256 has 32 bytes"))
 }
 
 #[cfg(test)]

@@ -307,7 +307,7 @@ impl Recording {
         self.ends += 1;
         self.ledger.merge(&end.ledger);
         let mut rest = end.rest;
-        rest.closed.retain(|closed| closed.0 < exchanges::CONNECTIONS);
+        rest.closed.retain(|closed| closed.0 < limits::CONNECTION_NUMBERS);
         for closed in &mut rest.closed {
             *closed = self.place_closed(*closed);
         }
@@ -652,7 +652,11 @@ mod tests {
 
     fn line(connection: u64, at: &str) -> String {
         format!(
-            r#"{{"id":"{connection}-0","connection":{connection},"client":"1.2.3.4:5","server":"1.2.3.4:80","protocol":"http/1","completeness":"no-response","request":{{"at":"{at}","duration_ns":0,"method":"GET","target":"/","version":"1.1","headers":[],"body":null,"body_bytes":0,"framing":"none","trailers":[]}},"response":null,"interim":[]}}"#
+            "{{\"id\":\"{connection}-0\",\"connection\":{connection},\"client\":\"1.2.3.4:5\",\
+             \"server\":\"1.2.3.4:80\",\"protocol\":\"http/1\",\"completeness\":\"no-response\",\
+             \"request\":{{\"at\":\"{at}\",\"duration_ns\":0,\"method\":\"GET\",\"target\":\"/\",\
+             \"version\":\"1.1\",\"headers\":[],\"body\":null,\"body_bytes\":0,\
+             \"framing\":\"none\",\"trailers\":[]}},\"response\":null,\"interim\":[]}}"
         )
     }
 

@@ -1,12 +1,18 @@
-//! Where files are kept: beside a run, bounded in memory and gone when they are done (`sorter`);
-//! and as objects of a store (`remote`), read ahead in ranges (`reader`), written whole or not at
-//! all (`writer`), sent there by a capture as they become complete (`uploads`).
+//! Where files are kept: beside a run, bounded in memory and gone when they are done (`sorter`,
+//! `spool`), or there only when they are whole (`local`); as objects of a store (`remote`), read
+//! ahead in ranges (`reader`), written whole or not at all (`writer`), sent there by a capture as
+//! they become complete (`uploads`); and at a URL, from where they are downloaded (`http`).
 
 pub(crate) mod glob;
+pub mod http;
+pub(crate) mod local;
+pub mod paths;
 pub mod reader;
 pub mod remote;
+pub mod shown;
 pub(crate) mod sorter;
 pub(crate) mod spool;
+mod threads;
 pub mod uploads;
 pub mod writer;
 

@@ -3,13 +3,15 @@
 
 use std::collections::VecDeque;
 use std::io::{self, Read};
+use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use object_store::{GetOptions, GetRange, ObjectStore as _};
+use object_store::{GetOptions, GetRange, ObjectStore as _, ObjectStoreExt as _};
 use tokio::task::JoinHandle;
 
-use super::remote::{Remote, runtime};
+use super::remote::{Remote, StoreError};
+use super::threads::runtime;
 
 /// The first range: what a file's kind and first packet need.
 const FIRST_BYTES: u64 = 256 << 10;
@@ -28,6 +30,20 @@ pub struct ObjectReader {
     asked: u64,
     ahead: VecDeque<JoinHandle<object_store::Result<Bytes>>>,
     current: Bytes,
+}
+
+impl Remote {
+    /// Reads the object from its start.
+    pub fn read(&self) -> Result<ObjectReader, StoreError> {
+        let meta = self.wait("read", self.store.head(&self.path))?;
+        Ok(ObjectReader::new(self.clone(), meta.size, meta.e_tag))
+    }
+
+    /// Fetches the object into a file.
+    pub fn fetch(&self, file: &Path) -> io::Result<()> {
+        let mut into = std::fs::File::create(file)?;
+        io::copy(&mut self.read()?, &mut into).map(drop)
+    }
 }
 
 impl ObjectReader {

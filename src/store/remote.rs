@@ -7,8 +7,7 @@
 
 use std::fmt;
 use std::io;
-use std::path::Path as FilePath;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use object_store::aws::AmazonS3Builder;
@@ -16,15 +15,13 @@ use object_store::azure::MicrosoftAzureBuilder;
 use object_store::gcp::GoogleCloudStorageBuilder;
 use object_store::path::Path;
 use object_store::{Error, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, RetryConfig};
-use tokio::runtime::{Builder, Runtime};
 
 use crate::store::glob::{GlobSegment, is_pattern, segments};
-use crate::store::reader::ObjectReader;
-use crate::store::writer::ObjectWriter;
+use crate::store::threads::runtime;
 
-/// For how long a request that fails is tried again.
+/// For how long a request that fails is retried.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// How often it is tried again.
+/// Most retries.
 const RETRIES: usize = 6;
 /// Most objects that one pattern or prefix may stand for.
 const OBJECTS: usize = 100_000;
@@ -82,18 +79,6 @@ impl From<StoreError> for io::Error {
         };
         Self::new(kind, error)
     }
-}
-
-/// The threads that talk to stores, for callers that wait.
-pub(super) fn runtime() -> io::Result<&'static Runtime> {
-    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
-    if let Some(runtime) = RUNTIME.get() {
-        return Ok(runtime);
-    }
-    let built =
-        Builder::new_multi_thread().worker_threads(1).thread_name("store").enable_all().build()?;
-    // Of two threads that build one, the loser's is dropped again, unused.
-    Ok(RUNTIME.get_or_init(|| built))
 }
 
 /// Whether `name` is the URL of a store.
@@ -191,7 +176,7 @@ impl Remote {
         StoreError::Failed { url: self.url(), what, cause: cause.into() }
     }
 
-    fn wait<T>(
+    pub(super) fn wait<T>(
         &self,
         what: &'static str,
         done: impl Future<Output = object_store::Result<T>>,
@@ -212,17 +197,6 @@ impl Remote {
         }
     }
 
-    /// Reads the object from its start.
-    pub fn read(&self) -> Result<ObjectReader, StoreError> {
-        let meta = self.wait("read", self.store.head(&self.path))?;
-        Ok(ObjectReader::new(self.clone(), meta.size, meta.e_tag))
-    }
-
-    /// Writes the object, which is there once [`ObjectWriter::finish`] says so.
-    pub fn write(&self) -> ObjectWriter {
-        ObjectWriter::new(self.clone(), 0)
-    }
-
     /// Puts the object there where there is none of its name; whether that was so.
     pub fn create(&self, bytes: Vec<u8>) -> Result<bool, StoreError> {
         let options = PutOptions::from(PutMode::Create);
@@ -240,20 +214,6 @@ impl Remote {
             Err(StoreError::Missing { .. }) => Ok(()),
             done => done,
         }
-    }
-
-    /// Sends a file there.
-    pub fn send(&self, file: &FilePath) -> io::Result<()> {
-        let mut source = std::fs::File::open(file)?;
-        let mut writer = ObjectWriter::new(self.clone(), source.metadata()?.len());
-        io::copy(&mut source, &mut writer)?;
-        writer.finish()
-    }
-
-    /// Fetches the object into a file.
-    pub fn fetch(&self, file: &FilePath) -> io::Result<()> {
-        let mut into = std::fs::File::create(file)?;
-        io::copy(&mut self.read()?, &mut into).map(drop)
     }
 
     /// The objects below this prefix that fit a pattern.

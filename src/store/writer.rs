@@ -2,12 +2,14 @@
 //! whole once it is finished, and not at all where its writer is dropped before.
 
 use std::io::{self, Write};
+use std::path::Path;
 
 use object_store::{
     MultipartUpload, ObjectStore as _, ObjectStoreExt as _, PutPayload, WriteMultipart,
 };
 
-use super::remote::{Remote, runtime};
+use super::remote::Remote;
+use super::threads::runtime;
 
 /// A part, at least. Stores take 10,000 of them.
 const PART_BYTES: u64 = 8 << 20;
@@ -23,6 +25,21 @@ pub struct ObjectWriter {
     /// What waits for a first part to be full.
     start: Vec<u8>,
     upload: Option<WriteMultipart>,
+}
+
+impl Remote {
+    /// Writes the object, which is there once [`ObjectWriter::finish`] says so.
+    pub fn write(&self) -> ObjectWriter {
+        ObjectWriter::new(self.clone(), 0)
+    }
+
+    /// Sends a file there.
+    pub fn send(&self, file: &Path) -> io::Result<()> {
+        let mut source = std::fs::File::open(file)?;
+        let mut writer = ObjectWriter::new(self.clone(), source.metadata()?.len());
+        io::copy(&mut source, &mut writer)?;
+        writer.finish()
+    }
 }
 
 impl ObjectWriter {

@@ -623,8 +623,9 @@ fn a_configuration_that_is_wrong_is_said_by_every_command() {
 #[test]
 fn filters_that_leave_nothing_over_are_an_error_and_leave_nothing_behind() {
     let folder = folder_with("v1.pcap", &small_capture());
+    let target = shop("7");
     for arguments in [
-        &["replay", "v1.pcap", "--include", "GET ^/nowhere", "--target", &shop("7"), "-o", "out"][..],
+        &["replay", "v1.pcap", "--include", "GET ^/nowhere", "--target", &target, "-o", "out"][..],
         &["replay", "v1.pcap", "--host", "other.test", "--dry-run"],
     ] {
         shadowtap(folder.path(), arguments).expect(3).says(&["no exchange was chosen (3 "]);

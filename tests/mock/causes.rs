@@ -8,7 +8,8 @@ fn a_drifted_payload_is_answered_by_the_next_in_order_and_told() {
     let log = dir.path().join("egress.jsonl");
     let body = |amount: u32, cart: &str, key: &str| {
         format!(
-            r#"{{"amount":{amount},"currency":"EUR","reference":"{cart}","idempotency_key":"{key}"}}"#
+            "{{\"amount\":{amount},\"currency\":\"EUR\",\"reference\":\"{cart}\",\
+             \"idempotency_key\":\"{key}\"}}"
         )
     };
     let keys = ["f81d4fae-7dec-41d0-a765-00a0c91e6bf6", "0190163d-8694-739b-aea5-966c26f8ad91"];
@@ -123,7 +124,8 @@ fn concurrent_carts_get_their_own_answers_in_every_run() {
         };
         let amount = 1000 + cart % 7;
         format!(
-            r#"{{"amount":{amount}{reference},"key":"f81d4fae-7dec-41d0-a765-{key:012x}","at":"2026-11-22T10:00:{:02}Z"}}"#,
+            "{{\"amount\":{amount}{reference},\"key\":\"f81d4fae-7dec-41d0-a765-{key:012x}\",\
+             \"at\":\"2026-11-22T10:00:{:02}Z\"}}",
             key % 60
         )
     };
@@ -359,7 +361,8 @@ fn a_call_is_tied_to_the_request_that_names_the_same_cart() {
 fn without_a_trace_a_rare_value_that_varies_tells_carts_apart() {
     let body = |cart: u32, key: u32| {
         format!(
-            r#"{{"cart":"f81d4fae-7dec-41d0-a765-{cart:012x}","key":"0190163d-8694-439b-aea5-{key:012x}","amount":5}}"#
+            "{{\"cart\":\"f81d4fae-7dec-41d0-a765-{cart:012x}\",\
+             \"key\":\"0190163d-8694-439b-aea5-{key:012x}\",\"amount\":5}}"
         )
     };
     let bodies: Vec<_> = (0..50).map(|cart| (body(cart, cart), cart.to_string())).collect();

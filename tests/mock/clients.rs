@@ -145,7 +145,8 @@ import requests
 with requests.Session() as session:
     for scheme in ("http", "https"):
         print(session.get(scheme + "://payments.example/v1/fees", params={"method": "card"}).text)
-        answer = session.post(scheme + "://payments.example/v1/charges", json={"reference": "c-11aa22", "amount": 1299})
+        charge = {"reference": "c-11aa22", "amount": 1299}
+        answer = session.post(scheme + "://payments.example/v1/charges", json=charge)
         print(answer.status_code, answer.text)
         print(session.get(scheme + "://payments.example/never").status_code)
 "#;
@@ -171,9 +172,11 @@ const https = require("https");
 (async () => {{
   const answer = await fetch("http://{0}/v1/fees?method=card");
   console.log(answer.status, await answer.text());
-  const charge = {{ method: "POST", headers: {{ "content-type": "application/json" }}, body: JSON.stringify({{ amount: 1299, reference: "c-11aa22" }}) }};
+  const body = JSON.stringify({{ amount: 1299, reference: "c-11aa22" }});
+  const charge = {{ method: "POST", headers: {{ "content-type": "application/json" }}, body }};
   console.log(await (await fetch("http://{0}/v1/charges", charge)).text());
-  const options = {{ host: "127.0.0.1", port: {1}, servername: "payments.example", path: "/v1/fees?method=card", headers: {{ host: "payments.example" }} }};
+  const options = {{ host: "127.0.0.1", port: {1}, servername: "payments.example",
+    path: "/v1/fees?method=card", headers: {{ host: "payments.example" }} }};
   https.get(options, (answer) => {{ console.log(answer.statusCode); answer.resume(); }});
 }})();
 "#,

@@ -412,11 +412,16 @@ fn a_call_that_changes_something_made_too_often_never_passes() {
     MadeRun::default().write(&run);
     let ledger = |verdict: &str, method: &str| {
         format!(
-            "{{\"format\":\"shadowtap/egress\",\"version\":1,\"created\":\"2026-11-22T10:00:00.000000000Z\"}}\n\
-             {{\"verdict\":\"{verdict}\",\"at\":\"2026-11-22T10:00:00.000000000Z\",\"provider\":\"payments.example\",\"method\":\"{method}\",\
-             \"route\":\"{method} \
-             /v1/charges\",\"target\":\"/v1/charges\",\"payload\":\"{{\\\"cart\\\":\\\"c-77\\\"}}\",\"recorded_payload\":\"{{\\\"cart\\\":\\\"c-77\\\"}}\",\
-             \"recorded\":\"7-1\",\"times\":2,\"cause\":\"12-3\",\"status\":200,\"score\":1.0,\"why\":\"\",\"repeat\":\"curl -sS http://127.0.0.1:9099/v1/charges\"}}\n\
+            "{{\"format\":\"shadowtap/egress\",\"version\":1,\
+             \"created\":\"2026-11-22T10:00:00.000000000Z\"}}\n\
+             {{\"verdict\":\"{verdict}\",\"at\":\"2026-11-22T10:00:00.000000000Z\",\
+             \"provider\":\"payments.example\",\"method\":\"{method}\",\
+             \"route\":\"{method} /v1/charges\",\"target\":\"/v1/charges\",\
+             \"payload\":\"{{\\\"cart\\\":\\\"c-77\\\"}}\",\
+             \"recorded_payload\":\"{{\\\"cart\\\":\\\"c-77\\\"}}\",\
+             \"recorded\":\"7-1\",\"times\":2,\"cause\":\"12-3\",\"status\":200,\
+             \"score\":1.0,\"why\":\"\",\
+             \"repeat\":\"curl -sS http://127.0.0.1:9099/v1/charges\"}}\n\
              {{\"format\":\"shadowtap/end\",\"calls\":{{}}}}\n"
         )
     };

@@ -7,9 +7,11 @@ use super::*;
 const HOSTILE: &str = "</script><script>window.pwned=1</script><img src=x \
     onerror=\"window.pwned=1\">'\"><svg onload=window.pwned=1>\
     =cmd|' /C \
-    calc'!A0\u{1b}[31mred\u{1b}]0;title\u{7}|`**[x](http://evil.example)@team\u{202e}gnp\u{2028}\r\n\u{0}--><!--]]>";
+    calc'!A0\u{1b}[31mred\u{1b}]0;title\u{7}|`**[x](http://evil.example)@team\u{202e}gnp\
+    \u{2028}\r\n\u{0}--><!--]]>";
 
-const TOKEN: &str = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U";
+const TOKEN: &str = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.\
+    dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U";
 
 pub(super) fn hostile(folder: &Path) {
     let mut clusters: Vec<_> = (0..4)
@@ -45,7 +47,11 @@ pub(super) fn hostile(folder: &Path) {
     info["command"] =
         serde_json::json!(["shadowtap", HOSTILE, format!("Authorization: Bearer {TOKEN}")]);
     info["target"] = format!("http://v2.example/?access_token={TOKEN}&x={HOSTILE}").into();
-    info["settings"] = serde_json::json!({"header": [format!("Authorization: Bearer {TOKEN}")], "speed": HOSTILE, HOSTILE: HOSTILE});
+    info["settings"] = serde_json::json!({
+        "header": [format!("Authorization: Bearer {TOKEN}")],
+        "speed": HOSTILE,
+        HOSTILE: HOSTILE,
+    });
     info["host"] = serde_json::json!({ "name": HOSTILE });
     std::fs::write(&path, serde_json::to_vec(&info).unwrap()).unwrap();
     let path = folder.join("diff.json");
@@ -137,8 +143,8 @@ const SECRET_ANSWERS: &[(&str, &str, &str, (&str, &str))] = &[
     (
         "/json",
         "application/json",
-        r#"{"user":{"nested":{"secret":{"a":"S"}},"credit_card":"S","iban":"S","pan":"S","otp":"S"},"passwords":["S","S"],
-            "list":[{"token":"S"}],"next":"/x?token=S","note":"password=S"}"#,
+        r#"{"user":{"nested":{"secret":{"a":"S"}},"credit_card":"S","iban":"S","pan":"S","otp":"S"},
+            "passwords":["S","S"],"list":[{"token":"S"}],"next":"/x?token=S","note":"password=S"}"#,
         ("X-Plain", "1"),
     ),
     ("/shape", "application/json", r#"{"secrets":{"b":0,"a":["S"]}}"#, ("X-Plain", "1")),

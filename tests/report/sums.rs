@@ -229,7 +229,8 @@ fn shards_add_up_to_the_run_that_was_cut() {
     assert_eq!(read(&whole, "latency.csv"), read(&made, "latency.csv"));
     assert_eq!(read(&whole, "timeline.csv"), read(&made, "timeline.csv"));
     let ledger = |path: &Path| {
-        serde_json::from_str::<serde_json::Value>(&read(path, "summary.json")).unwrap()["ledger"]["replay"].clone()
+        let summary: serde_json::Value = serde_json::from_str(&read(path, "summary.json")).unwrap();
+        summary["ledger"]["replay"].clone()
     };
     assert_eq!(ledger(&whole), ledger(&made), "what the other shard sent is not lost");
 

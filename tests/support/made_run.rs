@@ -4,7 +4,6 @@
 use std::fs;
 use std::path::Path;
 
-use shadowtap::cli::folder::{InputInfo, RunFolder, RunInfo, names};
 use shadowtap::diff::{Class, Cluster, Difference, Kind, RouteTotals, Totals};
 use shadowtap::exchange::{Completeness, Exchange, ExchangeId, TimedRequest, TimedResponse};
 use shadowtap::ledger::Ledger;
@@ -12,6 +11,7 @@ use shadowtap::message::{Body, Headers, Request, Response};
 use shadowtap::outcome::{Failure, FailureKind, Outcome, ReplayId};
 use shadowtap::record::{exchanges, outcomes};
 use shadowtap::route::Routes;
+use shadowtap::run::{InputInfo, RunFolder, RunInfo, names};
 use shadowtap::time::Timestamp;
 
 /// When the capture begins.

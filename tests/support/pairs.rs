@@ -288,7 +288,10 @@ impl Service<'_> {
     fn answer(&mut self, route: usize, item: u64, now: Timestamp, version: u8) -> Answer {
         let mut data = Dice(item ^ (route as u64) << 32);
         let lines: Vec<Value> = (0..4)
-            .map(|n| json!({ "id": item * 10 + n, "tax": data.below(50), "label": format!("line {n} of {item}") }))
+            .map(|n| {
+                let label = format!("line {n} of {item}");
+                json!({ "id": item * 10 + n, "tax": data.below(50), "label": label })
+            })
             .collect();
         let mut body = json!({
             "id": item,
@@ -305,7 +308,12 @@ impl Service<'_> {
             let mut rows = Vec::new();
             let mut size = 0;
             while size < self.plan.padding {
-                let row = json!({ "row": rows.len(), "value": data.below(1_000_000), "text": data.hex(16), "ok": data.below(2) == 0 });
+                let row = json!({
+                    "row": rows.len(),
+                    "value": data.below(1_000_000),
+                    "text": data.hex(16),
+                    "ok": data.below(2) == 0,
+                });
                 size += row.to_string().len() + 1;
                 rows.push(row);
             }

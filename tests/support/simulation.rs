@@ -345,7 +345,8 @@ fn a_stricter_route_and_one_that_is_not_there() {
     assert_eq!(judgement.unmatched_routes, ["GET /nowhere"]);
 }
 
-/// What v2 makes of a miss, or of the answer to another question, is not what it makes of an answer.
+/// What v2 makes of a miss, or of the answer to another question, is not what it makes of an
+/// answer.
 #[test]
 fn a_read_that_v1_never_made_fails_unless_the_policy_allows_it() {
     let (summary, totals) =

@@ -12,7 +12,7 @@ use super::put::Retouch;
 use super::sign::SigningKey;
 use super::url::{ResignedUrl, SignedRequest};
 use crate::bind::config::{FlowSection, SignKind, SignRule, SupplyRule, VaryRule};
-use crate::message::document::{Bounds, Form, Reader, Value, Walk};
+use crate::message::document::{Bounds, Form, Reader, Value, Visit, Walk};
 use crate::message::edit::Changes;
 use crate::message::place::{Pattern, Place, Trail};
 use crate::message::{Body, Request, fields, target};
@@ -103,7 +103,7 @@ impl Touches {
             }
         });
         struct WholeTouch<'r, F>(&'r mut Reader<F>, &'r Touching<'r>);
-        impl<F: FnMut(&Trail<'_>, Value<'_>)> crate::message::document::Visit for WholeTouch<'_, F> {
+        impl<F: FnMut(&Trail<'_>, Value<'_>)> Visit for WholeTouch<'_, F> {
             fn value(&mut self, at: &Trail<'_>, value: Value<'_>) -> Option<String> {
                 (self.0.0)(at, value);
                 None

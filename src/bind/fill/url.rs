@@ -479,7 +479,8 @@ mod tests {
         };
         let line = format!("GET {}", at(10, "00"));
         let (none, host) = (UrlRecipe::default(), "storage.googleapis.com");
-        let expected = "a174ab6db1505238c79cc0d6628aaf9743a1c79509865a66eecadf58a5b9c15470cb04a08bf35d98\
+        let expected = "\
+             a174ab6db1505238c79cc0d6628aaf9743a1c79509865a66eecadf58a5b9c15470cb04a08bf35d98\
              ea8f8f1f6bd45d3cae4a7a83eaf1484acd316361d57e0958521ee546f5e51cd8ce3a8c7982d4e7c8\
              c464ecaf4ebacd38cfdcce360f592aa8f7b1ee55050b83ee540ce823b4273b9762f9df8dabaf3d9c\
              7c84b1a416258e92948c465117b48162b3a53f22b9af266f7c016f7345ce4211782eb4f9d681134b\

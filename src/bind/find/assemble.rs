@@ -14,7 +14,7 @@ use super::kept;
 use super::order::{self, OrderLine};
 use super::parts::{PartFile, PartsWriter};
 use super::templates::Templates;
-use super::{FlowTotals, Producer};
+use super::totals::{FlowTotals, Producer};
 use crate::bind::config::Bind;
 use crate::bind::{Birth, Part, Use};
 use crate::exchange::ExchangeId;

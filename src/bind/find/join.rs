@@ -9,11 +9,26 @@
 use std::io;
 
 use rustc_hash::FxHashMap;
+use serde::{Deserialize, Serialize};
 
-use super::Order;
 use super::client::{ClientSession, Clients};
 use super::event::{CREDENTIAL, FIELD, ISSUED, PATH, RULED, SIGNED, UNSAFE, ValueEvent, WEAK};
 use crate::exchange::ExchangeId;
+
+/// Whom a request waits for, beside what its own connection asks for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Order {
+    /// The answers that give its values.
+    Connection,
+    /// Also requests that create or change what it names.
+    Data,
+    /// Also all that its session had been answered.
+    #[default]
+    Session,
+    /// Also all that anybody had been answered.
+    All,
+}
 
 /// Sessions whose latest sight of one value is kept; beyond, its birth stands for all.
 const SIGHTS: usize = 1 << 16;

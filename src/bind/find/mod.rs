@@ -23,15 +23,17 @@ mod sights;
 mod strength;
 mod templates;
 pub(crate) mod things;
+mod totals;
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
 
+pub use join::Order;
 pub use parts::{PartFile, PartsReader};
+pub use totals::{FlowTotals, Producer};
 
 use self::assemble::Assembly;
 use self::client::Clients;
@@ -54,21 +56,6 @@ const TOGETHER: usize = 512;
 const AT_ONCE: usize = 16;
 /// Bytes of messages at which fewer are.
 const TOGETHER_BYTES: usize = 16 << 20;
-
-/// Whom a request waits for, beside what its own connection asks for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Order {
-    /// The answers that give its values.
-    Connection,
-    /// Also requests that create or change what it names.
-    Data,
-    /// Also all that its session had been answered.
-    #[default]
-    Session,
-    /// Also all that anybody had been answered.
-    All,
-}
 
 /// How flows are found.
 #[derive(Clone, Debug)]
@@ -112,62 +99,6 @@ impl FoundFlows {
             older_by_route: self.totals.older_by_route.iter().cloned().collect(),
             unmatched_rules: self.unmatched.clone(),
         }
-    }
-}
-
-/// What a recording's flows come to. Of values and uses only those count that are bound.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct FlowTotals {
-    /// Whole requests.
-    pub requests: u64,
-    /// Clients across connections.
-    pub sessions: u64,
-    /// Values that answers issue and requests use.
-    pub values: u64,
-    /// Values that answers issue and only answers show again.
-    pub shown: u64,
-    /// Uses.
-    pub uses: u64,
-    /// Requests with a use.
-    pub using: u64,
-    /// Waits for answers on other connections and of the own one.
-    pub waits: u64,
-    /// Requests that use values from before the recording.
-    pub older: u64,
-    /// The same by route, the most first.
-    pub older_by_route: Vec<(String, u64)>,
-    /// Requests that their client signed.
-    pub signed: u64,
-    /// Requests whose body cannot be read.
-    pub opaque: u64,
-    /// Exchanges of which a bound kept values from being looked at.
-    pub cut: u64,
-    /// Requests with unsafe methods whose answers give values, by route, the most used first.
-    pub producers: Vec<Producer>,
-}
-
-/// A route with an unsafe method whose answers give values to later requests.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Producer {
-    /// Its name.
-    pub route: String,
-    /// How many of its requests give values.
-    pub requests: u64,
-    /// How many requests use them.
-    pub users: u64,
-}
-
-impl std::fmt::Display for Producer {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { route, requests, users } = self;
-        let (give, use_) =
-            (if *requests == 1 { "gives" } else { "give" }, if *users == 1 { "" } else { "s" });
-        write!(
-            f,
-            "{requests} skipped {route} {give} the values of {users} request{use_}: add \
-             `--include-producers`"
-        )
     }
 }
 

@@ -4,9 +4,15 @@ use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 use std::sync::Arc;
 
-use super::OrderedRun;
 use crate::capture::Frame;
 use crate::time::Timestamp;
+
+/// Packets in order, with the blocks that hold them.
+#[derive(Default)]
+pub(in crate::capture) struct OrderedRun {
+    pub(in crate::capture) blocks: Vec<Arc<Vec<u8>>>,
+    pub(in crate::capture) frames: Vec<Frame>,
+}
 
 /// What a packet costs beside its bytes.
 const PACKET_COST: usize = 64;

@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
-use super::survey::{InspectSummary, Quantiles};
+use crate::cli::account::{COMPLETENESS, ledger_table};
 use crate::cli::exit::printable;
-use crate::cli::parse::{COMPLETENESS, ledger_table};
+use crate::inspect::{InspectSummary, Quantiles};
 use crate::ledger::Ledger;
 use crate::message::grpc;
 

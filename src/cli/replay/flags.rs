@@ -12,12 +12,11 @@ use super::start::StartAt;
 use crate::bind;
 use crate::bind::config::Bind;
 use crate::bind::find::Order;
+use crate::cli::Failure;
 use crate::cli::args::{duration_ns, size};
 use crate::cli::config::Config;
-use crate::cli::parse::Beside;
+use crate::cli::reading::Beside;
 use crate::cli::redaction::RedactionFlags;
-use crate::cli::shown::without_secrets;
-use crate::cli::{Failure, folder};
 use crate::exchange::ExchangeId;
 use crate::gate::Policy;
 use crate::limits;
@@ -30,9 +29,11 @@ use crate::replay::session::ready::ReadyCheck;
 use crate::replay::session::target::parse_url;
 use crate::replay::session::tls::{Identity, Sni, Trust};
 use crate::replay::{Arrivals, Spoken, Think, Windows};
+use crate::run;
 use crate::schedule::pacing::{Pacing, Speed};
 use crate::schedule::select::{Sample, SelectRule, Selection, Shard};
 use crate::schedule::users::Users;
+use crate::store::shown::without_secrets;
 use crate::time::{NANOS_PER_SEC, Timestamp};
 
 /// Shortest times without requests that are cut.
@@ -462,7 +463,7 @@ fn wait_ready(flag: Option<Url>, file: &ReplaySection) -> Result<Option<Url>, Fa
     match &url {
         Some(url) if ReadyCheck::of(url).is_none() => Err(Failure::usage(format!(
             "--wait-ready {}: not an http, https, grpc or grpcs URL",
-            folder::without_secrets(url)
+            run::without_secrets(url)
         ))),
         _ => Ok(url),
     }
@@ -602,6 +603,30 @@ where
     }
 }
 
+/// When requests go beside their due times.
+fn order(
+    flags: &ReplayFlags,
+    file: &ReplaySection,
+    speed: Speed,
+) -> Result<(Arrivals, Think), Failure> {
+    let named = |text: &str| ArrivalsFlag::from_str(text, false);
+    let arrivals = match either("arrivals", flags.arrivals, file.arrivals.as_ref(), named)? {
+        None | Some(ArrivalsFlag::Causal) => Arrivals::Causal,
+        Some(ArrivalsFlag::Open) => Arrivals::Open,
+    };
+    let named = |text: &str| PacingFlag::from_str(text, false);
+    let think = match either("pacing", flags.pacing, file.pacing.as_ref(), named)? {
+        None | Some(PacingFlag::Schedule) => Think::Schedule,
+        Some(PacingFlag::ThinkTime) => Think::ThinkTime,
+    };
+    if speed == Speed::Max && arrivals == Arrivals::Open {
+        return Err(Failure::usage(
+            "--speed max has no schedule that --arrivals open could keep: leave one of them out",
+        ));
+    }
+    Ok((arrivals, think))
+}
+
 fn in_order(mut ids: Vec<ExchangeId>) -> Vec<ExchangeId> {
     ids.sort_unstable();
     ids
@@ -627,24 +652,7 @@ impl ReplayShape {
         }
         let SpokenFlags { negotiates, protocol, h2, no_sockets } = SpokenFlags::new(&flags, file)?;
         let pacing = pacing(&flags, file)?;
-        let arrivals = match either("arrivals", flags.arrivals, file.arrivals.as_ref(), |text| {
-            ArrivalsFlag::from_str(text, false)
-        })? {
-            None | Some(ArrivalsFlag::Causal) => Arrivals::Causal,
-            Some(ArrivalsFlag::Open) => Arrivals::Open,
-        };
-        let think = match either("pacing", flags.pacing, file.pacing.as_ref(), |text| {
-            PacingFlag::from_str(text, false)
-        })? {
-            None | Some(PacingFlag::Schedule) => Think::Schedule,
-            Some(PacingFlag::ThinkTime) => Think::ThinkTime,
-        };
-        if pacing.speed == Speed::Max && arrivals == Arrivals::Open {
-            return Err(Failure::usage(
-                "--speed max has no schedule that --arrivals open could keep: leave one of them \
-                 out",
-            ));
-        }
+        let (arrivals, think) = order(&flags, file, pacing.speed)?;
         let own = !flags.remove_header.is_empty();
         let remove_header = if own { &flags.remove_header } else { &file.remove_header }.clone();
         for name in &remove_header {
@@ -751,7 +759,7 @@ impl ReplayShape {
                 Spoken::Two => "h2",
             }),
             "transport": if self.negotiates { "client" } else { "wire" },
-            "proxy": self.proxy.as_ref().map(folder::without_secrets),
+            "proxy": self.proxy.as_ref().map(run::without_secrets),
             "arrivals": match self.arrivals { Arrivals::Causal => "causal",
             Arrivals::Open => "open" },
             "pacing": match self.think { Think::Schedule => "schedule",

@@ -8,23 +8,25 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use super::flags::FlowFlags;
+use super::reading::{unless_interrupted, with_exchanges, write_again};
 use crate::bind::config::{KeySource, SignRule, Supplier, SupplyRule};
 use crate::bind::fill::sign::SigningKey;
 use crate::bind::fill::touch::Touches;
 use crate::bind::find::{self, Finder, FoundFlows, Order};
 use crate::bind::with_givers;
 use crate::cli::exit::printable;
-use crate::cli::folder::{RunFolder, names};
-use crate::cli::input::{InputOptions, Inputs, ReadInputs};
-use crate::cli::output::{GatheredLines, UnfinishedFile};
+use crate::cli::output::GatheredLines;
 use crate::cli::{Failure, Global};
 use crate::exchange::{Exchange, Redacted, TimedResponse};
 use crate::record::exchanges::{self, End, Header, write_line};
 use crate::record::flows::{self, FlowEvidence, FlowFigures};
 use crate::replay::FlowCount;
 use crate::replay::plan::{Plan, Wishes};
+use crate::run::{RunFolder, names};
 use crate::schedule::select::Selection;
+use crate::source::{InputOptions, Inputs, ReadInputs};
 use crate::stop::Stop;
+use crate::store::local::UnfinishedFile;
 use crate::store::nameless_file;
 use crate::time::Timestamp;
 
@@ -125,7 +127,7 @@ impl FlowSearch<'_> {
             }
         };
         let done = opened.each(global, |exchange| {
-            super::input::unless_interrupted(word)?;
+            unless_interrupted(word)?;
             if original.is_none() {
                 let line = |out: &mut Vec<u8>| {
                     exchanges::write_name(out, exchange.id, &exchange.closed);
@@ -139,12 +141,12 @@ impl FlowSearch<'_> {
                 false => finder.add(exchange).map_err(cannot),
             }
         })?;
-        let done = super::input::with_exchanges(done, word)?;
+        let done = with_exchanges(done, word)?;
         let is_written = part.is_some();
         let inputs = match original {
             Some(original) if done.as_it_stands => original.open(done.prints.clone())?,
             Some(original) => {
-                super::input::write_again(&original, &done, word, global, |line| {
+                write_again(&original, &done, word, global, |line| {
                     lines.add(line).map_err(cannot)
                 })?;
                 again(&done, lines, None, options).map_err(cannot)?

@@ -1,28 +1,31 @@
 //! From the inputs to the plan, and to the run's own `exchanges.jsonl` on the way.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use super::ReplaySettings;
 use super::flags::ReplayShape;
 use super::flows::{self, FlowSearch, RecordingFile, Sought, ToldFlows};
 use super::metrics;
+use super::reading::{open, unless_interrupted, with_exchanges, write_again};
+use super::settings::ReplaySettings;
 use super::survey::Survey;
-use crate::cli::folder::{InputInfo, RunFolder, names};
-use crate::cli::input::{self, InputOptions, Inputs, Original, ReadInputs};
-use crate::cli::output::{GatheredLines, UnfinishedFile};
-use crate::cli::{Exit, Failure, Global, redaction, shown};
+use crate::cli::exit::unwritable;
+use crate::cli::output::GatheredLines;
+use crate::cli::{Failure, Global, redaction};
 use crate::diff::planned::SurveyNotes;
 use crate::exchange::Exchange;
 use crate::exchange::Redacted;
 use crate::record::exchanges;
 use crate::record::exchanges::{End, Header};
-use crate::record::noted::LineNotes;
 use crate::record::places;
 use crate::redact::KnownTokens;
 use crate::redact::Redactor;
 use crate::replay::plan::{Plan, Planner, RouteOf, Wishes};
+use crate::run::{RunFolder, names};
+use crate::source::{self, InputInfo, Inputs, Original, ReadInputs};
 use crate::stop::Stop;
+use crate::store::local::UnfinishedFile;
+use crate::store::shown;
 use crate::time::Timestamp;
 
 /// What the inputs came to.
@@ -86,7 +89,7 @@ pub(super) fn read_into(
     if let (Some(planner), Some(done), false, true) = (early, first, is_bound, is_kept) {
         return intake.plan_of_first(planner, done, original.as_ref(), flows);
     }
-    let planner = super::planner(folder.path(), wishes, route_of())?;
+    let planner = planner(folder.path(), wishes, route_of())?;
     let planner = planner.touching(touches.unwrap_or_default());
     let again = SecondReading { inputs, original, is_written, is_surveyed, is_bound };
     intake.plan_again(planner, again, flows)
@@ -134,7 +137,7 @@ impl<'s> Intake<'s> {
         let redactor = shape.redactor.as_ref();
         let routes = settings.survey.as_ref().filter(|_| redactor.is_none() && !is_shard);
         let survey = Survey::begin(routes, folder.path());
-        let survey = survey.map_err(|error| super::unwritable(folder.path(), &error))?;
+        let survey = survey.map_err(|error| unwritable(folder.path(), &error))?;
         let mut opened = open(inputs, shape, survey.lines(), word)?;
         let before = opened.redactions()?;
         redaction::check(&before, redactor)?;
@@ -180,7 +183,7 @@ impl<'s> Intake<'s> {
         let folder = self.folder.path();
         let lines = self.is_plain().then(|| self.begin()).transpose()?;
         let mut early = (self.is_plain() && !flow.is_off())
-            .then(|| super::planner(folder, wishes.clone(), route_of))
+            .then(|| planner(folder, wishes.clone(), route_of))
             .transpose()?;
         let recording = lines.map(|lines| RecordingFile { lines, part: &self.part });
         let search = FlowSearch {
@@ -326,39 +329,12 @@ impl<'s> Intake<'s> {
         let Self { settings, path, part, survey, known, .. } = self;
         let cannot = cannot_write(&path);
         planner.end(&done.rest).map_err(cannot)?;
-        let inputs = input::describe(&settings.inputs, &done.prints);
+        let inputs = source::describe(&settings.inputs, &done.prints);
         let plan = planner.finish().map_err(cannot)?;
         let flows = flows.map(|flows| flows.with(&plan));
         let (redactions, survey) = (done.redactions, survey.finish());
         Ok(Planned { plan, inputs, part, places, redactions, known, flows, survey })
     }
-}
-
-/// The failure of a file that cannot be written.
-fn cannot_write(path: &Path) -> impl Fn(std::io::Error) -> Failure + Copy + '_ {
-    |error| Failure::unusable(format!("cannot write {}", path.display())).because(&error)
-}
-
-/// Gives the lines of a recording that was read already, and turned out to be put together or
-/// damaged.
-pub(super) fn write_again(
-    original: &Original,
-    done: &ReadInputs,
-    word: &Stop,
-    global: &Global,
-    mut write: impl FnMut(&dyn Fn(&mut Vec<u8>)) -> Result<(), Failure>,
-) -> Result<(), Failure> {
-    let mut left = done.exchanges;
-    // What was appended in the meantime belongs to no plan.
-    original.open(done.prints.clone())?.lines(global, None, false, false, |_, line| {
-        unless_interrupted(word)?;
-        if left > 0 {
-            left -= 1;
-            write(line)?;
-        }
-        Ok(())
-    })?;
-    Ok(())
 }
 
 /// Reads the inputs and plans the replay; leaves nothing behind.
@@ -381,7 +357,7 @@ pub(super) fn read_only(
     let Sought { inputs: opened, flows, .. } = search.find(opened, None, |_| Ok(()))?;
     let planned = flows.map(|flows| flows.plan(&mut wishes, flow)).transpose();
     let (flows, touches) = planned.map_err(cannot)?.unzip();
-    let planner = super::planner(&folder, wishes, None)?;
+    let planner = planner(&folder, wishes, None)?;
     let mut planner = planner.touching(touches.unwrap_or_default());
     let done = opened.each(global, |exchange| {
         unless_interrupted(word)?;
@@ -395,28 +371,15 @@ pub(super) fn read_only(
     Ok((plan, flows))
 }
 
-fn open(
-    inputs: &[String],
-    shape: &ReplayShape,
-    lines: Option<Arc<Mutex<LineNotes>>>,
-    word: &Arc<Stop>,
-) -> Result<Inputs, Failure> {
-    let stop = Some(Arc::clone(word));
-    Inputs::open(inputs, InputOptions { stop, lines, ..shape.beside.options() })
+/// The failure of a file that cannot be written.
+fn cannot_write(path: &Path) -> impl Fn(std::io::Error) -> Failure + Copy + '_ {
+    |error| unwritable(path, &error)
 }
 
-pub(super) fn unless_interrupted(word: &Stop) -> Result<(), Failure> {
-    if word.is_told() {
-        Err(Failure::new(Exit::Interrupted, "interrupted while reading the input"))
-    } else {
-        Ok(())
-    }
-}
-
-pub(super) fn with_exchanges(done: ReadInputs, word: &Stop) -> Result<ReadInputs, Failure> {
-    unless_interrupted(word)?;
-    for warning in &done.warnings {
-        tracing::warn!("{warning}");
-    }
-    done.require_exchanges()
+/// A planner whose temporary files are in `folder`.
+fn planner(folder: &Path, wishes: Wishes, routes: Option<RouteOf>) -> Result<Planner, Failure> {
+    Planner::new(folder, wishes, routes).map_err(|error| {
+        Failure::unusable(format!("cannot make a temporary file in {}", folder.display()))
+            .because(&error)
+    })
 }

@@ -1,14 +1,14 @@
 //! The figures of a replay for `--metrics`.
 //!
-//! | name | labels | what |
+//! | name, behind `shadowtap_` | labels | what |
 //! |---|---|---|
-//! | `shadowtap_requests_total` | `version`, `route`, `code` | requests that were replayed: v2's (or the baseline's) answers, and v1's to the same requests |
-//! | `shadowtap_failures_total` | `version`, `kind` | requests without a whole answer, and such as were not sent |
-//! | `shadowtap_request_duration_seconds` | `version`, `route` | histogram, from sent to the whole answer (v1: as captured) |
-//! | `shadowtap_own_lateness_seconds` | | histogram, of the replayer |
-//! | `shadowtap_sent_total`, `shadowtap_in_flight`, `shadowtap_connections`, `shadowtap_waiting` | | how far it is |
-//! | `shadowtap_differences` | `class` | what `run` found: differences by class |
-//! | `shadowtap_verdict` | `verdict` | 1 for the one that `run` came to |
+//! | `requests_total` | `version`, `route`, `code` | requests and answers, of v1 the same ones |
+//! | `failures_total` | `version`, `kind` | requests without a whole answer, or not sent |
+//! | `request_duration_seconds` | `version`, `route` | from sent to the whole answer |
+//! | `own_lateness_seconds` | | lateness of the replayer |
+//! | `sent_total`, `in_flight`, `connections`, `waiting` | | how far it is |
+//! | `differences` | `class` | what `run` found: differences by class |
+//! | `verdict` | `verdict` | 1 for the one that `run` came to |
 //!
 //! `version` is `v1`, `v2` or `baseline`; `code` is the answer's status, `none` where there is
 //! none.

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{RanReplay, ReplayShape};
+use super::flags::ReplayShape;
+use super::ran::RanReplay;
 use crate::cli::exit::printable;
 use crate::cli::{Failure, output};
 use crate::replay::calibrate::Calibration;

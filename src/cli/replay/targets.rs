@@ -3,9 +3,9 @@
 
 use url::Url;
 
-use super::ReplayShape;
+use super::flags::ReplayShape;
 use crate::cli::exit::printable;
-use crate::cli::{Exit, Failure, folder};
+use crate::cli::{Exit, Failure};
 use crate::replay::plan::Wishes;
 use crate::replay::plan::guard::Captured;
 use crate::replay::plan::rewrite::Rewriter;
@@ -15,6 +15,7 @@ use crate::replay::session::probe::{self, Unready, Unusable};
 use crate::replay::session::ready::ReadyCheck;
 use crate::replay::session::target::{Target, TargetError};
 use crate::replay::{ReplayOptions, ReplayStop, Transport};
+use crate::run;
 
 /// Everything that requests may be sent to.
 pub(super) struct Targets {
@@ -155,7 +156,7 @@ impl Targets {
         {
             let wait = shape.wait_for_ns;
             probe::wait_ready(&check, &shape.trust, wait, stop, refused).map_err(|why| {
-                let shown = folder::without_secrets(url);
+                let shown = run::without_secrets(url);
                 Failure::target(match why {
                     Unready::Late(why) => format!("--wait-ready {shown}: {why}"),
                     Unready::Refused(end) => format!(

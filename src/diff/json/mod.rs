@@ -6,6 +6,7 @@
 //! another order is one `reordered`.
 
 mod array;
+mod nodes;
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
@@ -13,6 +14,7 @@ use std::cell::OnceCell;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 pub(super) use self::array::KEYS;
+use self::nodes::{hash, same_text};
 use super::Kind;
 use super::bindings::Bound;
 use super::change::{
@@ -446,12 +448,6 @@ impl<'a> JsonWalk<'_, '_, 'a> {
     }
 }
 
-/// Whether two values are written alike.
-#[inline]
-fn same_text(a: Node<'_, '_>, b: Node<'_, '_>) -> bool {
-    a.kind() == b.kind() && a.raw() == b.raw()
-}
-
 /// Notes all places of a value that is the same on both sides, whose place is `hash`.
 fn note(present: &mut FxHashSet<u64>, node: Node<'_, '_>, hash: u64) {
     present.insert(hash);
@@ -550,7 +546,7 @@ impl<'t, 'a> Added<'t, 'a> {
         if self.by_value.is_empty() {
             for (index, member) in self.members.iter().enumerate().rev() {
                 let Some((_, value)) = member else { continue };
-                self.by_value.entry(array::hash(*value)).or_default().push(index);
+                self.by_value.entry(hash(*value)).or_default().push(index);
             }
         }
     }
@@ -563,7 +559,7 @@ impl<'t, 'a> Added<'t, 'a> {
         wanted: impl Fn(&str) -> bool,
     ) -> Option<(Node<'t, 'a>, Node<'t, 'a>)> {
         self.index_values();
-        let same = self.by_value.get_mut(&array::hash(value))?;
+        let same = self.by_value.get_mut(&hash(value))?;
         let from = same.len().saturating_sub(limits::RENAMING_CANDIDATES);
         let place = (from..same.len()).rev().find(|&place| {
             steps::add(1);
@@ -586,7 +582,7 @@ impl<'t, 'a> Added<'t, 'a> {
         let mute = matches!(value.kind(), Type::Null | Type::Boolean)
             || matches!(value.raw(), b"" | b"[]" | b"{}");
         self.index_values();
-        let same = self.by_value.get_mut(&array::hash(value))?;
+        let same = self.by_value.get_mut(&hash(value))?;
         let mut best: Option<(usize, f64)> = None;
         let from = same.len().saturating_sub(limits::RENAMING_CANDIDATES);
         for (place, &index) in same.iter().enumerate().skip(from).rev() {

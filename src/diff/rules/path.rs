@@ -175,7 +175,8 @@ pub(super) mod tests {
 
     #[test]
     fn filters_slices_unions_negative_indices_and_functions_are_evaluated() {
-        let document = br#"{"items":[{"kind":"a","price":1},{"kind":"b","price":20,"n":{"x":1}},{"kind":"a b","price":3e400}],
+        let document = br#"{"items":[{"kind":"a","price":1},{"kind":"b","price":20,"n":{"x":1}},
+            {"kind":"a b","price":3e400}],
             "it's":[1,2,3,4],"a":1,"b":2,"c":3,"a\\b":4}"#;
         for (rule, place, is, covers) in [
             ("$.items[?@.kind=='b'].price", "$.items[1].price", true, true),

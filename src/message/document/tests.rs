@@ -100,7 +100,8 @@ fn every_format_is_told_by_its_places() {
         ),
         (
             "text/html",
-            "<script>on(() => set({\"k\":1})); s = [{\"t\":\"x\"}];</script><script>a({\"b\":2})</script>",
+            "<script>on(() => set({\"k\":1})); s = [{\"t\":\"x\"}];</script><script>a({\"b\":2}\
+             )</script>",
             &[
                 "/html/head/script/text() line[1]=on(() => set(",
                 "/html/head/script/text() $[0].k=1",

@@ -125,7 +125,8 @@ mod tests {
         assert_eq!(texts(&raw, bare.as_bytes()).unwrap()[0], a);
         assert_eq!(
             a,
-            r##"{"code":9,"message":"no \"more\"","details":[{"@type":"t/ErrorInfo","value":{"#1":"OUT_OF_STOCK"}},{"@type":"t/Retry","value":{"#1":5}}]}"##
+            "{\"code\":9,\"message\":\"no \\\"more\\\"\",\"details\":[{\"@type\":\"t/ErrorInfo\",\
+             \"value\":{\"#1\":\"OUT_OF_STOCK\"}},{\"@type\":\"t/Retry\",\"value\":{\"#1\":5}}]}"
         );
     }
 

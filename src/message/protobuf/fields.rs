@@ -1,8 +1,10 @@
 //! The fields of a message as they are encoded (Protocol Buffers, "Encoding").
 
+use crate::varint;
+
 /// A field's value, as far as its encoding tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Encoded<'m> {
+pub(crate) enum Encoded<'m> {
     /// A varint.
     Varint(u64),
     /// Eight octets.
@@ -27,21 +29,21 @@ pub(super) fn fields(message: &[u8]) -> Option<Vec<(u32, Encoded<'_>)>> {
     Some(found)
 }
 
-/// The next field.
-pub(super) fn field<'m>(rest: &mut &'m [u8], depth: usize) -> Option<(u32, Encoded<'m>)> {
-    let tag = varint(rest)?;
+/// The next field and its number; none where there is none whole. `depth`: of groups around it.
+pub(crate) fn field<'m>(rest: &mut &'m [u8], depth: usize) -> Option<(u32, Encoded<'m>)> {
+    let tag = varint::take(rest)?;
     let number = u32::try_from(tag >> 3).ok().filter(|number| (1..1 << 29).contains(number))?;
     let value = match tag & 7 {
-        0 => Encoded::Varint(varint(rest)?),
-        1 => Encoded::Fixed64(u64::from_le_bytes(take(rest)?)),
+        0 => Encoded::Varint(varint::take(rest)?),
+        1 => Encoded::Fixed64(u64::from_le_bytes(varint::fixed(rest)?)),
         2 => {
-            let length = usize::try_from(varint(rest)?).ok()?;
+            let length = usize::try_from(varint::take(rest)?).ok()?;
             let (value, behind) = rest.split_at_checked(length)?;
             *rest = behind;
             Encoded::Bytes(value)
         }
         3 if depth < MAX_DEPTH => Encoded::Group(group(rest, number, depth)?),
-        5 => Encoded::Fixed32(u32::from_le_bytes(take(rest)?)),
+        5 => Encoded::Fixed32(u32::from_le_bytes(varint::fixed(rest)?)),
         _ => return None,
     };
     Some((number, value))
@@ -53,7 +55,7 @@ fn group<'m>(rest: &mut &'m [u8], number: u32, depth: usize) -> Option<&'m [u8]>
     loop {
         let before = *rest;
         let mut ahead = *rest;
-        let tag = varint(&mut ahead)?;
+        let tag = varint::take(&mut ahead)?;
         if tag & 7 == 4 {
             *rest = ahead;
             let is_own = tag >> 3 == u64::from(number);
@@ -63,30 +65,11 @@ fn group<'m>(rest: &mut &'m [u8], number: u32, depth: usize) -> Option<&'m [u8]>
     }
 }
 
-fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
-    let (value, behind) = rest.split_first_chunk::<N>()?;
-    *rest = behind;
-    Some(*value)
-}
-
-/// A varint of at most ten octets.
-fn varint(rest: &mut &[u8]) -> Option<u64> {
-    let mut value = 0;
-    for (place, &byte) in rest.iter().take(10).enumerate() {
-        value |= u64::from(byte & 0x7f) << (7 * place);
-        if byte & 0x80 == 0 {
-            *rest = &rest[place + 1..];
-            return (place < 9 || byte == 1).then_some(value);
-        }
-    }
-    None
-}
-
 /// The varints that packed elements are; none where they are none.
 pub(super) fn packed_varints(mut bytes: &[u8]) -> Option<Vec<u64>> {
     let mut found = Vec::new();
     while !bytes.is_empty() {
-        found.push(varint(&mut bytes)?);
+        found.push(varint::take(&mut bytes)?);
     }
     Some(found)
 }

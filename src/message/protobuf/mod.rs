@@ -18,6 +18,7 @@ mod unnamed;
 use crate::message::json::escape::escape;
 
 pub use details::{DETAILS, details};
+pub(crate) use fields::{Encoded, field};
 pub use readings::{Read, Readings, Speaker};
 pub use schema::{Schema, SchemaError};
 pub use shape::Shape;

@@ -202,7 +202,8 @@ fn read_at(place: &str, id: &str) -> Said {
             "/graphql",
             NONE,
             format!(
-                r#"{{"query":"query Order($id: ID!) {{ order(id: $id) {{ total }} }}","variables":{{"id":"{id}"}}}}"#
+                "{{\"query\":\"query Order($id: ID!) {{ order(id: $id) {{ total }} }}\",\
+                 \"variables\":{{\"id\":\"{id}\"}}}}"
             ),
         ),
         "GraphQL text" => post(
@@ -323,7 +324,8 @@ fn write_at(place: &str, key: &str, amount: u32, about: &str) -> Said {
             "/rpc".to_owned(),
             &[JSON],
             format!(
-                r#"{{"jsonrpc":"2.0","id":{},"method":"charge","params":{{"key":"{key}","amount":{amount},"about":"{about}"}}}}"#,
+                "{{\"jsonrpc\":\"2.0\",\"id\":{},\"method\":\"charge\",\
+                 \"params\":{{\"key\":\"{key}\",\"amount\":{amount},\"about\":\"{about}\"}}}}",
                 key.len() + key.bytes().map(usize::from).sum::<usize>()
             ),
         ),
@@ -332,7 +334,8 @@ fn write_at(place: &str, key: &str, amount: u32, about: &str) -> Said {
             "/soap".to_owned(),
             &[("Content-Type", "text/xml"), ("SOAPAction", "\"charge\"")],
             format!(
-                "<Charge><Key>urn:uuid:{key}</Key><Amount>{amount}</Amount><For>{about}</For></Charge>"
+                "<Charge><Key>urn:uuid:{key}</Key><Amount>{amount}</Amount><For>{about}</For></Char\
+                 ge>"
             ),
         ),
         _ => unreachable!("{place}"),
@@ -398,7 +401,8 @@ fn signed_links_are_known_by_what_they_lead_to() {
         (
             "sv=2022-11-02&sp=r&",
             [
-                "st=2026-11-28T09%3A00%3A00Z&se=2027-02-28T10%3A00%3A00Z&sig=Z%2FRHIX5Xcg0Mq2rqI3Ol",
+                "st=2026-11-28T09%3A00%3A00Z&se=2027-02-28T10%3A00%3A00Z&\
+                 sig=Z%2FRHIX5Xcg0Mq2rqI3Ol",
                 "st=2026-12-01T09:00:00Z&se=2027-03-01&sig=y0Cq8dN7hWm1bT2vE5kJ%3D",
             ],
         ),
@@ -412,15 +416,19 @@ fn signed_links_are_known_by_what_they_lead_to() {
         (
             "X-Goog-SignedHeaders=host&",
             [
-                "X-Goog-Credential=a%2F20261128%2Fauto&X-Goog-Date=20261128T000000Z&X-Goog-Signature=ab",
-                "X-Goog-Credential=a%2F20261129%2Fauto&X-Goog-Date=20261129T000000Z&X-Goog-Signature=cd",
+                "X-Goog-Credential=a%2F20261128%2Fauto&X-Goog-Date=20261128T000000Z&\
+                 X-Goog-Signature=ab",
+                "X-Goog-Credential=a%2F20261129%2Fauto&X-Goog-Date=20261129T000000Z&\
+                 X-Goog-Signature=cd",
             ],
         ),
         (
             "partNumber=1&",
             [
-                "X-Amz-Credential=AKID%2F20261128%2Feu&X-Amz-Date=20261128T000000Z&X-Amz-Signature=ab",
-                "X-Amz-Credential=AKID%2F20261129%2Feu&X-Amz-Date=20261129T000000Z&X-Amz-Signature=cd",
+                "X-Amz-Credential=AKID%2F20261128%2Feu&X-Amz-Date=20261128T000000Z&\
+                 X-Amz-Signature=ab",
+                "X-Amz-Credential=AKID%2F20261129%2Feu&X-Amz-Date=20261129T000000Z&\
+                 X-Amz-Signature=cd",
             ],
         ),
         ("page=2&", ["exp=1790000000&hmac=abcd", "exp=1790009999&hmac=ef01"]),

@@ -6,6 +6,7 @@ use std::io::Write as _;
 
 use super::scripts::{SPEECHES, Script, Speech, script, sealed, suites};
 use super::*;
+use crate::exchange::Exchange;
 use crate::exchange::SocketMessage;
 use crate::flow::Direction;
 use crate::message::{Body, HeaderPart, Headers};

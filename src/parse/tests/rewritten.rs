@@ -2,6 +2,7 @@
 //! the same connection stays apart.
 
 use super::*;
+use crate::exchange::Exchange;
 use crate::flow::Endpoint;
 
 fn end(text: &str) -> Endpoint {

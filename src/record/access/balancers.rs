@@ -28,8 +28,8 @@ fn took(words: &[LogWord], first: usize) -> Option<i64> {
     parts[1].map(|_| (parts.iter().flatten().sum::<f64>() * NANOS_PER_SEC as f64) as i64)
 }
 
-/// The fields of an ALB in their order:
-/// <https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-access-logs.html>.
+/// The fields of an ALB in their order ("Access logs for your Application Load Balancer" in the
+/// guide of Elastic Load Balancing).
 fn alb(words: &[LogWord]) -> Option<Logged> {
     let created = words.iter().skip(21).find_map(|word| word.text().parse::<Timestamp>().ok());
     let mut logged = Logged {

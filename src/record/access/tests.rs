@@ -47,7 +47,8 @@ fn lines_of_every_form_are_understood() {
     let start = "2026-09-21T14:13:19.500000000Z";
     for (line, expected) in [
         (
-            r#"10.0.0.1 - frank [21/Sep/2026:14:13:20 +0000] "GET /a?b=1 HTTP/1.1" 200 12 "-" "curl/8""#,
+            "10.0.0.1 - frank [21/Sep/2026:14:13:20 +0000] \"GET /a?b=1 HTTP/1.1\" 200 12 \"-\" \
+             \"curl/8\"",
             ["GET", "/a?b=1", "", "200", at],
         ),
         (
@@ -55,59 +56,80 @@ fn lines_of_every_form_are_understood() {
             ["HEAD", "/a", "", "404", at],
         ),
         (
-            r#"shop.example:80 10.0.0.1 - - [21/Sep/2026:14:13:20 +0000] "GET / HTTP/1.1" 200 1 "-" "x""#,
+            "shop.example:80 10.0.0.1 - - [21/Sep/2026:14:13:20 +0000] \"GET / HTTP/1.1\" 200 1 \
+             \"-\" \"x\"",
             ["GET", "/", "shop.example:80", "200", at],
         ),
         (
-            r#"{"time_local":"21/Sep/2026:14:13:20 +0000","remote_addr":"10.0.0.1","request":"GET /a HTTP/1.1","status":"200","http_host":"shop.example","request_time":"0.500"}"#,
+            "{\"time_local\":\"21/Sep/2026:14:13:20 +0000\",\"remote_addr\":\"10.0.0.1\",\
+             \"request\":\"GET /a HTTP/1.1\",\"status\":\"200\",\"http_host\":\"shop.example\",\
+             \"request_time\":\"0.500\"}",
             ["GET", "/a", "shop.example", "200", start],
         ),
         (
-            r#"{"msec":"1790000000.000","request_method":"GET","uri":"/a","args":"b=1","host":"shop.example","status":200,"http_x_tenant":"acme"}"#,
+            "{\"msec\":\"1790000000.000\",\"request_method\":\"GET\",\"uri\":\"/a\",\
+             \"args\":\"b=1\",\"host\":\"shop.example\",\"status\":200,\"http_x_tenant\":\"acme\"}",
             ["GET", "/a?b=1", "shop.example", "200", at],
         ),
         (
-            r#"https 2026-09-21T14:13:20.000000Z app/lb/50dc6c495c0c9188 10.0.0.1:2817 10.0.1.1:80 0.000 0.500 0.000 200 200 34 366 "GET https://shop.example:443/a HTTP/1.1" "curl/7.46.0" - - arn:aws:x "Root=1-58337262-36d228ad5d99923122bbe354" "shop.example" "-" 0 2026-09-21T14:13:19.500000Z "forward" "-" "-" "10.0.1.1:80" "200" "-" "-""#,
+            "https 2026-09-21T14:13:20.000000Z app/lb/50dc6c495c0c9188 10.0.0.1:2817 10.0.1.1:80 \
+             0.000 0.500 0.000 200 200 34 366 \"GET https://shop.example:443/a HTTP/1.1\" \
+             \"curl/7.46.0\" - - arn:aws:x \"Root=1-58337262-36d228ad5d99923122bbe354\" \
+             \"shop.example\" \"-\" 0 2026-09-21T14:13:19.500000Z \"forward\" \"-\" \"-\" \
+             \"10.0.1.1:80\" \"200\" \"-\" \"-\"",
             ["GET", "/a", "shop.example:443", "200", start],
         ),
         (
-            r#"[2026-09-21T14:13:20.000Z] "GET /a HTTP/2" 204 - 154 0 226 100 "10.0.35.28" "nsq2http" "cc21d9b0" "shop.example" "tcp://10.0.2.1:80""#,
+            "[2026-09-21T14:13:20.000Z] \"GET /a HTTP/2\" 204 - 154 0 226 100 \"10.0.35.28\" \
+             \"nsq2http\" \"cc21d9b0\" \"shop.example\" \"tcp://10.0.2.1:80\"",
             ["GET", "/a", "shop.example", "204", at],
         ),
         (
-            r#"{"start_time":"2026-09-21T14:13:20.000Z","method":"GET","path":"/a","protocol":"HTTP/1.1","response_code":200,"authority":"shop.example","duration":12,"user_agent":"x","request_id":"1"}"#,
+            "{\"start_time\":\"2026-09-21T14:13:20.000Z\",\"method\":\"GET\",\"path\":\"/a\",\
+             \"protocol\":\"HTTP/1.1\",\"response_code\":200,\"authority\":\"shop.example\",\
+             \"duration\":12,\"user_agent\":\"x\",\"request_id\":\"1\"}",
             ["GET", "/a", "shop.example", "200", at],
         ),
         (
-            r#"{"ts":1790000000.5,"request":{"method":"GET","uri":"/a","proto":"HTTP/2.0","host":"shop.example","headers":{"Accept":["*/*"]}},"duration":0.5,"status":200,"resp_headers":{"Server":["Caddy"]}}"#,
+            "{\"ts\":1790000000.5,\"request\":{\"method\":\"GET\",\"uri\":\"/a\",\
+             \"proto\":\"HTTP/2.0\",\"host\":\"shop.example\",\"headers\":{\"Accept\":[\"*/*\"]}},\
+             \"duration\":0.5,\"status\":200,\"resp_headers\":{\"Server\":[\"Caddy\"]}}",
             ["GET", "/a", "shop.example", "200", at],
         ),
         (
-            r#"{"StartUTC":"2026-09-21T14:13:20Z","RequestMethod":"GET","RequestPath":"/a","RequestHost":"shop.example","DownstreamStatus":200,"Duration":500000000,"RequestProtocol":"HTTP/1.1"}"#,
+            "{\"StartUTC\":\"2026-09-21T14:13:20Z\",\"RequestMethod\":\"GET\",\
+             \"RequestPath\":\"/a\",\"RequestHost\":\"shop.example\",\"DownstreamStatus\":200,\
+             \"Duration\":500000000,\"RequestProtocol\":\"HTTP/1.1\"}",
             ["GET", "/a", "shop.example", "200", at],
         ),
         (
-            r#"2026-09-21T14:13:20.000000Z lb 10.0.0.1:2817 10.0.1.1:80 0.000 0.500 0.000 200 200 0 29 "GET https://shop.example:443/a HTTP/1.1" "curl/7.46.0" - -"#,
+            "2026-09-21T14:13:20.000000Z lb 10.0.0.1:2817 10.0.1.1:80 0.000 0.500 0.000 200 200 0 \
+             29 \"GET https://shop.example:443/a HTTP/1.1\" \"curl/7.46.0\" - -",
             ["GET", "/a", "shop.example:443", "200", at],
         ),
         (
-            r#"Sep 21 14:13:20 node haproxy[32450]: 10.0.0.1:38862 [21/Sep/2026:14:13:19.500] in~ shop/a 0/0/1/0/+500 304 168 - - ---- 6/6/0/0/0 0/0 {x||} {|} "GET /a HTTP/1.1""#,
+            "Sep 21 14:13:20 node haproxy[32450]: 10.0.0.1:38862 [21/Sep/2026:14:13:19.500] in~ \
+             shop/a 0/0/1/0/+500 304 168 - - ---- 6/6/0/0/0 0/0 {x||} {|} \"GET /a HTTP/1.1\"",
             ["GET", "/a", "", "304", start],
         ),
         (
-            r#"<190>Sep  1 14:13:20 node nginx: 10.0.0.1 - - [21/Sep/2026:14:13:20 +0000] "GET /a HTTP/1.1" 200 12"#,
+            "<190>Sep  1 14:13:20 node nginx: 10.0.0.1 - - [21/Sep/2026:14:13:20 +0000] \"GET /a \
+             HTTP/1.1\" 200 12",
             ["GET", "/a", "", "200", at],
         ),
         (
-            r#"shop.example 10.0.0.2, 10.0.0.1 - - [21/Sep/2026:14:13:20 +0000] "GET /a HTTP/1.1" 200 571 "-" "x""#,
+            "shop.example 10.0.0.2, 10.0.0.1 - - [21/Sep/2026:14:13:20 +0000] \"GET /a HTTP/1.1\" \
+             200 571 \"-\" \"x\"",
             ["GET", "/a", "shop.example", "200", at],
         ),
         (
-            r#""10.5.0.2, 10.0.0.1" 10.2.1.5 - - [21/Sep/2026:14:13:20 +0000] "GET /a HTTP/1.1" 200 5 "-" "x""#,
+            "\"10.5.0.2, 10.0.0.1\" 10.2.1.5 - - [21/Sep/2026:14:13:20 +0000] \"GET /a HTTP/1.1\" \
+             200 5 \"-\" \"x\"",
             ["GET", "/a", "", "200", at],
         ),
         (
-            r#"[21/Sep/2026:14:13:20 +0000] 10.0.0.1 TLSv1.3 TLS_AES_256_GCM_SHA384 "GET /a HTTP/1.1" 1375"#,
+            "[21/Sep/2026:14:13:20 +0000] 10.0.0.1 TLSv1.3 TLS_AES_256_GCM_SHA384 \"GET /a \
+             HTTP/1.1\" 1375",
             ["GET", "/a", "", "0", at],
         ),
         (
@@ -129,9 +151,9 @@ fn lines_of_every_form_are_understood() {
 
 #[test]
 fn what_a_log_holds_of_a_request_is_kept_and_what_it_lacks_is_said() {
-    let get = of(
-        r#"{"start_time":"2026-09-21T14:13:20Z","method":"GET","path":"/a","response_code":200,"authority":"x","duration":12,"user_agent":"agent","x_forwarded_for":"10.0.0.9","request_id":"1"}"#,
-    );
+    let get = of("{\"start_time\":\"2026-09-21T14:13:20Z\",\"method\":\"GET\",\"path\":\"/a\",\
+         \"response_code\":200,\"authority\":\"x\",\"duration\":12,\"user_agent\":\"agent\",\
+         \"x_forwarded_for\":\"10.0.0.9\",\"request_id\":\"1\"}");
     assert_eq!(get.completeness, Completeness::ResponseDamaged, "its answer's body is not there");
     let request = &get.request.as_ref().expect("a request").message;
     for (name, value) in
@@ -145,9 +167,9 @@ fn what_a_log_holds_of_a_request_is_kept_and_what_it_lacks_is_said() {
     let post = of(r#"10.0.0.1 - - [21/Sep/2026:14:13:20 +0000] "POST /a HTTP/1.1" 200 12"#);
     assert_eq!(post.completeness, Completeness::RequestDamaged, "never replayed");
     assert!(post.marks.iter().any(|mark| mark == HOST_UNKNOWN), "{:?}", post.marks);
-    let body = of(
-        r#"{"time_iso8601":"2026-09-21T14:13:20+00:00","request":"POST /a HTTP/1.1","status":201,"host":"x","request_body":"a=1"}"#,
-    );
+    let body =
+        of("{\"time_iso8601\":\"2026-09-21T14:13:20+00:00\",\"request\":\"POST /a HTTP/1.1\",\
+         \"status\":201,\"host\":\"x\",\"request_body\":\"a=1\"}");
     assert_eq!(body.completeness, Completeness::ResponseDamaged);
     assert_eq!(&body.request.expect("a request").message.body.bytes[..], b"a=1");
 }
@@ -185,7 +207,8 @@ fn what_a_client_wrote_ends_no_header_field() {
     assert_eq!(client_and("a", line).1, None);
     for host in ["shop\\r\\nA: b", "two hosts"] {
         let line = format!(
-            r#"{{"time_iso8601":"2026-09-21T14:13:20Z","request":"GET / HTTP/1.1","status":200,"host":"{host}"}}"#
+            "{{\"time_iso8601\":\"2026-09-21T14:13:20Z\",\"request\":\"GET / HTTP/1.1\",\
+             \"status\":200,\"host\":\"{host}\"}}"
         );
         assert_eq!(client_and("host", &line).1, None, "{line}");
     }

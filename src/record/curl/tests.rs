@@ -44,7 +44,8 @@ fn what_a_browser_copies_is_a_request() {
 
 #[test]
 fn what_a_browser_copies_for_cmd_is_the_same_request() {
-    let copied = "curl ^\"https://shop.example/cart?x=1^&y=^%^20^\" ^\r\n  -H ^\"accept: */*^\" ^\r\n  \
+    let copied = "curl ^\"https://shop.example/cart?x=1^&y=^%^20^\" ^\r\n  \
+        -H ^\"accept: */*^\" ^\r\n  \
         -H ^\"sec-ch-ua: ^\\^\"Chromium^\\^\";v=^\\^\"149^\\^\"^\" ^\r\n  \
         --data-raw ^\"^{^\\^\"note^\\^\":^\\^\"a^\r\n\r\nb^\\^\"^}^\" &\r\n\
         curl ^\"https://shop.example/^\" ^\r\n  --compressed\r\n";

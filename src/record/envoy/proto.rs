@@ -8,46 +8,43 @@ use bytes::Bytes;
 use super::{TapItem, ToldMessage, Trace, TracePiece};
 use crate::flow::Endpoint;
 use crate::limits;
+use crate::message::protobuf::{Encoded, field};
 use crate::time::{NANOS_PER_SEC, Timestamp};
+use crate::varint;
 
 /// A trace is no longer than two messages of the most that is kept.
 const TRACE_BYTES: usize = 2 * (limits::BODY_BYTES + limits::HEAD_BYTES);
-/// Bytes of a number of variable length, at most.
-const VARINT_BYTES: usize = 10;
 
 /// Whether a file that begins so is one: a trace of HTTP in a wrapper, behind a length or not,
 /// whose first field is a message that holds messages.
 pub fn is_one(beginning: &[u8]) -> bool {
     let is_wrapper = |bytes: &[u8]| {
-        let mut fields = ProtoFields(bytes);
-        let nested = |fields: &mut ProtoFields<'_>, numbers: &[u64]| {
-            let (key, length) = (fields.varint()?, fields.varint()?);
+        let mut fields = bytes;
+        let nested = |fields: &mut &[u8], numbers: &[u64]| {
+            let (key, length) = (varint::take(fields)?, varint::take(fields)?);
             (key & 7 == 2 && numbers.contains(&(key >> 3)) && length > 0).then_some(length)
         };
         let outer = nested(&mut fields, &[1, 2]);
         // A buffered trace begins with its request, which begins with a header field and its key.
         let inner = nested(&mut fields, &[1, 2, 5]).or_else(|| {
-            let mut segment = ProtoFields(bytes);
-            let _ = (segment.varint(), segment.varint());
+            let mut segment = bytes;
+            let _ = (varint::take(&mut segment), varint::take(&mut segment));
             // A segment begins with the number of its trace.
-            (segment.varint()? == 8).then(|| segment.varint())?
+            (varint::take(&mut segment)? == 8).then(|| varint::take(&mut segment))?
         });
         match (outer, inner) {
             (Some(outer), Some(inner)) if bytes.first() == Some(&0x0a) => {
                 inner < outer
                     && nested(&mut fields, &[1]).is_some()
                     && nested(&mut fields, &[1]).is_some_and(|length| length < 256)
-                    && fields
-                        .0
-                        .first()
-                        .is_none_or(|&byte| byte == b':' || byte.is_ascii_lowercase())
+                    && fields.first().is_none_or(|&byte| byte == b':' || byte.is_ascii_lowercase())
             }
             (Some(_), Some(_)) => true,
             _ => false,
         }
     };
-    let mut delimited = ProtoFields(beginning);
-    is_wrapper(beginning) || (delimited.varint().is_some() && is_wrapper(delimited.0))
+    let mut delimited = beginning;
+    is_wrapper(beginning) || (varint::take(&mut delimited).is_some() && is_wrapper(delimited))
 }
 
 /// Reads the traces; what is damaged ends the file.
@@ -60,8 +57,8 @@ pub(super) fn read<E: From<io::Error>>(
     // A wrapper begins with the key of its only field; a length before it is no such key, as
     // traces of 10 or 18 bytes have no request.
     let is_single = matches!(beginning.first(), Some(0x0a | 0x12)) && {
-        let mut fields = ProtoFields(beginning);
-        let (_, length) = (fields.varint(), fields.varint());
+        let mut fields = beginning;
+        let (_, length) = (varint::take(&mut fields), varint::take(&mut fields));
         length.is_some_and(|length| length >= 20)
     };
     let mut trace = Vec::new();
@@ -87,77 +84,34 @@ pub(super) fn read<E: From<io::Error>>(
 /// The length before a trace; none at the end.
 fn length(input: &mut impl BufRead) -> io::Result<Option<u64>> {
     let mut bytes = Vec::new();
-    while bytes.len() < VARINT_BYTES && bytes.last().is_none_or(|byte| byte & 0x80 != 0) {
+    while bytes.len() < varint::MOST_BYTES && bytes.last().is_none_or(|byte| byte & 0x80 != 0) {
         let mut byte = [0];
         if input.read(&mut byte)? == 0 {
             return Ok(None);
         }
         bytes.push(byte[0]);
     }
-    Ok(ProtoFields(&bytes).varint())
+    Ok(varint::take(&mut &bytes[..]))
 }
 
-/// The fields of a message (protobuf.dev, "Encoding").
-struct ProtoFields<'a>(&'a [u8]);
-
-enum ProtoValue<'a> {
-    Number(u64),
-    Bytes(&'a [u8]),
-    Other,
-}
-
-impl<'a> ProtoFields<'a> {
-    fn varint(&mut self) -> Option<u64> {
-        let mut value = 0_u64;
-        for place in 0..VARINT_BYTES.min(self.0.len()) {
-            let byte = self.0[place];
-            value |= u64::from(byte & 0x7f).checked_shl(7 * place as u32)?;
-            if byte & 0x80 == 0 {
-                self.0 = &self.0[place + 1..];
-                return Some(value);
-            }
-        }
-        None
+/// Hands each field of a message to `take`; none where the message is damaged.
+fn each<'a>(
+    mut message: &'a [u8],
+    mut take: impl FnMut(u32, Encoded<'a>) -> Option<()>,
+) -> Option<()> {
+    while !message.is_empty() {
+        let (number, value) = field(&mut message, 0)?;
+        take(number, value)?;
     }
-
-    fn bytes(&mut self, length: usize) -> Option<&'a [u8]> {
-        let (bytes, rest) = self.0.split_at_checked(length)?;
-        self.0 = rest;
-        Some(bytes)
-    }
-
-    /// The next field and its number; none where it is damaged. To be asked while there are bytes.
-    fn field(&mut self) -> Option<(u64, ProtoValue<'a>)> {
-        let key = self.varint()?;
-        let value = match key & 7 {
-            0 => ProtoValue::Number(self.varint()?),
-            1 => self.bytes(8).map(|_| ProtoValue::Other)?,
-            2 => {
-                let length = usize::try_from(self.varint()?).ok()?;
-                ProtoValue::Bytes(self.bytes(length)?)
-            }
-            5 => self.bytes(4).map(|_| ProtoValue::Other)?,
-            _ => return None,
-        };
-        Some((key >> 3, value))
-    }
-
-    /// Hands each field to `each`; none where the message is damaged.
-    fn each(mut self, mut each: impl FnMut(u64, ProtoValue<'a>) -> Option<()>) -> Option<()> {
-        while !self.0.is_empty() {
-            let (number, value) = self.field()?;
-            each(number, value)?;
-        }
-        Some(())
-    }
+    Some(())
 }
 
 fn wrapper(bytes: &[u8]) -> Option<TapItem> {
     let mut found = None;
-    ProtoFields(bytes).each(|number, value| {
+    each(bytes, |number, value| {
         match (number, value) {
-            (1, ProtoValue::Bytes(bytes)) => found = Some(TapItem::Whole(buffered(bytes)?)),
-            (2, ProtoValue::Bytes(bytes)) => found = segment(bytes)?,
+            (1, Encoded::Bytes(bytes)) => found = Some(TapItem::Whole(buffered(bytes)?)),
+            (2, Encoded::Bytes(bytes)) => found = segment(bytes)?,
             (3 | 4, _) => found = Some(TapItem::Socket),
             _ => {}
         }
@@ -168,15 +122,15 @@ fn wrapper(bytes: &[u8]) -> Option<TapItem> {
 
 fn buffered(bytes: &[u8]) -> Option<Trace> {
     let mut trace = Trace::default();
-    ProtoFields(bytes).each(|number, value| {
+    each(bytes, |number, value| {
         match (number, value) {
-            (1, ProtoValue::Bytes(bytes)) => trace.request = Some(told(bytes)?),
-            (2, ProtoValue::Bytes(bytes)) => trace.response = Some(told(bytes)?),
-            (3, ProtoValue::Bytes(bytes)) => {
-                ProtoFields(bytes).each(|number, value| {
+            (1, Encoded::Bytes(bytes)) => trace.request = Some(told(bytes)?),
+            (2, Encoded::Bytes(bytes)) => trace.response = Some(told(bytes)?),
+            (3, Encoded::Bytes(bytes)) => {
+                each(bytes, |number, value| {
                     match (number, value) {
-                        (1, ProtoValue::Bytes(bytes)) => trace.server = endpoint(bytes)?,
-                        (2, ProtoValue::Bytes(bytes)) => trace.client = endpoint(bytes)?,
+                        (1, Encoded::Bytes(bytes)) => trace.server = endpoint(bytes)?,
+                        (2, Encoded::Bytes(bytes)) => trace.client = endpoint(bytes)?,
                         _ => {}
                     }
                     Some(())
@@ -191,12 +145,12 @@ fn buffered(bytes: &[u8]) -> Option<Trace> {
 
 fn told(bytes: &[u8]) -> Option<ToldMessage> {
     let mut told = ToldMessage::default();
-    ProtoFields(bytes).each(|number, value| {
+    each(bytes, |number, value| {
         match (number, value) {
-            (1, ProtoValue::Bytes(bytes)) => told.headers.push(header(bytes)?),
-            (2, ProtoValue::Bytes(bytes)) => (told.body, told.cut) = body(bytes)?,
-            (3, ProtoValue::Bytes(bytes)) => told.trailers.push(header(bytes)?),
-            (4, ProtoValue::Bytes(bytes)) => told.at = Some(time(bytes)?),
+            (1, Encoded::Bytes(bytes)) => told.headers.push(header(bytes)?),
+            (2, Encoded::Bytes(bytes)) => (told.body, told.cut) = body(bytes)?,
+            (3, Encoded::Bytes(bytes)) => told.trailers.push(header(bytes)?),
+            (4, Encoded::Bytes(bytes)) => told.at = Some(time(bytes)?),
             _ => {}
         }
         Some(())
@@ -206,11 +160,11 @@ fn told(bytes: &[u8]) -> Option<ToldMessage> {
 
 fn header(bytes: &[u8]) -> Option<(Bytes, Bytes)> {
     let (mut key, mut value) = (Bytes::new(), Bytes::new());
-    ProtoFields(bytes).each(|number, field| {
+    each(bytes, |number, field| {
         match (number, field) {
-            (1, ProtoValue::Bytes(bytes)) => key = Bytes::copy_from_slice(bytes),
+            (1, Encoded::Bytes(bytes)) => key = Bytes::copy_from_slice(bytes),
             // As text, or raw where it is none.
-            (2 | 3, ProtoValue::Bytes(bytes)) => value = Bytes::copy_from_slice(bytes),
+            (2 | 3, Encoded::Bytes(bytes)) => value = Bytes::copy_from_slice(bytes),
             _ => {}
         }
         Some(())
@@ -220,10 +174,10 @@ fn header(bytes: &[u8]) -> Option<(Bytes, Bytes)> {
 
 fn body(bytes: &[u8]) -> Option<(Vec<u8>, bool)> {
     let (mut body, mut cut) = (Vec::new(), false);
-    ProtoFields(bytes).each(|number, value| {
+    each(bytes, |number, value| {
         match (number, value) {
-            (1 | 2, ProtoValue::Bytes(bytes)) => body = bytes.to_vec(),
-            (3, ProtoValue::Number(number)) => cut = number != 0,
+            (1 | 2, Encoded::Bytes(bytes)) => body = bytes.to_vec(),
+            (3, Encoded::Varint(number)) => cut = number != 0,
             _ => {}
         }
         Some(())
@@ -234,10 +188,10 @@ fn body(bytes: &[u8]) -> Option<(Vec<u8>, bool)> {
 /// `google.protobuf.Timestamp`: seconds and nanoseconds.
 fn time(bytes: &[u8]) -> Option<Timestamp> {
     let (mut seconds, mut nanos) = (0_i64, 0_i64);
-    ProtoFields(bytes).each(|number, value| {
+    each(bytes, |number, value| {
         match (number, value) {
-            (1, ProtoValue::Number(number)) => seconds = number.cast_signed(),
-            (2, ProtoValue::Number(number)) => nanos = number.cast_signed(),
+            (1, Encoded::Varint(number)) => seconds = number.cast_signed(),
+            (2, Encoded::Varint(number)) => nanos = number.cast_signed(),
             _ => {}
         }
         Some(())
@@ -249,15 +203,15 @@ fn time(bytes: &[u8]) -> Option<Timestamp> {
 /// An address of a socket; none inside for others.
 fn endpoint(bytes: &[u8]) -> Option<Option<Endpoint>> {
     let mut found = None;
-    ProtoFields(bytes).each(|number, value| {
-        let (1, ProtoValue::Bytes(bytes)) = (number, value) else { return Some(()) };
+    each(bytes, |number, value| {
+        let (1, Encoded::Bytes(bytes)) = (number, value) else { return Some(()) };
         let (mut address, mut port) = (None, 0);
-        ProtoFields(bytes).each(|number, value| {
+        each(bytes, |number, value| {
             match (number, value) {
-                (2, ProtoValue::Bytes(bytes)) => {
+                (2, Encoded::Bytes(bytes)) => {
                     address = std::str::from_utf8(bytes).ok().and_then(|text| text.parse().ok());
                 }
-                (3, ProtoValue::Number(number)) => port = u16::try_from(number).unwrap_or(0),
+                (3, Encoded::Varint(number)) => port = u16::try_from(number).unwrap_or(0),
                 _ => {}
             }
             Some(())
@@ -270,8 +224,8 @@ fn endpoint(bytes: &[u8]) -> Option<Option<Endpoint>> {
 
 fn header_map(bytes: &[u8]) -> Option<Vec<(Bytes, Bytes)>> {
     let mut headers = Vec::new();
-    ProtoFields(bytes).each(|number, value| {
-        if let (1, ProtoValue::Bytes(bytes)) = (number, value) {
+    each(bytes, |number, value| {
+        if let (1, Encoded::Bytes(bytes)) = (number, value) {
             headers.push(header(bytes)?);
         }
         Some(())
@@ -282,17 +236,17 @@ fn header_map(bytes: &[u8]) -> Option<Vec<(Bytes, Bytes)>> {
 /// A segment; none inside where it has no piece.
 fn segment(bytes: &[u8]) -> Option<Option<TapItem>> {
     let (mut id, mut piece) = (0, None);
-    ProtoFields(bytes).each(|number, value| {
+    each(bytes, |number, value| {
         match (number, value) {
-            (1, ProtoValue::Number(number)) => id = number,
-            (2 | 5, ProtoValue::Bytes(bytes)) => {
+            (1, Encoded::Varint(number)) => id = number,
+            (2 | 5, Encoded::Bytes(bytes)) => {
                 piece = Some((number > 4, TracePiece::Headers(header_map(bytes)?)));
             }
-            (3 | 6, ProtoValue::Bytes(bytes)) => {
+            (3 | 6, Encoded::Bytes(bytes)) => {
                 let (bytes, cut) = body(bytes)?;
                 piece = Some((number > 4, TracePiece::Body(bytes, cut)));
             }
-            (4 | 7, ProtoValue::Bytes(bytes)) => {
+            (4 | 7, Encoded::Bytes(bytes)) => {
                 piece = Some((number > 4, TracePiece::Trailers(header_map(bytes)?)));
             }
             _ => {}

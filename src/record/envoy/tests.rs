@@ -16,13 +16,21 @@ fn all(input: &[u8]) -> Result<Vec<Result<Exchange, Reason>>, String> {
 }
 
 const BUFFERED: &str = r#"{"http_buffered_trace": {
- "request": {"headers": [{"key": ":authority", "value": "shop.local"}, {"key": ":path", "value": "/cart?x=1"},
-   {"key": ":method", "value": "POST"}, {"key": ":scheme", "value": "http"}, {"key": "content-length", "value": "12"}],
-  "body": {"truncated": false, "as_bytes": "eyJpdGVtIjogMSB9"}, "trailers": [], "headers_received_time": "2026-11-28T10:00:00.250Z"},
- "response": {"headers": [{"key": ":status", "value": "200"}, {"key": "content-type", "value": "application/json"}],
-  "body": {"truncated": TRUNCATED, "as_string": "{\"ok\":true}"}, "trailers": [], "headers_received_time": "2026-11-28T10:00:00.300Z"},
- "downstream_connection": {"local_address": {"socket_address": {"address": "10.0.0.1", "port_value": 8080}},
-  "remote_address": {"socket_address": {"protocol": "TCP", "address": "10.0.0.9", "port_value": 40112}}}}}"#;
+ "request": {
+  "headers": [{"key": ":authority", "value": "shop.local"}, {"key": ":path", "value": "/cart?x=1"},
+   {"key": ":method", "value": "POST"}, {"key": ":scheme", "value": "http"},
+   {"key": "content-length", "value": "12"}],
+  "body": {"truncated": false, "as_bytes": "eyJpdGVtIjogMSB9"}, "trailers": [],
+  "headers_received_time": "2026-11-28T10:00:00.250Z"},
+ "response": {
+  "headers": [{"key": ":status", "value": "200"},
+   {"key": "content-type", "value": "application/json"}],
+  "body": {"truncated": TRUNCATED, "as_string": "{\"ok\":true}"}, "trailers": [],
+  "headers_received_time": "2026-11-28T10:00:00.300Z"},
+ "downstream_connection": {
+  "local_address": {"socket_address": {"address": "10.0.0.1", "port_value": 8080}},
+  "remote_address":
+   {"socket_address": {"protocol": "TCP", "address": "10.0.0.9", "port_value": 40112}}}}}"#;
 
 fn buffered(truncated: bool) -> Vec<u8> {
     BUFFERED.replace("TRUNCATED", if truncated { "true" } else { "false" }).into_bytes()

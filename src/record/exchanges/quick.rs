@@ -5,10 +5,24 @@ use crate::exchange::{
     Carriage, Closed, Completeness, Exchange, ExchangeId, TimedRequest, TimedResponse,
 };
 use crate::flow::Endpoint;
+use crate::limits::CONNECTION_NUMBERS;
 use crate::message::Response;
-use crate::record::exchanges::{Asked, CONNECTIONS};
 use crate::record::json::quick::Cursor;
 use crate::time::Timestamp;
+
+/// An exchange of which only the request was read, and that there is an answer: what a first walk
+/// through a file needs.
+#[derive(Debug)]
+pub struct Asked {
+    /// Its name.
+    pub id: ExchangeId,
+    /// How much of it the capture holds.
+    pub completeness: Completeness,
+    /// The request.
+    pub request: Option<TimedRequest>,
+    /// Whether there is a response.
+    pub answered: bool,
+}
 
 /// An exchange, where the line has the writer's own form.
 pub(super) fn exchange(line: &[u8]) -> Option<Exchange> {
@@ -106,7 +120,7 @@ fn start(cursor: &mut Cursor<'_>) -> Option<Start> {
     cursor.expect(b"{\"id\":\"")?;
     let id: ExchangeId = cursor.plain()?.parse().ok()?;
     // What is wrong with it is said where serde reads.
-    if id.connection >= CONNECTIONS {
+    if id.connection >= CONNECTION_NUMBERS {
         return None;
     }
     cursor.expect(b",\"connection\":")?;
@@ -162,7 +176,7 @@ fn closed(cursor: &mut Cursor<'_>) -> Option<Vec<Closed>> {
     loop {
         cursor.expect(b"[")?;
         let connection =
-            u64::try_from(cursor.integer()?).ok().filter(|number| *number < CONNECTIONS)?;
+            u64::try_from(cursor.integer()?).ok().filter(|number| *number < CONNECTION_NUMBERS)?;
         cursor.expect(b",\"")?;
         closed.push(Closed(connection, cursor.plain()?.parse().ok()?));
         cursor.expect(b"]")?;
@@ -451,7 +465,19 @@ mod tests {
 
     #[test]
     fn the_usual_line_is_outlined_here() {
-        let line = br#"{"id":"12-3","connection":12,"client":"10.0.0.9:40112","server":"[2001:db8::1]:8080","protocol":"http/1","completeness":"complete","opened_at":"2026-11-22T10:00:00.000000000Z","handshake_ns":-42,"request":{"at":"2026-11-22T10:00:00.000123456Z","duration_ns":7,"method":"POST","target":"/c?x=1","version":"1.1","headers":[["Host","shop.local"],["X","a\"b"]],"body":{"utf8":"{\"item\":\u00011}"},"body_bytes":11,"framing":"content-length","trailers":[]},"response":{"first_byte_ns":5,"last_byte_ns":9,"status":200,"reason":"OK","version":"1.1","headers":[["A",{"base64":"//4="}]],"body":{"base64":"AAH/"},"body_bytes":9,"body_sha256":"ab","framing":"chunked","trailers":[]},"interim":[]}"#;
+        let line = b"{\"id\":\"12-3\",\"connection\":12,\"client\":\"10.0.0.9:40112\",\
+                     \"server\":\"[2001:db8::1]:8080\",\"protocol\":\"http/1\",\
+                     \"completeness\":\"complete\",\"opened_at\":\"2026-11-22T10:00:00.000000000Z\"\
+                     ,\"handshake_ns\":-42,\"request\":{\"at\":\"2026-11-22T10:00:00.000123456Z\",\
+                     \"duration_ns\":7,\"method\":\"POST\",\"target\":\"/c?x=1\",\
+                     \"version\":\"1.1\",\"headers\":[[\"Host\",\"shop.local\"],[\"X\",\
+                     \"a\\\"b\"]],\"body\":{\"utf8\":\"{\\\"item\\\":\\u00011}\"},\
+                     \"body_bytes\":11,\"framing\":\"content-length\",\"trailers\":[]},\
+                     \"response\":{\"first_byte_ns\":5,\"last_byte_ns\":9,\"status\":200,\
+                     \"reason\":\"OK\",\"version\":\"1.1\",\"headers\":[[\"A\",\
+                     {\"base64\":\"//4=\"}]],\"body\":{\"base64\":\"AAH/\"},\"body_bytes\":9,\
+                     \"body_sha256\":\"ab\",\"framing\":\"chunked\",\"trailers\":[]},\
+                     \"interim\":[]}";
         let read = outline(line).expect("the form that is written");
         assert_eq!(
             read.request.as_ref().map(|request| &request.message.body.bytes[..]),

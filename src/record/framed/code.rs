@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use bytes::Bytes;
 
-use super::{FIXED, hash};
+use super::hash::hash;
 use crate::exchange::{
     Carriage, ClientSettings, Closed, Completeness, Exchange, ExchangeId, SocketKind,
     SocketMessage, TimedRequest, TimedResponse, TlsSession,
@@ -15,6 +15,9 @@ use crate::message::wire::{Chunks, Verbatim};
 use crate::message::{Body, Extras, Framing, HeaderPart, Headers, Request, Response, Version};
 use crate::time::Timestamp;
 use crate::varint;
+
+/// Length of the fixed part of an exchange, in bytes.
+pub(super) const FIXED: usize = 64;
 
 /// Where the numbers of the fixed part stand, in bytes.
 mod at {
@@ -296,8 +299,8 @@ impl HeadWriter<'_> {
     }
 
     fn request(&mut self, request: &Request) {
-        let Request { method, target, version, headers, body, framing, trailers, verbatim, extras } =
-            request;
+        let Request { method, target, version, headers, body, framing, trailers, .. } = request;
+        let Request { verbatim, extras, .. } = request;
         self.text(method);
         self.text(target);
         self.version(*version);
@@ -386,23 +389,21 @@ pub(super) fn decode(plain: &Bytes, number: usize) -> Option<Exchange> {
         connection: get(fixed, at::CONNECTION).map(u64::from_le_bytes)?,
         ordinal: get(fixed, at::ORDINAL).map(u32::from_le_bytes)?,
     };
-    (head.at == head.end && id.connection < crate::record::exchanges::CONNECTIONS).then_some(
-        Exchange {
-            id,
-            client,
-            server,
-            protocol,
-            completeness,
-            request,
-            response,
-            interim,
-            opened_at,
-            handshake_ns,
-            marks,
-            carriage,
-            closed,
-        },
-    )
+    (head.at == head.end && id.connection < crate::limits::CONNECTION_NUMBERS).then_some(Exchange {
+        id,
+        client,
+        server,
+        protocol,
+        completeness,
+        request,
+        response,
+        interim,
+        opened_at,
+        handshake_ns,
+        marks,
+        carriage,
+        closed,
+    })
 }
 
 /// Reads the parts of a head.

@@ -7,11 +7,14 @@
 //! frame that was damaged is one that cannot be used, those behind it can.
 
 mod code;
+mod hash;
 mod read;
 
 use zstd::bulk::Compressor;
 
+use code::FIXED;
 pub use code::encode;
+pub use hash::hash;
 pub use read::{Frame, FrameContent, FrameError, FrameIndex, first, index};
 
 use super::exchanges::{self, End, Header};
@@ -28,8 +31,6 @@ const FRAME_BYTES: usize = 1 << 20;
 const MOST_BYTES: usize = LINE_BYTES + FRAME_BYTES;
 /// Length of what stands before a frame's content, in bytes.
 const HEADER: usize = 64;
-/// Length of the fixed part of an exchange, in bytes.
-const FIXED: usize = 64;
 /// Length of an entry of the index, in bytes.
 const ENTRY: usize = 48;
 /// How hard is compressed: the fastest level that still finds repeated heads. Bodies that are
@@ -47,36 +48,6 @@ enum FrameKind {
     Last = 3,
     /// Where the frames stand.
     FrameIndex = 4,
-}
-
-/// A hash of bytes that stays the same on all machines and in all versions. It finds damage and
-/// tells contents apart; it withstands nobody who wants two contents to have one hash.
-///
-/// Eight bytes and eight bytes are multiplied into 128 bits, whose halves are put together; see
-/// `docs/formats.md`.
-pub fn hash(bytes: &[u8]) -> u64 {
-    const FIRST: u64 = 0x9e37_79b1_85eb_ca87;
-    const SECOND: u64 = 0xc2b2_ae3d_27d4_eb4f;
-    let fold = |one: u64, other: u64| {
-        let product = u128::from(one) * u128::from(other);
-        product as u64 ^ (product >> 64) as u64
-    };
-    let word = |bytes: &[u8]| {
-        let mut word = [0; 8];
-        word[..bytes.len()].copy_from_slice(bytes);
-        u64::from_le_bytes(word)
-    };
-    let mut state = FIRST ^ bytes.len() as u64;
-    let mut step = |one: u64, other: u64| {
-        state = fold(state ^ one, SECOND ^ other).wrapping_add(state.rotate_left(29));
-    };
-    let (pairs, rest) = bytes.as_chunks::<16>();
-    for pair in pairs {
-        step(word(&pair[..8]), word(&pair[8..]));
-    }
-    let middle = rest.len().min(8);
-    step(word(&rest[..middle]), word(&rest[middle..]));
-    fold(state ^ SECOND, FIRST)
 }
 
 /// Span of what a frame holds.

@@ -6,8 +6,10 @@ use std::os::unix::fs::FileExt as _;
 
 use bytes::Bytes;
 
+use super::code::FIXED;
 use super::code::decode;
-use super::{ENTRY, FIXED, FrameKind, FrameSpan, HEADER, MOST_BYTES, VERSION, hash};
+use super::hash::hash;
+use super::{ENTRY, FrameKind, FrameSpan, HEADER, MOST_BYTES, VERSION};
 use crate::capture::file::FRAMED;
 use crate::exchange::Exchange;
 use crate::record::exchanges::{self, Header, Line, LineError};

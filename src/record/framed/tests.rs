@@ -13,26 +13,47 @@ use crate::time::Timestamp;
 fn lines() -> Vec<String> {
     let start = |n: u32, more: &str| {
         format!(
-            r#"{{"id":"{n}-{n}","connection":{n}{more},"client":"10.0.0.9:40112","server":"[2001:db8::1]:8080","protocol":"#
+            "{{\"id\":\"{n}-{n}\",\"connection\":{n}{more},\"client\":\"10.0.0.9:40112\",\
+             \"server\":\"[2001:db8::1]:8080\",\"protocol\":"
         )
     };
-    let request = r#""request":{"at":"2026-11-22T10:00:00.000123456Z","duration_ns":7,"method":"POST","target":"/a?x=1","version":"1.1","headers":[["Host","a"],["X","é"],["host",{"base64":"/w=="}]],"body":{"utf8":"{\"item\": 1 }"},"body_bytes":12,"framing":"content-length","trailers":[]}"#;
-    let response = r#""response":{"first_byte_ns":1,"last_byte_ns":-5,"status":200,"reason":"OK","version":"1.0","headers":[],"body":{"base64":"AAH/"},"body_bytes":3,"framing":"chunked","trailers":[["A","b"]]}"#;
+    let request = "\"request\":{\"at\":\"2026-11-22T10:00:00.000123456Z\",\"duration_ns\":7,\
+                   \"method\":\"POST\",\"target\":\"/a?x=1\",\"version\":\"1.1\",\
+                   \"headers\":[[\"Host\",\"a\"],[\"X\",\"é\"],[\"host\",{\"base64\":\"/w==\"}]],\
+                   \"body\":{\"utf8\":\"{\\\"item\\\": 1 }\"},\"body_bytes\":12,\
+                   \"framing\":\"content-length\",\"trailers\":[]}";
+    let response = "\"response\":{\"first_byte_ns\":1,\"last_byte_ns\":-5,\"status\":200,\
+                    \"reason\":\"OK\",\"version\":\"1.0\",\"headers\":[],\
+                    \"body\":{\"base64\":\"AAH/\"},\"body_bytes\":3,\"framing\":\"chunked\",\
+                    \"trailers\":[[\"A\",\"b\"]]}";
     vec![
         format!(
             r#"{}"http/1","completeness":"complete",{request},{response},"interim":[]}}"#,
             start(0, "")
         ),
         format!(
-            r#"{}"http/1","completeness":"no-response","opened_at":"2026-11-22T10:00:00.000000001Z","handshake_ns":12,{request},"response":null,"interim":[{{"first_byte_ns":3,"last_byte_ns":4,"status":103,"reason":"Early","version":"1.1","headers":[["Link","x"]],"body":{{"utf8":"odd"}},"body_bytes":3,"framing":"none","trailers":[]}}],"marks":["gap of 7 bytes at packet 1","x"]}}"#,
+            "{}\"http/1\",\"completeness\":\"no-response\",\
+             \"opened_at\":\"2026-11-22T10:00:00.000000001Z\",\"handshake_ns\":12,{request},\
+             \"response\":null,\"interim\":[{{\"first_byte_ns\":3,\"last_byte_ns\":4,\
+             \"status\":103,\"reason\":\"Early\",\"version\":\"1.1\",\"headers\":[[\"Link\",\
+             \"x\"]],\"body\":{{\"utf8\":\"odd\"}},\"body_bytes\":3,\"framing\":\"none\",\
+             \"trailers\":[]}}],\"marks\":[\"gap of 7 bytes at packet 1\",\"x\"]}}",
             start(1, r#","closed":[[0,"2026-11-22T10:00:00.000000002Z"]]"#)
         ),
         format!(
-            r#"{}"http/2","completeness":"orphan-response","stream":3,"pushed_by":1,"tls":{{"version":"1.3","suite":"S","sni":"a.b","joined":true}},"settings":{{"values":[[2,0],[65027,4294967295]],"window":7}},"request":null,"response":{{"at":"2026-11-22T10:00:01.000000000Z","status":0,"reason":"","version":"2","headers":[[":status",null],[null,"v"]],"body":null,"body_bytes":0,"framing":"frames","trailers":[]}},"interim":[]}}"#,
+            "{}\"http/2\",\"completeness\":\"orphan-response\",\"stream\":3,\"pushed_by\":1,\
+             \"tls\":{{\"version\":\"1.3\",\"suite\":\"S\",\"sni\":\"a.b\",\"joined\":true}},\
+             \"settings\":{{\"values\":[[2,0],[65027,4294967295]],\"window\":7}},\"request\":null,\
+             \"response\":{{\"at\":\"2026-11-22T10:00:01.000000000Z\",\"status\":0,\"reason\":\"\",\
+             \"version\":\"2\",\"headers\":[[\":status\",null],[null,\"v\"]],\"body\":null,\
+             \"body_bytes\":0,\"framing\":\"frames\",\"trailers\":[]}},\"interim\":[]}}",
             start(2, "")
         ),
         format!(
-            r#"{}"own","completeness":"complete",{request},{response},"interim":[],"messages":[{{"from":"client","at_ns":5,"type":"text","data":{{"utf8":"hi"}}}},{{"from":"server","at_ns":6,"type":"close","data":null}}]}}"#,
+            "{}\"own\",\"completeness\":\"complete\",{request},{response},\"interim\":[],\
+             \"messages\":[{{\"from\":\"client\",\"at_ns\":5,\"type\":\"text\",\
+             \"data\":{{\"utf8\":\"hi\"}}}},{{\"from\":\"server\",\"at_ns\":6,\"type\":\"close\",\
+             \"data\":null}}]}}",
             start(3, "")
         ),
     ]

@@ -4,18 +4,17 @@ use std::io;
 
 use bytes::Bytes;
 
-use super::{Binder, BoundOrder};
+use super::Binder;
+use super::words::{BoundOrder, request_of};
 use crate::bind::Use;
 use crate::bind::fill::put::{Put, Untouched, put};
 use crate::bind::fill::touch::Touching;
-use crate::message::Request;
 use crate::message::place::Step;
 use crate::outcome::{ReplayId, Unbound};
 use crate::replay::gate::Ready;
 use crate::replay::plan::script;
-use crate::replay::task::TargetSide;
+use crate::replay::side::TargetSide;
 use crate::time::{NANOS_PER_SEC, Timestamp};
-use crate::wire::h1::parser::{self, Ending, Message, Parser, ParserLimits};
 use crate::wire::h1::patch;
 
 impl Binder<'_> {
@@ -101,20 +100,5 @@ impl Binder<'_> {
         });
         let place = birth.as_ref().unwrap_or(&used.place).to_string();
         Ok(Unbound { root: ReplayId { exchange: used.from, copy }, place })
-    }
-}
-
-/// The request that was prepared; of one whose body is not at hand, without it.
-pub(super) fn request_of(order: &BoundOrder) -> Option<Request> {
-    if script::is_script(&order.bytes) {
-        return script::request(&order.bytes);
-    }
-    let limits = ParserLimits { body_bytes: usize::MAX, ..ParserLimits::default() };
-    let mut parser = Parser::<u8>::new(parser::MessageSide::Requests, limits);
-    let mut input = &order.bytes[..];
-    let read = parser.step(&mut input, 0).or_else(|| parser.finish(Ending::Cut));
-    match read?.message {
-        Message::Request(request) => Some(request),
-        Message::Response(_) => None,
     }
 }

@@ -11,7 +11,7 @@ use crate::outcome::ReplayId;
 use crate::record::exchanges::write_line;
 use crate::record::flows::Binding;
 use crate::replay::recorder::redaction::Redaction;
-use crate::replay::task::TargetSide;
+use crate::replay::side::TargetSide;
 
 /// Bytes that are written at once at the latest.
 const WRITE_BYTES: usize = 256 << 10;

@@ -9,14 +9,13 @@ mod filling;
 mod journal;
 mod slots;
 mod waits;
+mod words;
 
 use std::io;
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
-use bytes::Bytes;
 use rustc_hash::FxHashMap;
 
 pub(in crate::replay) use self::journal::BindingJournal;
@@ -24,10 +23,13 @@ pub use self::journal::FlowCount;
 pub(in crate::replay) use self::slots::Uses;
 use self::slots::{Slots, World};
 use self::waits::{Key, Waits};
-use super::gate::{Gate, Ready};
+use self::words::request_of;
+pub(in crate::replay) use self::words::{BoundOrder, Ended, Word};
+pub(in crate::replay) use super::bell::Bell;
+use super::bell::wake;
+use super::gate::Ready;
 use super::shared::Shared;
-use super::task::TargetSide;
-use crate::bind::fill::expected::Expected;
+use super::side::TargetSide;
 use crate::bind::fill::jar::Jar;
 use crate::bind::fill::take::{Taken, take};
 use crate::bind::fill::touch::Touches;
@@ -41,48 +43,6 @@ use crate::time::Timestamp;
 const JARS: usize = 100_000;
 /// Longest wait without a look at the journal.
 const IDLE: Duration = Duration::from_millis(200);
-
-/// What the thread is told.
-pub(in crate::replay) enum Word {
-    /// A request was read ahead.
-    Order(Arc<BoundOrder>),
-    /// It was answered, or will not be.
-    Done(Box<Ended>),
-}
-
-/// A request of the plan that has to do with bound values.
-pub(in crate::replay) struct BoundOrder {
-    pub(in crate::replay) id: ReplayId,
-    /// When it was recorded, in nanoseconds since the epoch.
-    pub(in crate::replay) at: i64,
-    pub(in crate::replay) part: Part,
-    pub(in crate::replay) expected: Expected,
-    pub(in crate::replay) gate: Arc<Gate>,
-    pub(in crate::replay) lane: u64,
-    pub(in crate::replay) due: i64,
-    /// Which worker sends it.
-    pub(in crate::replay) worker: usize,
-    /// The request as it was prepared; of a long one the first part.
-    pub(in crate::replay) bytes: Bytes,
-    pub(in crate::replay) head: u32,
-}
-
-/// What became of a request.
-pub(in crate::replay) struct Ended {
-    pub(in crate::replay) side: TargetSide,
-    pub(in crate::replay) id: ReplayId,
-    pub(in crate::replay) at: i64,
-    /// v2's answer, where it was whole and may give values.
-    pub(in crate::replay) answer: Option<Response>,
-    /// Why there is no whole answer.
-    pub(in crate::replay) failure: Option<String>,
-}
-
-/// A worker's door bell: which lanes are to be looked at, and the event that wakes it.
-pub(in crate::replay) struct Bell {
-    pub(in crate::replay) lanes: Sender<(TargetSide, u64)>,
-    pub(in crate::replay) wake: Arc<OwnedFd>,
-}
 
 /// The thread.
 pub(in crate::replay) struct Binder<'a> {
@@ -180,7 +140,7 @@ impl<'a> Binder<'a> {
         if let Some(bell) = self.bells.get(order.worker)
             && bell.lanes.send((key.0, order.lane)).is_ok()
         {
-            super::feed::wake(&bell.wake);
+            wake(&bell.wake);
         }
         Ok(())
     }
@@ -248,7 +208,7 @@ impl<'a> Binder<'a> {
         if self.jars.len() >= JARS && !self.jars.contains_key(&key) {
             return;
         }
-        let Some(request) = filling::request_of(order) else { return };
+        let Some(request) = request_of(order) else { return };
         let jar = self.jars.entry(key).or_default();
         jar.learn(&request, answer, &order.expected.cookies, Timestamp::now());
         if jar.is_empty() {

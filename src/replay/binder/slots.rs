@@ -9,7 +9,7 @@ use crate::bind::Birth;
 use crate::bind::fill::take::Known;
 use crate::bind::fill::text_hash;
 use crate::outcome::Unbound;
-use crate::replay::task::TargetSide;
+use crate::replay::side::TargetSide;
 
 /// Which world a value is of: side and copy.
 pub(super) type World = (TargetSide, u32);

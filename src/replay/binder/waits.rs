@@ -11,7 +11,7 @@ use std::collections::BinaryHeap;
 use rustc_hash::FxHashMap;
 
 use crate::outcome::ReplayId;
-use crate::replay::task::TargetSide;
+use crate::replay::side::TargetSide;
 
 /// A request of one side.
 pub(super) type Key = (TargetSide, ReplayId);

@@ -8,6 +8,7 @@ use crate::exchange::{SocketKind, SocketMessage};
 use crate::flow::Direction;
 use crate::message::Body;
 use crate::replay::plan::spool::Spool;
+use crate::varint::fixed;
 
 /// Something that the client says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,9 +111,7 @@ impl Course {
 }
 
 fn get<const N: usize>(input: &mut &[u8]) -> [u8; N] {
-    let (first, rest) = input.split_first_chunk().expect("records have a fixed length");
-    *input = rest;
-    *first
+    fixed(input).expect("records have a fixed length")
 }
 
 #[cfg(test)]

@@ -301,7 +301,8 @@ impl HostName {
     }
 
     fn is_local(&self) -> bool {
-        matches!(&self.host, Host::Domain(name) if name == "localhost" || name.ends_with(".localhost"))
+        let is_local = |name: &str| name == "localhost" || name.ends_with(".localhost");
+        matches!(&self.host, Host::Domain(name) if is_local(name))
     }
 
     fn is(&self, host: &str) -> bool {

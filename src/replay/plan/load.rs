@@ -4,7 +4,7 @@ use crate::message::method::is_safe;
 use crate::message::{Request, Version};
 use crate::outcome::FailureKind;
 use crate::replay::plan::spool::SpoolPlace;
-use crate::replay::session::Spoken;
+use crate::replay::spoken::Spoken;
 
 /// What the worker must know of a request beside its bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -40,7 +40,7 @@ use crate::bind::Parts;
 use crate::exchange::ClientSettings;
 use crate::ledger::Ledger;
 use crate::outcome::ReplayId;
-use crate::replay::session::Spoken;
+use crate::replay::spoken::Spoken;
 use crate::schedule::pacing::{Pacing, Speed};
 use crate::schedule::select::{Selection, Shard};
 use crate::schedule::users::Users;

@@ -30,7 +30,7 @@ use crate::replay::plan::step::{
     CLOSED_BYTES, ENTRY_BYTES, FieldCursor, PlanStep, STEP_BYTES, StepEntry, StepReader,
 };
 use crate::replay::plan::{Plan, PlanTotals, RouteOf, Wishes, sound, two};
-use crate::replay::session::Spoken;
+use crate::replay::spoken::Spoken;
 use crate::schedule::gaps::Gaps;
 use crate::schedule::lane::LaneSchedule;
 use crate::schedule::pacing::Speed;

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use crate::exchange::Exchange;
 use crate::message::edit::Changes;
 use crate::message::{Body, Extras, Framing, Headers, Request, Version, reset_of};
+use crate::varint::fixed;
 use crate::wire::pace::MessageCounter;
 
 /// The first octet.
@@ -220,42 +221,36 @@ pub(in crate::replay) fn read(bytes: &[u8]) -> Option<Script<'_>> {
 /// The head of a request, and what stands behind it.
 fn read_all(mut bytes: &[u8]) -> Option<(Script<'_>, &[u8])> {
     let input = &mut bytes;
-    if take::<1>(input)? != [MARK] {
+    if fixed::<1>(input)? != [MARK] {
         return None;
     }
-    let is_bare = take::<1>(input)? == [1];
+    let is_bare = fixed::<1>(input)? == [1];
     let (fields, trailers) = (with_length(input)?, with_length(input)?);
     let pieces = moments(input)?;
     let end = moments(input)?.first().map(|(_, moment)| *moment);
-    let code = u32::try_from(u64::from_be_bytes(take(input)?)).ok();
-    let messages = u32::from_be_bytes(take(input)?);
-    let reset = u32::try_from(u64::from_be_bytes(take(input)?)).ok();
+    let code = u32::try_from(u64::from_be_bytes(fixed(input)?)).ok();
+    let messages = u32::from_be_bytes(fixed(input)?);
+    let reset = u32::try_from(u64::from_be_bytes(fixed(input)?)).ok();
     let left = code.map(|code| (code, messages));
     let story = Story { pieces, end, left, reset };
     Some((Script { is_bare, fields, trailers, story }, bytes))
 }
 
-fn take<const N: usize>(input: &mut &[u8]) -> Option<[u8; N]> {
-    let (first, rest) = input.split_first_chunk::<N>()?;
-    *input = rest;
-    Some(*first)
-}
-
 fn with_length<'a>(input: &mut &'a [u8]) -> Option<&'a [u8]> {
-    let length = u32::from_be_bytes(take(input)?) as usize;
+    let length = u32::from_be_bytes(fixed(input)?) as usize;
     let (part, rest) = input.split_at_checked(length)?;
     *input = rest;
     Some(part)
 }
 
 fn moments(input: &mut &[u8]) -> Option<Vec<(u64, SendMoment)>> {
-    let count = u32::from_be_bytes(take(input)?);
+    let count = u32::from_be_bytes(fixed(input)?);
     let mut moments = Vec::new();
     for _ in 0..count {
-        let bytes = u64::from_be_bytes(take(input)?);
-        let at = i64::from_be_bytes(take(input)?);
-        let messages = u32::from_be_bytes(take(input)?);
-        let headed = take(input)? == [1];
+        let bytes = u64::from_be_bytes(fixed(input)?);
+        let at = i64::from_be_bytes(fixed(input)?);
+        let messages = u32::from_be_bytes(fixed(input)?);
+        let headed = fixed(input)? == [1];
         moments.push((bytes, SendMoment { at, messages, headed }));
     }
     Some(moments)
@@ -268,9 +263,9 @@ impl<'a> Iterator for SectionFields<'a> {
     type Item = (&'a [u8], &'a [u8], bool);
 
     fn next(&mut self) -> Option<Self::Item> {
-        let never = take(&mut self.0)? == [1];
-        let name = u32::from_be_bytes(take(&mut self.0)?) as usize;
-        let value = u32::from_be_bytes(take(&mut self.0)?) as usize;
+        let never = fixed(&mut self.0)? == [1];
+        let name = u32::from_be_bytes(fixed(&mut self.0)?) as usize;
+        let value = u32::from_be_bytes(fixed(&mut self.0)?) as usize;
         let (name, rest) = self.0.split_at_checked(name)?;
         let (value, rest) = rest.split_at_checked(value)?;
         self.0 = rest;

@@ -2,6 +2,9 @@
 //! made, while what they are made of is at hand, and handed over in bulk: no thread is woken for
 //! one request.
 //!
+//! What is unwritten is bounded. A worker keeps its outcomes while the recorder is behind, and waits
+//! where it has too many: backpressure, which is told as lateness of our own.
+//!
 //! Large outcomes are left to the recorder to write, since that takes time, and so are all where
 //! somebody wants to see them.
 

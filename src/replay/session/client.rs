@@ -3,7 +3,8 @@
 //!
 //! What differs from `wire`, since the client decides it, is listed in docs/replay.md. The captured
 //! host stays in HTTP (`Host`, `:authority`), whatever name TLS asks for; connections lead to the
-//! target's address whatever it is. A lane has connections of its own.
+//! target's address whatever it is. A lane has connections of its own;
+//! no connection pool is shared between lanes.
 
 mod body;
 mod fault;

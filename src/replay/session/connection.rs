@@ -1,5 +1,5 @@
 //! A connection of a worker: its socket, how far it is, and the session that speaks on it. It
-//! belongs to one lane.
+//! belongs to one lane: connection reuse is the captured client's, and there is no connection pool.
 
 use crate::outcome::Failure;
 use crate::replay::session::socket::Socket;

@@ -1,5 +1,8 @@
 //! HTTP/1 on a connection: what is being written, which answers are awaited in which order, and the
 //! parser that reads them; and the WebSocket that a request may have opened.
+//!
+//! Answers come in the order of their requests, so a slow one keeps those behind it waiting
+//! (head-of-line blocking). Requests are pipelined only where the captured client did so.
 
 use std::collections::VecDeque;
 use std::io;

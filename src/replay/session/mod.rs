@@ -23,18 +23,9 @@ use std::io;
 
 use crate::replay::plan::spool::Spool;
 use crate::replay::session::socket::Socket;
+pub use crate::replay::spoken::Spoken;
 use crate::replay::task::{Answer, Task};
 use crate::wire::h1::parser::Ending;
-
-/// Which protocol is spoken on a connection.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Spoken {
-    /// HTTP/1.1.
-    #[default]
-    One,
-    /// HTTP/2.
-    Two,
-}
 
 /// A request that was sent and is not answered.
 pub(in crate::replay) struct InFlight {

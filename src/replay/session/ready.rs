@@ -27,8 +27,8 @@ pub struct ReadyCheck {
 }
 
 impl ReadyCheck {
-    /// Of an `http`, `https`, `grpc` or `grpcs` URL; none for any other. The path of the last two is
-    /// the name of a service, empty for the whole server.
+    /// Of an `http`, `https`, `grpc` or `grpcs` URL; none for any other. The path of the last two
+    /// is the name of a service, empty for the whole server.
     pub fn of(url: &Url) -> Option<Self> {
         let scheme = match url.scheme() {
             "http" | "https" => return Some(Self { url: url.clone(), call: None }),

@@ -659,7 +659,8 @@ mod tests {
                 for word in rig.goes(now) {
                     let place: usize = word.parse().unwrap();
                     prop_assert!(messages[place].at_ns <= now);
-                    let had = messages[..place].iter().filter(|m| m.direction == Direction::ToClient);
+                    let to_client = |m: &&SocketMessage| m.direction == Direction::ToClient;
+                    let had = messages[..place].iter().filter(to_client);
                     prop_assert!(had.count() as u32 <= heard);
                     sent.push(place);
                 }

@@ -1,33 +1,14 @@
 //! One lane while it is replayed: what waits on it, what was answered, and whether its next request
-//! may go.
+//! may go. A request that waits for the answer before it is head-of-line blocking, as v1's client
+//! had it; its lateness is v2's.
 
 use std::collections::VecDeque;
 
+pub use crate::replay::arrivals::{Arrivals, Think};
 use crate::replay::plan::Load;
-use crate::replay::session::Spoken;
+use crate::replay::spoken::Spoken;
 use crate::replay::task::{TargetSide, Task};
 use crate::schedule::after::After;
-
-/// When a request that is due may go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum Arrivals {
-    /// In the order of the capture: after the answers that its client had, pipelined where they
-    /// were pipelined.
-    #[default]
-    Causal,
-    /// When it is due, on another connection where the lane's is busy.
-    Open,
-}
-
-/// What a request keeps to that had to wait for v2's answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum Think {
-    /// The schedule: it goes at once when its due time has passed.
-    #[default]
-    Schedule,
-    /// The client's think time after the answer; never before it is due.
-    ThinkTime,
-}
 
 /// Whether the next request of a lane may go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,4 +1,5 @@
-//! Connections: opening one where a slot is free, handshakes, closing.
+//! Connections: opening one where a slot is free, handshakes, keep-alive and connection reuse,
+//! closing.
 
 use std::cmp::Reverse;
 use std::io;

@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use sha2::{Digest as _, Sha256};
 
-use super::Hidden;
+use super::hidden::{Hidden, fields};
 use crate::gate::words::count;
 use crate::message::document::digest_text;
 use crate::message::json::tape::{Node, Tape, Type};
@@ -72,7 +72,7 @@ pub(super) fn lines(
         let (kept, all) = (count(body.bytes.len() as u64), count(body.length));
         lines.push(ShownLine::plain(format!("… {kept} of {all} bytes were kept")));
     }
-    for (name, value) in super::fields(trailers, hidden) {
+    for (name, value) in fields(trailers, hidden) {
         lines.push(ShownLine::plain(format!("(trailer) {name}: {value}")));
     }
     lines

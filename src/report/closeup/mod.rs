@@ -6,6 +6,7 @@
 //! visible.
 
 mod body;
+mod hidden;
 pub mod json;
 pub mod raw;
 mod rows;
@@ -14,10 +15,10 @@ mod times;
 
 use std::collections::HashMap;
 
+use crate::diff::Difference;
 use crate::diff::sockets::{self, SocketForm};
-use crate::diff::{Class, Difference, Kind};
 use crate::exchange::Exchange;
-use crate::message::{Headers, Request, Response};
+use crate::message::{Request, Response};
 use crate::outcome::{Outcome, ReplayId};
 use crate::record::flows::Binding;
 use crate::redact::{Echoes, Masker};
@@ -27,14 +28,14 @@ use super::shape_words;
 use super::text::{short, visible};
 
 pub use body::ShownLine;
-pub(in crate::report) use rows::window;
-pub use rows::{PairedRow, ShownRows, Standing, folded};
+pub(crate) use hidden::Hidden;
+use hidden::{FIELD_CHARS, fields};
+pub(crate) use rows::window;
+pub use rows::{PairedRow, ShownRows, Spot, Standing, folded};
 pub use times::{Flight, Times};
 
 /// Longest target that is shown, in characters.
 const TARGET_CHARS: usize = 2_000;
-/// Longest header field that is shown, in characters.
-const FIELD_CHARS: usize = 1_000;
 /// Most differences of one exchange that are listed.
 const MOST_SPOTS: usize = 100;
 
@@ -91,23 +92,6 @@ pub struct Closeup {
     pub bound: Vec<String>,
 }
 
-/// A difference of the exchange.
-#[derive(Clone, Debug)]
-pub struct Spot {
-    /// What is to be thought of it.
-    pub class: Class,
-    /// What kind.
-    pub kind: Kind,
-    /// Where.
-    pub place: String,
-    /// v1's value and v2's.
-    pub values: [Option<String>; 2],
-    /// Its cluster.
-    pub cluster: String,
-    /// How the cluster changed, in words; empty where that is not known.
-    pub shape: String,
-}
-
 impl Closeup {
     /// Of one exchange.
     pub fn of(subject: &CloseupSubject<'_>) -> Self {
@@ -159,27 +143,6 @@ impl Closeup {
     }
 }
 
-/// Hides the secrets of one exchange, also where they are repeated without a name.
-pub(crate) struct Hidden<'a> {
-    pub(crate) masker: &'a Masker,
-    pub(crate) echoes: Echoes,
-}
-
-impl Hidden<'_> {
-    /// A text without secrets, on one line.
-    fn line(&self, masked: &str, most: usize) -> String {
-        let mut text = masked.to_owned();
-        self.echoes.hide(&mut text);
-        visible(&short(&text, most)).into_owned()
-    }
-
-    fn field(&self, name: &[u8], value: &[u8]) -> (String, String) {
-        let (name, value) = (String::from_utf8_lossy(name), String::from_utf8_lossy(value));
-        let masked = self.masker.header(&name, &value);
-        (visible(&short(&name, 200)).into_owned(), self.line(&masked, FIELD_CHARS))
-    }
-}
-
 fn title(request: &Request, hidden: &Hidden<'_>) -> String {
     let target = String::from_utf8_lossy(&request.target);
     let target = hidden.line(&hidden.masker.target(&target), TARGET_CHARS);
@@ -205,20 +168,6 @@ fn request_lines(
         lines.extend(content);
     }
     lines
-}
-
-fn fields<'h>(
-    headers: &'h Headers,
-    hidden: &'h Hidden<'_>,
-) -> impl Iterator<Item = (String, String)> + 'h {
-    headers.parts().map(|(name, value)| {
-        let told = |part: crate::message::HeaderPart<'_>, text: String| match part.identity() {
-            Some(_) => "(not known: its table entry came before the capture)".to_owned(),
-            None => text,
-        };
-        let (shown_name, shown_value) = hidden.field(name.octets(), value.octets());
-        (told(name, shown_name), told(value, shown_value))
-    })
 }
 
 /// Why v1's answer is not there, or not whole.

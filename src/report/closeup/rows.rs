@@ -3,11 +3,27 @@
 
 use std::ops::Range;
 
-use super::Spot;
 use super::body::ShownLine;
 use crate::diff::text::common;
 use crate::diff::{Class, Kind};
 use crate::report::text::split_common;
+
+/// A difference of the exchange.
+#[derive(Clone, Debug)]
+pub struct Spot {
+    /// What is to be thought of it.
+    pub class: Class,
+    /// What kind.
+    pub kind: Kind,
+    /// Where.
+    pub place: String,
+    /// v1's value and v2's.
+    pub values: [Option<String>; 2],
+    /// Its cluster.
+    pub cluster: String,
+    /// How the cluster changed, in words; empty where that is not known.
+    pub shape: String,
+}
 
 /// How a row stands to what was compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -264,7 +280,7 @@ fn stands_at(line: &ShownLine, place: &str) -> bool {
 }
 
 /// At most `most` characters of a line, those around its mark; what is cut is `…`.
-pub(in crate::report) fn window(
+pub(crate) fn window(
     line: &str,
     mark: Option<&Range<usize>>,
     most: usize,

@@ -1,7 +1,7 @@
 //! v2's calls to its providers in words: what is said before all else, and each cluster with both
 //! sides.
 
-use super::seen;
+use super::shown::seen;
 use crate::gate::words::{count, plural};
 use crate::mock::ledger::CallVerdict;
 use crate::report::{CallCluster, Egress};

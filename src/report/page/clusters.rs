@@ -2,10 +2,11 @@
 
 use super::exchanges::exchanges;
 use super::next::{NextStep, steps};
-use super::{instant, seen};
+use super::shown::seen;
 use crate::diff::{Class, Cluster};
 use crate::gate::words::{count, percent, plural};
 use crate::report::Report;
+use crate::report::text::instant;
 use crate::report::text::{short, split_common, visible};
 use crate::report::{anchor, cluster_id, elsewhere, how_many, shape_words};
 

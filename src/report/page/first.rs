@@ -1,12 +1,13 @@
 //! The first screen in words: the verdict, why, the figures that count, what was replayed.
 
-use super::{fact, factor, instant, seen};
+use super::shown::{fact, factor, seen};
 use crate::diff::{Cluster, Kind};
 use crate::gate::words::{count, duration, percent, plural, round_times};
 use crate::gate::{
     ALL_CALLS, DRIFTED_READS, Finding, MISSED_READS, RuleResult, UNSAFE_CALLS, Unit, Verdict,
 };
 use crate::measure::Side;
+use crate::report::text::instant;
 use crate::report::text::visible;
 use crate::report::{Report, cluster_id, left_out, shape_words};
 

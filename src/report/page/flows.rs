@@ -1,7 +1,7 @@
 //! The state of a run on the page: what was bound, what v2 did not issue and what follows from it,
 //! and the table of flows.
 
-use super::seen;
+use super::shown::seen;
 use crate::gate::words::{count, percent, plural};
 use crate::record::flows::{Flow, FlowEvidence};
 use crate::report::Report;

@@ -6,27 +6,27 @@ mod exchanges;
 mod first;
 mod flows;
 mod next;
+mod shown;
 mod tables;
 
 use askama::Template;
 
 use super::Report;
-use super::text::{instant, short, visible};
 use crate::diff::Class;
+use crate::gate::Judgement;
 use crate::gate::words::{count, percent, plural};
-use crate::measure::Side;
+use crate::measure::{FailureSummary, Side, Summary};
+use crate::outcome::FailureKind;
 use calls::EgressWords;
 use clusters::{ClusterWords, clusters, differences_lead, put_exchanges, shown_at_first};
 use first::{CheckWords, Tile, VerdictWords, Why, lead, replayed, tiles, verdict, whys};
 use flows::StateWords;
+pub(super) use shown::{WHERE_MEASURED, factor};
+use shown::{pretty, seen, tied};
 use tables::{
     LedgerTable, RouteRow, RuleRow, facts, latency_lead, ledgers, route_rows, rule_rows, statuses,
     trips,
 };
-
-/// Where the two latencies are taken.
-pub(super) const WHERE_MEASURED: &str = "v1's latency is taken at the tap, v2's at the replayer; \
-    each counts from the request's first byte to the answer's last.";
 
 /// What the page is made of beside its words.
 pub(super) struct Assets {
@@ -132,31 +132,10 @@ impl Page {
             routes,
             routes_left_out,
             trips: trips(report),
-            time_lead: format!(
-                "By the second in which requests were sent, from the start of the replay. v1's \
-                 stand where their replay \
-                 was sent, so that the same requests stand above each other{}.",
-                if step > 1 {
-                    format!("; the run is long, so a step is {step} s")
-                } else {
-                    String::new()
-                }
-            ),
+            time_lead: time_lead(step),
             step: if step > 1 { format!("{step} seconds") } else { "second".to_owned() },
             nothing_sent: summary.all.side(Side::V2).requests == 0,
-            failures: summary
-                .failures
-                .iter()
-                .map(|(kind, of)| {
-                    (
-                        kind.name().to_owned(),
-                        count(of.count),
-                        seen(&of.route, 120),
-                        seen(&of.id, 40),
-                        seen(&of.example, 200),
-                    )
-                })
-                .collect(),
+            failures: failures(summary),
             sides: report.sides().map(Side::name).collect(),
             statuses: statuses(report),
             skipped: summary
@@ -166,16 +145,7 @@ impl Page {
                 .collect(),
             egress: report.egress.map(EgressWords::new),
             state: StateWords::new(report),
-            rules_lead: format!(
-                "A rule fails only where the whole interval is beyond what is allowed. Each bound \
-                 holds with the confidence in the \
-                 last column; where a rule is judged for many routes at once, it is raised (Holm) \
-                 so that the chance of even \
-                 one false alarm among them stays below {}.",
-                percent(
-                    1.0 - judgement.rules.iter().map(|rule| rule.confidence).fold(1.0, f64::min)
-                )
-            ),
+            rules_lead: rules_lead(judgement),
             rules,
             rules_left_out,
             unmatched: report.unmatched().iter().map(|rule| seen(rule, 300)).collect(),
@@ -192,6 +162,38 @@ impl Page {
     pub(super) fn put_exchanges(&mut self, report: &Report<'_>, room: usize) {
         put_exchanges(&mut self.clusters, report, room);
     }
+}
+
+/// What the drawings over time show; a step is so many seconds.
+fn time_lead(step: i64) -> String {
+    let step = match step {
+        2.. => format!("; the run is long, so a step is {step} s"),
+        _ => String::new(),
+    };
+    format!(
+        "By the second in which requests were sent, from the start of the replay. v1's stand where \
+         their replay was sent, so that the same requests stand above each other{step}."
+    )
+}
+
+/// How the rules judge.
+fn rules_lead(judgement: &Judgement) -> String {
+    let surest = judgement.rules.iter().map(|rule| rule.confidence).fold(1.0, f64::min);
+    format!(
+        "A rule fails only where the whole interval is beyond what is allowed. Each bound holds \
+         with the confidence in the last column; where a rule is judged for many routes at once, \
+         it is raised (Holm) so that the chance of even one false alarm among them stays below {}.",
+        percent(1.0 - surest)
+    )
+}
+
+/// Failures by kind: how many, and route, id and words of one.
+fn failures(summary: &Summary) -> Vec<(String, String, String, String, String)> {
+    let row = |(kind, of): (&FailureKind, &FailureSummary)| {
+        let (route, id, example) = (seen(&of.route, 120), seen(&of.id, 40), seen(&of.example, 200));
+        (kind.name().to_owned(), count(of.count), route, id, example)
+    };
+    summary.failures.iter().map(row).collect()
 }
 
 /// The files beside the page, those first that people open.
@@ -219,35 +221,6 @@ fn files(report: &Report<'_>) -> Vec<(String, &'static str)> {
         .filter(|(name, _)| there(name))
         .map(|(name, what)| (name.to_owned(), what))
         .collect()
-}
-
-/// A text from outside: visible, and not too long.
-fn seen(text: &str, most: usize) -> String {
-    visible(&short(text, most)).into_owned()
-}
-
-/// A sentence of which no line begins with a percent sign.
-fn tied(text: &str) -> String {
-    text.replace(" %", "\u{a0}%")
-}
-
-fn pretty(value: &serde_json::Value) -> String {
-    let empty = value.is_null() || value.as_object().is_some_and(serde_json::Map::is_empty);
-    if empty {
-        return String::new();
-    }
-    let text = serde_json::to_string_pretty(value).unwrap_or_default();
-    let lines: Vec<String> = text.lines().take(400).map(|line| seen(line, 300)).collect();
-    lines.join("\n")
-}
-
-/// The speed as a number, however it is written.
-pub(super) fn factor(speed: &serde_json::Value) -> Option<f64> {
-    speed.as_f64().or_else(|| speed.as_str()?.trim_end_matches('x').parse().ok())
-}
-
-fn fact(name: &str, value: String) -> (String, String) {
-    (name.to_owned(), value)
 }
 
 /// What is worth knowing of the run and no reason to distrust it.

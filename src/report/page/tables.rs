@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 
-use super::{WHERE_MEASURED, fact, instant, seen};
+use super::shown::{WHERE_MEASURED, fact, seen};
 use crate::gate::words::{count, duration, percent, plural, times};
 use crate::gate::{Finding, RuleResult, Unit};
 use crate::ledger::Ledger;
 use crate::measure::{Histogram, RouteSummary, Side};
 use crate::outcome::FailureKind;
 use crate::report::Report;
+use crate::report::text::instant;
 use crate::report::text::{short, visible};
 
 /// Most rows of the table of routes and of rules.

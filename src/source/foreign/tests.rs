@@ -34,10 +34,12 @@ fn refused(text: &str) -> String {
 fn entry(second: u32, method: &str, url: &str, request: &str, response: &str) -> String {
     format!(
         r#"{{"startedDateTime":"2026-09-21T14:13:{second:02}.500+02:00","time":30,
-        "request":{{"method":"{method}","url":"{url}","httpVersion":"HTTP/1.1","headers":[],{request}
+        "request":{{"method":"{method}","url":"{url}","httpVersion":"HTTP/1.1",
+        "headers":[],{request}
         "cookies":[{{"name":"c","value":"1"}}],"queryString":[],"headersSize":-1,"bodySize":0}},
         "response":{{{response}"statusText":"","httpVersion":"h2","cookies":[],"redirectURL":""}},
-        "timings":{{"blocked":1,"dns":-1,"connect":-1,"send":2,"wait":20,"receive":7}},"cache":{{}}}}"#
+        "timings":{{"blocked":1,"dns":-1,"connect":-1,"send":2,"wait":20,"receive":7}},
+        "cache":{{}}}}"#
     )
 }
 
@@ -60,7 +62,8 @@ fn entries_of_a_har_are_exchanges() {
             20,
             "POST",
             "http://shop.example/form",
-            r#""postData":{"mimeType":"application/x-www-form-urlencoded","params":[{"name":"a","value":"b c"}]},"#,
+            "\"postData\":{\"mimeType\":\"application/x-www-form-urlencoded\",\
+             \"params\":[{\"name\":\"a\",\"value\":\"b c\"}]},",
             OK,
         ),
         entry(22, "GET", "data:text/plain,x", "", OK),
@@ -100,7 +103,8 @@ fn what_a_har_has_undone_is_done_again() {
     let coded = |coding: &str| {
         let headers = format!(r#"[{{"name":"Content-Encoding","value":"{coding}"}}]"#);
         let response = format!(
-            r#""status":200,"headers":{headers},"content":{{"size":2,"text":"b2s=","encoding":"base64"}},"#
+            "\"status\":200,\"headers\":{headers},\"content\":{{\"size\":2,\"text\":\"b2s=\",\
+             \"encoding\":\"base64\"}},"
         );
         let (all, _) = read(har(&[entry(1, "GET", "http://x/", "", &response)]));
         all[0].response.clone().expect("a response").message

@@ -500,8 +500,8 @@ impl Pairing {
                 self.stray.add(parsed);
                 return;
             }
-            self.unsure = self.unsure
-                || matches!(&parsed.message, Message::Response(response) if response.body.length > 0);
+            let has_body = |response: &Response| response.body.length > 0;
+            self.unsure |= matches!(&parsed.message, Message::Response(r) if has_body(r));
             if matches!(asked, Asked::BySeveral) {
                 self.is_adrift = true;
                 self.gate = false;

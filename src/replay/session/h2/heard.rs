@@ -3,11 +3,12 @@
 use crate::limits;
 use crate::outcome::{Failure, FailureKind};
 use crate::replay::session::Heard;
-use crate::replay::session::h2::stream::{BegunStream, Lies, malformed};
-use crate::replay::session::h2::{
-    Core, ENABLE_PUSH, HEADER_TABLE_SIZE, INITIAL_WINDOW_SIZE, LARGEST_FRAME, LARGEST_WINDOW,
-    MAX_FRAME_SIZE,
+use crate::replay::session::h2::rules::{
+    ENABLE_PUSH, HEADER_TABLE_SIZE, INITIAL_WINDOW_SIZE, LARGEST_FRAME, LARGEST_WINDOW,
+    MAX_FRAME_SIZE, WINDOW,
 };
+use crate::replay::session::h2::stream::{BegunStream, Lies, malformed};
+use crate::replay::session::h2::streams::{CANCEL, Core};
 use crate::wire::h2::frame::{
     self, FrameHead, FrameReader, Piece, error_name, flag, headers_fragment, kind,
 };
@@ -209,7 +210,7 @@ impl Core {
             return Err("more content than the connection's window allows".to_owned());
         }
         self.unreturned += head.length;
-        let all = i64::from(self.rules.more) + super::WINDOW;
+        let all = i64::from(self.rules.more) + WINDOW;
         if i64::from(self.unreturned) * 2 >= all {
             let more = std::mem::take(&mut self.unreturned);
             self.allowed += i64::from(more);
@@ -287,7 +288,7 @@ impl Core {
             return self.lies(number, lies);
         }
         let early = !stream.ended;
-        let stream = if early { self.reset(number, super::CANCEL) } else { self.remove(number) };
+        let stream = if early { self.reset(number, CANCEL) } else { self.remove(number) };
         if let Some(stream) = stream {
             self.served += 1;
             if !early {

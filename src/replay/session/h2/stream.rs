@@ -11,7 +11,7 @@ use crate::outcome::{Failure, FailureKind};
 use crate::replay::plan::script::{SendMoment, Story};
 use crate::replay::plan::spool::Spool;
 use crate::replay::session::InFlight;
-use crate::replay::session::h2::H2Rules;
+use crate::replay::session::h2::rules::H2Rules;
 use crate::replay::task::{Answer, shown};
 use crate::time::Timestamp;
 use crate::wire::h1::body::BodyGather;

@@ -9,12 +9,15 @@ use crate::exchange::ExchangeId;
 use crate::message::{Body, Framing, Headers, Request, Version};
 use crate::outcome::ReplayId;
 use crate::replay::Windows;
+use crate::replay::plan::script;
 use crate::replay::plan::script::{SendMoment, Story};
 use crate::replay::plan::spool::SpoolWriter;
 use crate::replay::plan::{Load, StepKind};
 use crate::replay::task::Task;
+use crate::schedule::pacing::Pacing;
 use crate::wire::h2::frame::{FrameHead, FrameReader, Piece, flag, kind};
 use crate::wire::h2::hpack::Decoder;
+use crate::wire::h2::hpack::{Encoder, Indexing};
 
 const MS: i64 = 1_000_000;
 

@@ -1,23 +1,92 @@
 //! A run's folder: the names of its files, and `run.json`, which says what was run, with what, and
 //! when.
+//!
+//! Who writes to a folder has it locked. Records are read and written by those who know their
+//! forms; here is where they are.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::fs::File;
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{self, BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, Weak};
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use url::Url;
 
-use super::{Failure, output, shown};
+use crate::limits;
 use crate::measure::{compressed_twin as zst, open_records};
 use crate::message::encoding::hex;
 use crate::mode;
 use crate::record::outcomes::OutcomesHeader;
+pub use crate::source::InputInfo;
+use crate::store::local;
+use crate::store::shown;
 use crate::time::Timestamp;
+
+/// Why a run's folder cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// It is none, or there is none.
+    #[error(
+        "{name} is not the folder of a run: {why}; name what `shadowtap run` or `replay` wrote"
+    )]
+    NoRun {
+        /// As people know it.
+        name: String,
+        /// What is there instead.
+        why: String,
+    },
+    /// A run is in it, and is not to be replaced.
+    #[error(
+        "{} holds a run already: choose another folder, or add --force to replace it", .0.display()
+    )]
+    Taken(PathBuf),
+    /// Another program writes to it.
+    #[error(
+        "another shadowtap is writing to {}: wait for its end, or choose another folder",
+        .0.display()
+    )]
+    Busy(PathBuf),
+    /// The file system does not let something be done.
+    #[error("cannot {what} {}", path.display())]
+    Io {
+        /// What was tried.
+        what: &'static str,
+        /// With what.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        cause: io::Error,
+    },
+    /// A file in it is not what it was written as.
+    #[error("{} is damaged: run the command that wrote it again", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        cause: serde_json::Error,
+    },
+    /// The first line of the outcomes is of something else.
+    #[error("the first line of {} is none of outcomes", path.display())]
+    Outcomes {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        cause: serde_json::Error,
+    },
+}
+
+impl RunError {
+    fn io(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self + use<> {
+        let path = path.to_owned();
+        move |cause| Self::Io { what, path, cause }
+    }
+}
 
 /// Names of the files in a run's folder.
 pub mod names {
@@ -93,18 +162,6 @@ pub struct RunInfo {
     pub interrupted: bool,
 }
 
-/// One input of a run.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct InputInfo {
-    /// As it was given.
-    pub name: String,
-    /// Its length.
-    pub bytes: u64,
-    /// SHA-256 of it, in hexadecimal.
-    pub sha256: String,
-}
-
 /// `20261122T100000Z-1a2b3c`: sorts by time, and two runs that start together differ.
 pub fn run_id() -> String {
     let now = Timestamp::now();
@@ -150,7 +207,7 @@ pub fn command_line(arguments: impl Iterator<Item = String>) -> Vec<String> {
         .collect()
 }
 
-pub(super) fn without_value(field: &str) -> String {
+pub(crate) fn without_value(field: &str) -> String {
     field.split_once(':').map_or_else(|| field.to_owned(), |(name, _)| format!("{name}: (masked)"))
 }
 
@@ -189,18 +246,15 @@ pub fn host() -> serde_json::Value {
 static HELD: Mutex<BTreeMap<PathBuf, Weak<File>>> = Mutex::new(BTreeMap::new());
 
 /// Keeps other programs from writing to `folder`, as long as any of this one's steps does.
-fn hold(folder: &Path) -> Result<Arc<File>, Failure> {
+fn hold(folder: &Path) -> Result<Arc<File>, RunError> {
     let path = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
     let mut held = HELD.lock().expect("no holder of this lock panics");
     if let Some(file) = held.get(&path).and_then(Weak::upgrade) {
         return Ok(file);
     }
-    let file = output::lock(&path.join(names::LOCK)).map_err(|error| match error.kind() {
-        std::io::ErrorKind::WouldBlock => Failure::unusable(format!(
-            "another shadowtap is writing to {}: wait for its end, or choose another folder",
-            folder.display()
-        )),
-        _ => Failure::unusable(format!("cannot write to {}", folder.display())).because(&error),
+    let file = local::lock(&path.join(names::LOCK)).map_err(|error| match error.kind() {
+        io::ErrorKind::WouldBlock => RunError::Busy(folder.to_owned()),
+        _ => RunError::io("write to", folder)(error),
     })?;
     let file = Arc::new(file);
     held.insert(path, Arc::downgrade(&file));
@@ -208,13 +262,8 @@ fn hold(folder: &Path) -> Result<Arc<File>, Failure> {
 }
 
 /// A file, or the same compressed.
-pub(super) fn present(path: &Path) -> bool {
+pub(crate) fn present(path: &Path) -> bool {
     path.is_file() || zst(path).is_file()
-}
-
-/// The failure of a file that is there and cannot be read.
-pub(super) fn unreadable(path: &Path, error: &dyn std::error::Error) -> Failure {
-    Failure::unusable(format!("cannot read {}", path.display())).because(error)
 }
 
 /// The name that a file has in a folder, of which `has` knows the files: its own, else that of the
@@ -233,7 +282,7 @@ fn name_in<E>(
 }
 
 /// The recording in a folder, here or in a store, of which `has` knows the files.
-pub(super) fn recording_in<E>(
+pub(crate) fn recording_in<E>(
     has: impl FnMut(&str) -> Result<bool, E>,
 ) -> Result<Option<String>, E> {
     name_in(names::EXCHANGES, has)
@@ -241,7 +290,7 @@ pub(super) fn recording_in<E>(
 
 /// Whether a run is in a folder, here or in a store, of which `has` knows the files: what was run,
 /// or only its records.
-pub(super) fn is_run_in<E>(mut has: impl FnMut(&str) -> Result<bool, E>) -> Result<bool, E> {
+pub(crate) fn is_run_in<E>(mut has: impl FnMut(&str) -> Result<bool, E>) -> Result<bool, E> {
     Ok(has(names::RUN)? || name_in(names::OUTCOMES, has)?.is_some())
 }
 
@@ -251,22 +300,15 @@ fn has_file(folder: &Path) -> impl Fn(&str) -> Result<bool, Infallible> {
 }
 
 /// Whether a run is in `folder`.
-pub(super) fn is_there(folder: &Path) -> bool {
+pub(crate) fn is_there(folder: &Path) -> bool {
     let Ok(is_there) = is_run_in(has_file(folder));
     is_there
 }
 
 /// The recording in `folder`.
-pub(super) fn recording_of(folder: &Path) -> Option<PathBuf> {
+pub(crate) fn recording_of(folder: &Path) -> Option<PathBuf> {
     let Ok(name) = recording_in(has_file(folder));
     name.map(|name| folder.join(name))
-}
-
-/// What people see where a run is asked for and none is.
-pub(crate) fn no_run(name: &str, why: &str) -> Failure {
-    Failure::unusable(format!(
-        "{name} is not the folder of a run: {why}; name what `shadowtap run` or `replay` wrote"
-    ))
 }
 
 fn discard(folder: &Path) {
@@ -293,17 +335,12 @@ pub struct RunFolder {
 
 impl RunFolder {
     /// Makes the folder of a new run. One that holds a run already is refused unless `force`.
-    pub fn create(path: &Path, force: bool) -> Result<Self, Failure> {
-        std::fs::create_dir_all(path).map_err(|error| {
-            Failure::unusable(format!("cannot make the folder {}", path.display())).because(&error)
-        })?;
+    pub fn create(path: &Path, force: bool) -> Result<Self, RunError> {
+        std::fs::create_dir_all(path).map_err(RunError::io("make the folder", path))?;
         let lock = hold(path)?;
         if is_there(path) {
             if !force {
-                return Err(Failure::usage(format!(
-                    "{} holds a run already: choose another folder, or add --force to replace it",
-                    path.display()
-                )));
+                return Err(RunError::Taken(path.to_owned()));
             }
             // Of another user the folder may be, and its files are new in any case.
             let _ = mode::keep_old(path);
@@ -327,13 +364,13 @@ impl RunFolder {
     }
 
     /// Opens the folder of a run that was made before, to write into it.
-    pub fn open_to_write(path: &Path) -> Result<Self, Failure> {
+    pub fn open_to_write(path: &Path) -> Result<Self, RunError> {
         let folder = Self::open(path)?;
         Ok(Self { _lock: Some(hold(path)?), ..folder })
     }
 
     /// Opens the folder of a run that was made before.
-    pub fn open(path: &Path) -> Result<Self, Failure> {
+    pub fn open(path: &Path) -> Result<Self, RunError> {
         if is_there(path) {
             return Ok(Self { path: path.to_owned(), _lock: None });
         }
@@ -342,13 +379,13 @@ impl RunFolder {
             (false, true) => "it is a file".to_owned(),
             (false, false) => "there is none".to_owned(),
         };
-        Err(no_run(&path.display().to_string(), &why))
+        Err(RunError::NoRun { name: path.display().to_string(), why })
     }
 
     /// Takes away what an earlier run left, so that nothing of it can be taken for this one's: all
     /// files that commands write here, but the recording with its places and, where
     /// `keep_egress`, the mock's ledger.
-    pub(crate) fn clear(&self, keep_egress: bool) -> Result<(), Failure> {
+    pub(crate) fn clear(&self, keep_egress: bool) -> Result<(), RunError> {
         let files = [
             names::OUTCOMES,
             names::BASELINE,
@@ -370,9 +407,8 @@ impl RunFolder {
             let kinds = [name.to_owned(), format!("{name}.zst"), format!(".{name}.part")];
             for path in kinds.map(|name| self.file(&name)) {
                 match std::fs::remove_file(&path) {
-                    Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                        return Err(Failure::unusable(format!("cannot remove {}", path.display()))
-                            .because(&error));
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                        return Err(RunError::io("remove", &path)(error));
                     }
                     _ => {}
                 }
@@ -393,27 +429,22 @@ impl RunFolder {
 
     /// Reads `run.json`; where another program made the folder and there is none, the first line of
     /// the outcomes says what it can.
-    pub fn info(&self) -> Result<RunInfo, Failure> {
+    pub fn info(&self) -> Result<RunInfo, RunError> {
         let path = self.file(names::RUN);
         if !path.exists() {
             return self.info_of_outcomes();
         }
-        let text = std::fs::read(&path).map_err(|error| unreadable(&path, &error))?;
-        serde_json::from_slice(&text).map_err(|error| {
-            Failure::unusable(format!("{} is damaged", path.display())).because(&error)
-        })
+        json(&path)
     }
 
-    fn info_of_outcomes(&self) -> Result<RunInfo, Failure> {
+    fn info_of_outcomes(&self) -> Result<RunInfo, RunError> {
         let path = self.file(names::OUTCOMES);
         let mut line = String::new();
         open_records(&path)
             .and_then(|file| BufReader::new(file.take(FIRST_LINE)).read_line(&mut line))
-            .map_err(|error| unreadable(&path, &error))?;
-        let header: OutcomesHeader = serde_json::from_str(&line).map_err(|error| {
-            Failure::unusable(format!("the first line of {} is none of outcomes", path.display()))
-                .because(&error)
-        })?;
+            .map_err(RunError::io("read", &path))?;
+        let header: OutcomesHeader =
+            serde_json::from_str(&line).map_err(|cause| RunError::Outcomes { path, cause })?;
         Ok(RunInfo {
             run: header.run,
             target: header.target,
@@ -425,13 +456,45 @@ impl RunFolder {
     }
 
     /// Writes `run.json`.
-    pub fn write_info(&self, info: &RunInfo) -> Result<(), Failure> {
+    pub fn write_info(&self, info: &RunInfo) -> Result<(), RunError> {
         let path = self.file(names::RUN);
         let mut text =
             serde_json::to_vec_pretty(info).expect("a record of strings and integers serialises");
         text.push(b'\n');
-        output::replace(&path, &text)
+        local::replace(&path, &text).map_err(RunError::io("write", &path))
     }
+}
+
+/// A file of a run that holds one value.
+pub fn json<T: DeserializeOwned>(path: &Path) -> Result<T, RunError> {
+    let text = std::fs::read(path).map_err(RunError::io("read", path))?;
+    serde_json::from_slice(&text)
+        .map_err(|cause| RunError::Damaged { path: path.to_owned(), cause })
+}
+
+/// Gives each line of a file of records, which may be compressed, with its number from 1; blank
+/// lines are left out, and a file that is not there has none.
+pub fn lines<E: From<RunError>>(
+    path: &Path,
+    mut each: impl FnMut(u64, &[u8]) -> Result<(), E>,
+) -> Result<(), E> {
+    if !present(path) {
+        return Ok(());
+    }
+    let file = open_records(path).map_err(RunError::io("read", path))?;
+    let mut reader = BufReader::with_capacity(1 << 18, file);
+    let mut line = Vec::new();
+    for number in 1.. {
+        line.clear();
+        let read = reader.by_ref().take(limits::LINE_BYTES as u64).read_until(b'\n', &mut line);
+        if read.map_err(RunError::io("read", path))? == 0 {
+            break;
+        }
+        if !line.trim_ascii().is_empty() {
+            each(number, &line)?;
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -2,14 +2,14 @@
 //! in a URL.
 
 /// The names of inputs as files, reports and messages show them.
-pub(crate) fn shown_names(names: &[String]) -> Vec<String> {
+pub fn shown_names(names: &[String]) -> Vec<String> {
     names.iter().map(|name| without_secrets(name)).collect()
 }
 
 /// The name of an input as files, reports and messages show it: a URL without user information,
 /// query and fragment, where passwords and the keys of pre-signed ones stand. By its text, so that
 /// what no parser takes for a URL keeps no secret either.
-pub(crate) fn without_secrets(name: &str) -> String {
+pub fn without_secrets(name: &str) -> String {
     let Some((scheme, rest)) = name.split_once("://") else { return name.to_owned() };
     let is_scheme = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
     if scheme.is_empty() || !scheme.bytes().all(is_scheme) {

@@ -1,0 +1,54 @@
+//! What a report says of a run in sentences, whatever its form.
+
+use super::{Report, state};
+use crate::diff::Class;
+use crate::gate::words::{count, plural};
+
+/// How many clusters of regressions there are, and how many causes they have, in words.
+pub(crate) fn how_many(report: &Report<'_>) -> String {
+    let clusters = report.clusters.count(Class::Regression);
+    let causes = match report.totals.causes {
+        0 => report.clusters.causes(Class::Regression),
+        causes => causes,
+    };
+    let clusters = plural(clusters, "cluster", "clusters");
+    format!("{clusters}, {}", plural(causes, "cause", "causes"))
+}
+
+/// How many exchanges of the capture were not to be replayed.
+pub(crate) fn left_out(report: &Report<'_>, others: u64) -> (&'static str, String) {
+    let cut = report.facts.interrupted;
+    let label = if cut { "Not chosen, or not sent" } else { "Not chosen" };
+    let calls =
+        if report.egress.is_some() { ", v1's calls to its providers among them" } else { "" };
+    (label, format!("{}{calls}", count(others)))
+}
+
+/// Differences that are shown apart although they are neither noise nor approved, in a sentence for
+/// each class.
+pub(crate) fn apart(report: &Report<'_>) -> Vec<String> {
+    let totals = report.totals;
+    let mut lines: Vec<String> = state::sentence(report).into_iter().collect();
+    if totals.unbound > 0 {
+        lines.push(format!(
+            "{} in what follows from values that v2 did not issue: no rate counts them.",
+            plural(totals.unbound_differ, "answer differs", "answers differ")
+        ));
+    }
+    if totals.consequences > 0 {
+        lines.push(format!(
+            "{} only in what follows from {} that {} skipped as unsafe: --unsafe-methods sends {}.",
+            plural(totals.consequences, "answer differs", "answers differ"),
+            plural(totals.skipped_writes, "request", "requests"),
+            if totals.skipped_writes == 1 { "was" } else { "were" },
+            if totals.skipped_writes == 1 { "it" } else { "them" },
+        ));
+    }
+    if totals.fixed > 0 {
+        lines.push(format!(
+            "{} where v1 failed: fixed, not counted ([diff] fixed).",
+            plural(totals.fixed, "answer of v2 is right", "answers of v2 are right")
+        ));
+    }
+    lines
+}
