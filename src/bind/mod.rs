@@ -17,6 +17,10 @@ use std::ops::Range;
 use crate::exchange::ExchangeId;
 use crate::message::place::Place;
 
+/// How long a request waits for what others had been answered just before it. Users do not wait for
+/// each other; but who came first must not rest on some milliseconds by which v2 is slower.
+pub const GRACE_NS: i64 = 100_000_000;
+
 /// A value that an answer of v1 issued.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Birth {
@@ -67,6 +71,9 @@ pub struct Part {
     /// recording, before this one (at one instant: stands before it), and what this one needs of
     /// its answer was there: waits never go round in a circle.
     pub after: Vec<ExchangeId>,
+    /// Others' exchanges that were answered at most [`GRACE_NS`] before its request was sent, one
+    /// of the two a change: it goes behind them too, but waits for them no longer than that.
+    pub beside: Vec<ExchangeId>,
     /// How many values it uses that look issued, but by no answer of the recording.
     pub older: u32,
 }

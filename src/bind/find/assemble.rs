@@ -100,6 +100,7 @@ enum PieceKind {
     Older,
     /// A use inside a token that its client signed.
     Signed,
+    Beside,
 }
 
 /// No flow, or no route.
@@ -133,7 +134,8 @@ impl ExchangePiece {
             2 => PieceKind::Use,
             3 => PieceKind::After,
             4 => PieceKind::Older,
-            _ => PieceKind::Signed,
+            5 => PieceKind::Signed,
+            _ => PieceKind::Beside,
         };
         let last = number(&record[30..34]) as u32;
         let (session, route) = if kind == PieceKind::Session { (last, NO) } else { (0, last) };
@@ -233,6 +235,14 @@ impl Assembly {
     /// Says which exchanges one follows.
     pub(super) fn follows(&mut self, number: u64, after: &[ExchangeId]) -> io::Result<()> {
         after.iter().try_for_each(|id| self.wait(number, *id))
+    }
+
+    /// Says which exchanges of others were answered just before one was said.
+    pub(super) fn beside(&mut self, number: u64, others: &[ExchangeId]) -> io::Result<()> {
+        others.iter().try_for_each(|&id| {
+            let piece = ExchangePiece { id, ..ExchangePiece::of(number, PieceKind::Beside) };
+            self.pieces.push(piece.pack())
+        })
     }
 
     /// Numbers the values, and writes the parts.
@@ -521,6 +531,7 @@ impl PieceGather<'_> {
                     }
                 }
                 PieceKind::After => part.after.push(piece.id),
+                PieceKind::Beside => part.beside.push(piece.id),
                 PieceKind::Signed => {}
                 PieceKind::Older => {
                     older.insert(kept::read(&mut self.window, piece.kept)?.place);
@@ -543,6 +554,10 @@ impl PieceGather<'_> {
         if part.after.len() > WAITS {
             part.after.drain(..part.after.len() - WAITS);
         }
+        let is_ordered = |id: &ExchangeId| {
+            id.connection == line.id.connection || part.after.binary_search(id).is_ok()
+        };
+        part.beside.retain(|id| !is_ordered(id));
         self.count(line, &part, &from);
         Ok(part)
     }
@@ -641,6 +656,7 @@ mod tests {
             PieceKind::After,
             PieceKind::Older,
             PieceKind::Signed,
+            PieceKind::Beside,
         ] {
             let piece = ExchangePiece {
                 kept: 1 << 47,

@@ -240,9 +240,13 @@ impl<'c> Finder<'c> {
         let follows = self.config.order == Order::Session;
         let count = sessions
             .tell(follows, |number, session, after| assembly.session(number, session, after))?;
-        if self.config.order == Order::All {
-            order::everybody(&lines, &mut clients, folder)?
-                .tell(true, |number, _, after| assembly.follows(number, after))?;
+        match self.config.order {
+            Order::Connection | Order::Data => {}
+            Order::Session => order::everybody(&lines, &mut clients, folder)?
+                .tell_just_before(|number, others| assembly.beside(number, others))?,
+            Order::All => order::everybody(&lines, &mut clients, folder)?
+                .tell(true, |number, _, after| assembly.follows(number, after))
+                .map(drop)?,
         }
         let (flows, parts, totals) =
             assembly.finish(self.config.bind, &lines, &kept, folder, totals)?;
@@ -266,8 +270,9 @@ impl GatheredExchanges {
         self.totals.cut += u64::from(seen.was_cut);
         let route = self.templates.route(seen);
         let identity = self.clients.add(&seen.client, seen.id.connection);
-        let SeenExchange { id, at, answered, .. } = *seen;
-        self.lines.write(&OrderLine { id, identity, route, at, answered, is_beside }.pack())?;
+        let SeenExchange { id, at, answered, may_change, .. } = *seen;
+        let line = OrderLine { id, identity, route, at, answered, is_beside, may_change };
+        self.lines.write(&line.pack())?;
         let templates = &mut self.templates;
         self.sights.add(seen, |number| templates.template(route, &seen.atoms[number], seen))
     }

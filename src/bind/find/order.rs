@@ -8,6 +8,7 @@ use std::path::Path;
 
 use super::client::{AT_ONCE, ClientSession, Clients};
 use super::event::{from_ordered, number, ordered};
+use crate::bind::GRACE_NS;
 use crate::exchange::ExchangeId;
 use crate::steps;
 use crate::store::{Sorted, Sorter, Spooled};
@@ -26,7 +27,13 @@ pub(super) struct OrderLine {
     pub(super) answered: i64,
     /// Not replayed: its request counts in no figure.
     pub(super) is_beside: bool,
+    /// Its request may change something.
+    pub(super) may_change: bool,
 }
+
+/// Bits of the last byte of a line.
+const IS_BESIDE: u8 = 1;
+const MAY_CHANGE: u8 = 2;
 
 impl OrderLine {
     pub(super) fn pack(&self) -> [u8; BYTES] {
@@ -37,7 +44,7 @@ impl OrderLine {
         out[14..18].copy_from_slice(&self.route.to_be_bytes());
         out[18..26].copy_from_slice(&self.at.to_be_bytes());
         out[26..34].copy_from_slice(&self.answered.to_be_bytes());
-        out[34] = u8::from(self.is_beside);
+        out[34] = u8::from(self.is_beside) * IS_BESIDE + u8::from(self.may_change) * MAY_CHANGE;
         out
     }
 
@@ -51,7 +58,8 @@ impl OrderLine {
             route: number(&bytes[14..18]) as u32,
             at: number(&bytes[18..26]) as i64,
             answered: number(&bytes[26..34]) as i64,
-            is_beside: bytes[34] != 0,
+            is_beside: bytes[34] & IS_BESIDE != 0,
+            may_change: bytes[34] & MAY_CHANGE != 0,
         }
     }
 }
@@ -63,8 +71,8 @@ pub(super) fn lines(spooled: &Spooled) -> impl Iterator<Item = io::Result<OrderL
     (0..count).map(move |n| window.bytes(n * BYTES as u64, BYTES).map(OrderLine::unpack))
 }
 
-/// Bytes of an exchange among those of its session: session, times, number, name.
-const SORTED: usize = 39;
+/// Bytes of an exchange among those of its session: session, times, number, name, flags.
+const SORTED: usize = 40;
 
 /// The exchanges of sessions, one session after the other, each by time.
 pub(super) struct Sessions(Sorted<SORTED>);
@@ -76,6 +84,7 @@ struct Turn {
     answered: i64,
     number: u64,
     id: ExchangeId,
+    may_change: bool,
 }
 
 impl Turn {
@@ -87,6 +96,7 @@ impl Turn {
         out[21..29].copy_from_slice(&self.answered.to_be_bytes());
         out[29..35].copy_from_slice(&self.id.connection.to_be_bytes()[2..]);
         out[35..39].copy_from_slice(&self.id.ordinal.to_be_bytes());
+        out[39] = u8::from(self.may_change);
         out
     }
 
@@ -100,6 +110,7 @@ impl Turn {
                 connection: number(&record[29..35]),
                 ordinal: number(&record[35..39]) as u32,
             },
+            may_change: record[39] != 0,
         }
     }
 }
@@ -151,9 +162,10 @@ fn sorted(
     let mut sorter = Sorter::new(folder);
     for (number, line) in lines(spooled).enumerate() {
         let line = line?;
-        let OrderLine { id, at, answered, .. } = line;
+        let OrderLine { id, at, answered, may_change, .. } = line;
         if let Some(session) = session(&line, clients) {
-            sorter.push(Turn { session, at, answered, number: number as u64, id }.pack())?;
+            let number = number as u64;
+            sorter.push(Turn { session, at, answered, number, id, may_change }.pack())?;
         }
     }
     Ok(Sessions(sorter.finish()?))
@@ -221,6 +233,24 @@ impl Sessions {
         }
         Ok(sessions)
     }
+
+    /// Tells of each exchange those just before it, whoever asked ([`JustBefore`]).
+    pub(super) fn tell_just_before(
+        &self,
+        mut tell: impl FnMut(u64, &[ExchangeId]) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let mut before = JustBefore::default();
+        let mut beside = Vec::new();
+        for turn in self.turns()? {
+            let turn = turn?;
+            beside.clear();
+            before.look(&turn, &mut beside);
+            if !beside.is_empty() {
+                tell(turn.number, &beside)?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Most exchanges that one follows, beside the one that was said last: more than one client has
@@ -277,6 +307,50 @@ impl Before {
     }
 }
 
+/// Most changes, and most reads, just before a request.
+const NEAREST: usize = 4;
+
+/// Those that were answered shortly before a request was said, one of the two a change: what the
+/// request was told may rest on which of them came first.
+#[derive(Default)]
+struct JustBefore {
+    /// Those of which the answer is not there yet, the first to be answered on top; whether each
+    /// may have changed something.
+    under_way: BinaryHeap<Reverse<(AnsweredTurn, bool)>>,
+    changes: VecDeque<AnsweredTurn>,
+    reads: VecDeque<AnsweredTurn>,
+}
+
+impl JustBefore {
+    fn look(&mut self, turn: &Turn, beside: &mut Vec<ExchangeId>) {
+        while let Some(Reverse((one, may_change))) = self.under_way.peek().copied()
+            && one.answered <= turn.at
+        {
+            steps::add(1);
+            self.under_way.pop();
+            let of = if may_change { &mut self.changes } else { &mut self.reads };
+            of.push_back(one);
+        }
+        for of in [&mut self.changes, &mut self.reads] {
+            while of.len() > NEAREST
+                || of.front().is_some_and(|one| turn.at - one.answered > GRACE_NS)
+            {
+                of.pop_front();
+            }
+        }
+        beside.extend(self.changes.iter().map(|one| one.id));
+        if turn.may_change {
+            beside.extend(self.reads.iter().map(|one| one.id));
+        }
+        steps::add(beside.len());
+        if turn.answered != i64::MAX {
+            let Turn { answered, at, id, may_change, .. } = *turn;
+            let answered = answered.max(at);
+            self.under_way.push(Reverse((AnsweredTurn { answered, at, id }, may_change)));
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -288,7 +362,10 @@ mod tests {
             let id = ExchangeId { connection: 0, ordinal: ordinal as u32 };
             let session = ClientSession::of_key(0);
             let mut after = Vec::new();
-            before.follow(&Turn { session, at, answered, number: 0, id }, &mut after);
+            before.follow(
+                &Turn { session, at, answered, number: 0, id, may_change: false },
+                &mut after,
+            );
             let mut after: Vec<u32> = after.into_iter().map(|id| id.ordinal).collect();
             after.sort_unstable();
             all.push(after);
@@ -329,6 +406,54 @@ mod tests {
         assert_eq!(after(&waves(AT_ONCE as i64)).last(), Some(&few));
     }
 
+    /// What goes just before each: when it was said and answered in milliseconds, and whether it
+    /// may change something.
+    fn beside(times: &[(i64, i64, bool)]) -> Vec<Vec<u32>> {
+        let mut before = JustBefore::default();
+        let mut all = Vec::new();
+        for (ordinal, &(at, answered, may_change)) in times.iter().enumerate() {
+            let id = ExchangeId { connection: 0, ordinal: ordinal as u32 };
+            let session = ClientSession::of_key(0);
+            let ms = |time: i64| time.saturating_mul(1_000_000);
+            let (at, answered) = (ms(at), ms(answered));
+            let mut beside = Vec::new();
+            before.look(&Turn { session, at, answered, number: 0, id, may_change }, &mut beside);
+            let mut beside: Vec<u32> = beside.into_iter().map(|id| id.ordinal).collect();
+            beside.sort_unstable();
+            all.push(beside);
+        }
+        all
+    }
+
+    #[test]
+    fn what_was_changed_a_tenth_of_a_second_before_is_just_before() {
+        let all = beside(&[
+            (0, 10, true),
+            (5, 8, false),
+            (50, 300, true),
+            (110, 120, false),
+            (111, 120, false),
+            (250, i64::MAX, true),
+            (400, 401, false),
+            (401, 402, false),
+        ]);
+        // The third is under way until 300; the sixth is never answered.
+        let expected = [vec![], vec![], vec![0, 1], vec![0], vec![], vec![], vec![2], vec![]];
+        assert_eq!(all, expected);
+    }
+
+    #[test]
+    fn of_many_changes_the_last_answered_are_just_before() {
+        let mut all: Vec<_> = (0..20).map(|n| (n, 40 - n, true)).collect();
+        all.push((50, 51, false));
+        let expected: Vec<u32> = (0..NEAREST as u32).collect();
+        assert_eq!(beside(&all).last(), Some(&expected));
+        steps::hold_to_n_log_n(500, |n| {
+            let wave = |n: usize| (0..n as i64).map(|one| (one / 100, 1 + one / 90, one % 3 == 0));
+            drop(beside(&wave(n).collect::<Vec<_>>()));
+        });
+    }
+
     #[test]
     fn waves_of_everybody_cost_no_more_than_n_log_n() {
         steps::hold_to_n_log_n(500, |n| drop(after(&waves(n as i64))));
@@ -343,6 +468,7 @@ mod tests {
             at: -5,
             answered: i64::MAX,
             is_beside: true,
+            may_change: false,
         };
         assert_eq!(OrderLine::unpack(&line.pack()), line);
     }

@@ -134,10 +134,11 @@ fn encode(out: &mut Vec<u8>, part: &Part) {
     id(out, part.exchange);
     out.extend_from_slice(&part.session.to_le_bytes());
     out.extend_from_slice(&part.older.to_le_bytes());
-    for length in [part.births.len(), part.uses.len(), part.after.len()] {
+    let Part { births, uses, after, beside, .. } = part;
+    for length in [births.len(), uses.len(), after.len(), beside.len()] {
         out.extend_from_slice(&(length as u32).to_le_bytes());
     }
-    for birth in &part.births {
+    for birth in births {
         out.extend_from_slice(&birth.slot.to_le_bytes());
         out.extend_from_slice(&birth.flow.unwrap_or(u32::MAX).to_le_bytes());
         range(out, birth.range.as_ref());
@@ -145,14 +146,14 @@ fn encode(out: &mut Vec<u8>, part: &Part) {
         text(out, birth.thing.as_deref());
         birth.place.write(out);
     }
-    for used in &part.uses {
+    for used in uses {
         out.extend_from_slice(&used.slot.to_le_bytes());
         out.extend_from_slice(&used.flow.to_le_bytes());
         range(out, used.range.as_ref());
         id(out, used.from);
         used.place.write(out);
     }
-    part.after.iter().for_each(|after| id(out, *after));
+    after.iter().chain(beside).for_each(|other| id(out, *other));
 }
 
 fn id(out: &mut Vec<u8>, id: ExchangeId) {
@@ -184,7 +185,8 @@ fn part(bytes: &mut &[u8]) -> Option<Part> {
         older: take(bytes)?,
         ..Part::default()
     };
-    let (births, uses, after) = (take(bytes)?, take(bytes)?, take(bytes)?);
+    let (births, uses) = (take(bytes)?, take(bytes)?);
+    let (after, beside) = (take(bytes)?, take(bytes)?);
     for _ in 0..births {
         part.births.push(Birth {
             slot: take(bytes)?,
@@ -206,6 +208,9 @@ fn part(bytes: &mut &[u8]) -> Option<Part> {
     }
     for _ in 0..after {
         part.after.push(take_id(bytes)?);
+    }
+    for _ in 0..beside {
+        part.beside.push(take_id(bytes)?);
     }
     Some(part)
 }
@@ -263,6 +268,7 @@ mod tests {
                 from: ExchangeId { connection: 1 << 40, ordinal: 9 },
             }],
             after: vec![exchange; ordinal as usize],
+            beside: vec![exchange; 2 - ordinal.min(2) as usize],
             older: 4,
         }
     }

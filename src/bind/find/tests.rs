@@ -818,6 +818,28 @@ fn all_are_followed_where_the_order_of_all_is_asked_for() {
 }
 
 #[test]
+fn what_others_changed_just_before_is_gone_behind() {
+    let mut recording = MadeRecording::default();
+    let requests = ["POST /marks", "GET /marks", "GET /", "PUT /marks/1", "GET /own"];
+    for (n, request) in requests.into_iter().enumerate() {
+        let (lane, at) = ((n as u64).min(3), n as i64 * 20_000_000);
+        recording.say_at(&SaidExchange { lane, request, ..SAID }, at, 10_000_000);
+    }
+    let beside = |found: &FoundFlows| {
+        let others = |part: Part| part.beside.iter().map(|id| id.connection).collect::<Vec<_>>();
+        parts(found).into_iter().map(others).collect::<Vec<_>>()
+    };
+    // A change goes behind what was read; what was read does not go behind what was read. Its own
+    // connection keeps its order anyway.
+    let expected = [vec![], vec![0], vec![0], vec![0, 1, 2], vec![0]];
+    assert_eq!(beside(&recording.found()), expected);
+    for order in [Order::Connection, Order::Data, Order::All] {
+        recording.order = order;
+        assert!(beside(&recording.found()).iter().all(Vec::is_empty), "{order:?}");
+    }
+}
+
+#[test]
 fn nobody_waits_for_others_who_say_what_all_say() {
     let mut recording = MadeRecording::default();
     for lane in 0..4 {
@@ -905,7 +927,7 @@ proptest! {
             .map(|(n, e)| (e.id, (e.request.as_ref().map_or(0, |r| r.at.nanos()), n)))
             .collect();
         for part in parts(&found) {
-            for after in &part.after {
+            for after in part.after.iter().chain(&part.beside) {
                 prop_assert!(places[after] < places[&part.exchange], "{after} {}", part.exchange);
             }
             for used in &part.uses {

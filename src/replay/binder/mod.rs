@@ -22,7 +22,7 @@ pub(in crate::replay) use self::journal::BindingJournal;
 pub use self::journal::FlowCount;
 pub(in crate::replay) use self::slots::Uses;
 use self::slots::{Slots, World};
-use self::waits::{Key, Waits};
+use self::waits::{Behind, Key, Waits};
 use self::words::request_of;
 pub(in crate::replay) use self::words::{BoundOrder, Ended, Word};
 pub(in crate::replay) use super::bell::Bell;
@@ -33,7 +33,7 @@ use super::side::TargetSide;
 use crate::bind::fill::jar::Jar;
 use crate::bind::fill::take::{Taken, take};
 use crate::bind::fill::touch::Touches;
-use crate::bind::{Part, Parts};
+use crate::bind::{GRACE_NS, Part, Parts};
 use crate::exchange::ExchangeId;
 use crate::message::Response;
 use crate::outcome::{ReplayId, Unbound};
@@ -113,16 +113,17 @@ impl<'a> Binder<'a> {
     fn take_order(&mut self, order: &Arc<BoundOrder>) -> io::Result<()> {
         let sides = [Some(TargetSide::Target), self.shared.baseline.map(|_| TargetSide::Baseline)];
         let copy = order.id.copy;
-        // At full speed nothing is due: a wait ends with the answers.
-        let until = if self.shared.at_once {
-            i64::MAX
-        } else {
-            order.due.saturating_add(self.shared.timeout_ns)
-        };
+        let (at_once, timeout) = (self.shared.at_once, self.shared.timeout_ns);
+        // At full speed nothing is due: a wait ends with the answers, and nobody waits for others.
+        let until = if at_once { i64::MAX } else { order.due.saturating_add(timeout) };
+        let soon = order.due.saturating_add(GRACE_NS.min(timeout));
+        let others = if at_once { &[][..] } else { &order.part.beside };
         for side in sides.into_iter().flatten() {
             let key = (side, order.id);
-            let after = waits_for(&order.part).map(|exchange| ReplayId { exchange, copy });
-            if self.waits.add(key, Arc::clone(order), after, until) {
+            let replayed = |exchange| ReplayId { exchange, copy };
+            let needed = Behind { answers: waits_for(&order.part).map(replayed), until };
+            let others = Behind { answers: others.iter().copied().map(replayed), until: soon };
+            if self.waits.add(key, Arc::clone(order), needed, others) {
                 self.release(key)?;
             }
         }
