@@ -1,8 +1,9 @@
 //! Where files are kept: beside a run, bounded in memory and gone when they are done (`sorter`,
-//! `spool`), or there only when they are whole (`local`); as objects of a store (`remote`), read
-//! ahead in ranges (`reader`), written whole or not at all (`writer`), sent there by a capture as
+//! `spool`), or there only when they are whole (`local`); as objects of a store (`remote`, opened by `clouds`),
+//! read ahead in ranges (`reader`), written whole or not at all (`writer`), sent there by a capture as
 //! they become complete (`uploads`); and at a URL, from where they are downloaded (`http`).
 
+mod clouds;
 pub(crate) mod glob;
 pub mod http;
 pub(crate) mod local;

@@ -1,21 +1,17 @@
 //! Objects of a store, by URL: `s3://bucket/key`, `gs://bucket/key`, `az://container/key`.
 //!
-//! Credentials and endpoints come from the environment as the clouds' tools take them
-//! (`AWS_ACCESS_KEY_ID`, `AWS_ENDPOINT_URL`, `GOOGLE_APPLICATION_CREDENTIALS`,
-//! `AZURE_STORAGE_ACCOUNT_NAME`, …), or from the machine (instance roles, web identities). What
-//! fails is tried again, later each time.
+//! Credentials and endpoints come from the environment (`clouds`), or from the machine (instance
+//! roles, web identities). What fails is tried again, later each time.
 
 use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use object_store::aws::AmazonS3Builder;
-use object_store::azure::MicrosoftAzureBuilder;
-use object_store::gcp::GoogleCloudStorageBuilder;
 use object_store::path::Path;
 use object_store::{Error, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, RetryConfig};
 
+use crate::store::clouds;
 use crate::store::glob::{GlobSegment, is_pattern, segments};
 use crate::store::threads::runtime;
 
@@ -57,6 +53,19 @@ pub enum StoreError {
     Many {
         /// The pattern.
         url: String,
+    },
+    /// Neither the environment nor the machine says who asks.
+    #[error("{url} cannot be {what}: nothing says who asks; set {how}")]
+    Nobody {
+        /// The object or prefix.
+        url: String,
+        /// What was to be done.
+        what: &'static str,
+        /// The variables that say it.
+        how: &'static str,
+        /// Why.
+        #[source]
+        cause: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The store refuses, or cannot be reached.
     #[error("{url} cannot be {what}")]
@@ -130,7 +139,7 @@ impl Remote {
             return Err(wrong());
         }
         let retry = RetryConfig { max_retries, retry_timeout, ..RetryConfig::default() };
-        let store = build(scheme, bucket, retry)
+        let store = clouds::open(scheme, bucket, retry)
             .map_err(|cause| StoreError::Settings { url: url.to_owned(), cause })?;
         let named = if is_pattern(key) { "" } else { key };
         Ok(Self {
@@ -173,7 +182,12 @@ impl Remote {
         what: &'static str,
         cause: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> StoreError {
-        StoreError::Failed { url: self.url(), what, cause: cause.into() }
+        let (url, cause) = (self.url(), cause.into());
+        if cause.to_string().contains(clouds::MACHINE) {
+            let how = clouds::credentials(&self.root);
+            return StoreError::Nobody { url, what, how, cause };
+        }
+        StoreError::Failed { url, what, cause }
     }
 
     pub(super) fn wait<T>(
@@ -284,44 +298,6 @@ impl Remote {
         }
         Ok(())
     }
-}
-
-fn build(
-    scheme: &str,
-    bucket: &str,
-    retry: RetryConfig,
-) -> object_store::Result<Arc<dyn ObjectStore>> {
-    // Clients look for it when they are made. Another part of the program may have installed it; it
-    // is the same one.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    // An endpoint that somebody wrote with http:// is meant so.
-    let is_plain = |names: &[&str]| {
-        names.iter().any(|name| std::env::var(name).is_ok_and(|url| url.starts_with("http://")))
-    };
-    Ok(match scheme {
-        "s3" => {
-            let mut builder =
-                AmazonS3Builder::from_env().with_bucket_name(bucket).with_retry(retry);
-            if is_plain(&["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"]) {
-                builder = builder.with_allow_http(true);
-            }
-            Arc::new(builder.build()?)
-        }
-        "gs" => Arc::new(
-            GoogleCloudStorageBuilder::from_env()
-                .with_bucket_name(bucket)
-                .with_retry(retry)
-                .build()?,
-        ),
-        _ => {
-            let mut builder =
-                MicrosoftAzureBuilder::from_env().with_container_name(bucket).with_retry(retry);
-            if is_plain(&["AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT", "AZURITE_BLOB_STORAGE_URL"]) {
-                builder = builder.with_allow_http(true);
-            }
-            Arc::new(builder.build()?)
-        }
-    })
 }
 
 #[cfg(test)]
