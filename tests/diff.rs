@@ -198,6 +198,7 @@ fn approved_differences_pass_until_they_expire_and_stay_visible() {
         listed(&after)
     );
     assert!(approved[0].why.contains("totals are in cents"));
+    assert_eq!(approved[0].id, id, "it is the same cluster");
     let totals_now = totals(folder.path());
     assert_eq!((totals_now.mismatched, totals_now.approved), (10, 10));
 

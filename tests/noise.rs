@@ -9,7 +9,8 @@
 #[path = "support/spoken.rs"]
 mod spoken;
 
-use shadowtap::diff::Class;
+use shadowtap::diff::approvals::{Approval, Approvals};
+use shadowtap::diff::{Class, Cluster};
 use shadowtap::time::Timestamp;
 use spoken::{Said, Talk, answer, diff, diff_with, json, talk};
 
@@ -762,4 +763,26 @@ fn an_answer_with_other_words_makes_no_other_count() {
         let changed = (0..30).filter(|n| n % every == 0).count() as u64;
         assert_eq!(diff(&talks).findings.totals.mismatched, changed, "every {every}th");
     }
+}
+
+#[test]
+fn a_rename_is_approved_with_all_that_is_part_of_it_and_keeps_its_name() {
+    let v2 = |n: usize| if n % 5 == 0 { n + 1 } else { n };
+    let talks = thirty(
+        "application/json",
+        |n| format!(r#"{{"id": 7, "item_count": {n}}}"#),
+        |n| format!(r#"{{"id": 7, "items_count": {}}}"#, v2(n)),
+    );
+    let clusters = |found: &spoken::Found, class: Class| -> Vec<Cluster> {
+        found.findings.clusters.iter().filter(|cluster| cluster.class == class).cloned().collect()
+    };
+    let before = clusters(&diff(&talks), Class::Regression);
+    assert_eq!(before.len(), 1, "{before:#?}");
+    assert_eq!((&*before[0].shape, before[0].exchanges), ("renamed item_count→items_count", 30));
+    let approved = vec![Approval::of(&before[0], "a new name", None)];
+    let found = spoken::diff_approved(&talks, Approvals { approved, ..Approvals::default() });
+    let after = clusters(&found, Class::Approved);
+    assert_eq!(clusters(&found, Class::Regression).len(), 0);
+    assert_eq!(after.len(), 1, "{after:#?}");
+    assert_eq!((&after[0].id, after[0].exchanges), (&before[0].id, 30));
 }

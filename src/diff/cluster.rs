@@ -102,13 +102,14 @@ pub(super) struct Drafts {
     member_bytes: usize,
 }
 
-/// The stable name of a cluster: of the same change of the same place in any run.
-/// `root` is what consequences follow from.
-pub(super) fn id(route: &str, stat: &Stat, class: Class, root: Option<&str>) -> String {
+/// The stable name of a cluster: of the same change of the same place in any run. `apart` is the
+/// class where a cluster of regressions may have the same change; `root` is what consequences
+/// follow from.
+pub(super) fn id(route: &str, stat: &Stat, apart: Option<Class>, root: Option<&str>) -> String {
     let parts = [route, stat.kind.name(), &stat.general, &stat.label];
     let parts = parts.map(|part| format!("{part}\0"));
     let root = root.map(|root| format!("{root}\0"));
-    let class = if class == Class::Regression { "" } else { class.name() };
+    let class = apart.map_or("", Class::name);
     named(parts.iter().chain(&root).map(String::as_str).chain([class]))
 }
 

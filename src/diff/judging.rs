@@ -121,27 +121,21 @@ impl Judge<'_> {
             seen[class as usize] = true;
             let of_v2 = matches!(class, Class::Regression | Class::Approved);
             error |= !of_v2 && is_new_error(&self.account.stats[change.key as usize]);
-            let key = if class == Class::Regression {
-                self.aliases[change.key as usize]
-            } else {
-                change.key
+            let key = match class {
+                Class::Regression => self.aliases[change.key as usize],
+                Class::Approved => self.approval(change).map_or(change.key, |(_, key)| key),
+                _ => change.key,
             };
             let stat = &self.account.stats[key as usize];
             let route = &self.account.routes[stat.route as usize].name;
             let follows = which.checked_sub(CAUSES).filter(|_| consequence.is_some());
             let of_cause = if follows.is_some() { which } else { 0 };
-            let cluster = self
-                .ids
-                .entry((key, class, of_cause))
-                .or_insert_with(|| {
-                    cluster::id(
-                        route,
-                        stat,
-                        class,
-                        follows.and(consequence.as_ref()).map(|(why, _)| &**why),
-                    )
-                })
-                .clone();
+            let apart = (!self.is_of_all(class, which, stat)).then_some(class);
+            let named = || {
+                let root = follows.and(consequence.as_ref()).map(|(why, _)| &**why);
+                cluster::id(route, stat, apart, root)
+            };
+            let cluster = self.ids.entry((key, class, of_cause)).or_insert_with(named).clone();
             let difference = Difference {
                 id: record.id,
                 at: record.at,
@@ -183,6 +177,33 @@ impl Judge<'_> {
             _ => totals.noisy += 1,
         }
         differences
+    }
+
+    /// Whether no other class can have the same change: a cluster keeps its name when it is
+    /// approved.
+    fn is_of_all(&self, class: Class, which: usize, stat: &Stat) -> bool {
+        let approval = self.settings.approvals.approved.get(which);
+        match class {
+            Class::Regression => true,
+            Class::Approved => approval.is_none_or(|approval| approval.shape == stat.label),
+            _ => false,
+        }
+    }
+
+    /// The approval that holds for a change, and the key under which it does: its own, else that of
+    /// the rename that it is a part of.
+    fn approval(&self, change: &SpooledChange) -> Option<(usize, u32)> {
+        let own = change.key;
+        let found = |key: u32, values| {
+            let stat = &self.account.stats[key as usize];
+            let route = &self.account.routes[stat.route as usize].name;
+            let (place, label) = (&stat.general, &stat.label);
+            let (approvals, today) = (&self.settings.approvals, &self.settings.today);
+            Some((approvals.find(route, stat.kind, place, label, values, today)?, key))
+        };
+        let shown = Some(self.aliases[own as usize]).filter(|shown| *shown != own);
+        found(own, [change.expected.as_deref(), change.actual.as_deref()])
+            .or_else(|| found(shown?, [None, None]))
     }
 
     /// The value for want of which an exchange differs.
@@ -291,16 +312,7 @@ impl Judge<'_> {
         {
             return (Class::Noise, usize::MAX, why);
         }
-        let values = [change.expected.as_deref(), change.actual.as_deref()];
-        let route = &self.account.routes[stat.route as usize].name;
-        if let Some(index) = self.settings.approvals.find(
-            route,
-            stat.kind,
-            &stat.general,
-            &stat.label,
-            values,
-            &self.settings.today,
-        ) {
+        if let Some((index, _)) = self.approval(change) {
             self.used[index] = true;
             let approval = &self.settings.approvals.approved[index];
             let until =

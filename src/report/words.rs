@@ -8,7 +8,8 @@ use crate::gate::words::plural;
 /// What a cluster is about: its kind, its place where that says more, and how it changed.
 pub(crate) fn what(cluster: &Cluster) -> String {
     let kind = cluster.kind.name();
-    let place = if cluster.place == kind { "" } else { cluster.place.as_str() };
+    let is_said = [kind, &cluster.shape].contains(&&*cluster.place);
+    let place = if is_said { "" } else { cluster.place.as_str() };
     let shape = shape_words(&cluster.shape);
     [kind, place, &shape].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
 }

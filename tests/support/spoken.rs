@@ -11,6 +11,7 @@ use std::fs::File;
 use std::io::Write;
 
 use serde_json::Value;
+use shadowtap::diff::approvals::Approvals;
 use shadowtap::diff::engine::{self, CompareInputs, CompareSettings, DiffOutputs, Findings};
 use shadowtap::diff::rules::{DiffConfig, Rules};
 use shadowtap::diff::{Class, Difference};
@@ -164,32 +165,43 @@ pub fn diff(talks: &[Talk]) -> Found {
 
 /// The same under `[diff]` of a configuration.
 pub fn diff_with(talks: &[Talk], config: &str) -> Found {
-    diff_by(talks, config, [&[], &[]], Schema::default(), Masker::off())
+    diff_by(talks, &settings(config), [&[], &[]])
 }
 
 /// The same with secrets masked.
 pub fn diff_masked(talks: &[Talk]) -> Found {
-    diff_by(talks, "", [&[], &[]], Schema::default(), Masker::new(b"key"))
+    diff_by(talks, &CompareSettings { masker: Masker::new(b"key"), ..settings("") }, [&[], &[]])
 }
 
 /// The same with the names of messages.
 pub fn diff_named(talks: &[Talk], config: &str, schema: Schema) -> Found {
-    diff_by(talks, config, [&[], &[]], schema, Masker::off())
+    diff_by(talks, &CompareSettings { schema, ..settings(config) }, [&[], &[]])
+}
+
+/// The same where some of it is intended.
+pub fn diff_approved(talks: &[Talk], approvals: Approvals) -> Found {
+    diff_by(talks, &CompareSettings { approvals, ..settings("") }, [&[], &[]])
 }
 
 /// The same under bindings of v2 and of a baseline that answered as v1 did.
 pub fn diff_under(talks: &[Talk], config: &str, bindings: [&[Binding]; 2]) -> Found {
-    diff_by(talks, config, bindings, Schema::default(), Masker::off())
+    diff_by(talks, &settings(config), bindings)
 }
 
-fn diff_by(
-    talks: &[Talk],
-    config: &str,
-    bindings: [&[Binding]; 2],
-    schema: Schema,
-    masker: Masker,
-) -> Found {
+fn settings(config: &str) -> CompareSettings {
     let config: DiffConfig = toml::from_str(config).unwrap();
+    CompareSettings {
+        rules: Rules::new(&config).unwrap(),
+        approvals: Approvals::default(),
+        noise: vec![],
+        routes: None,
+        schema: Schema::default(),
+        masker: Masker::off(),
+        today: "2026-11-23".to_owned(),
+    }
+}
+
+fn diff_by(talks: &[Talk], settings: &CompareSettings, bindings: [&[Binding]; 2]) -> Found {
     let recorded: Timestamp = "2026-11-22T10:00:00Z".parse().unwrap();
     let (exchanges, outcomes) = (records(talks, recorded), replayed(talks, recorded));
     let inputs = CompareInputs {
@@ -199,18 +211,9 @@ fn diff_by(
         bindings: bindings.map(bound),
         spool: tempfile::tempfile().unwrap(),
     };
-    let settings = CompareSettings {
-        rules: Rules::new(&config).unwrap(),
-        approvals: Default::default(),
-        noise: vec![],
-        routes: None,
-        schema,
-        masker,
-        today: "2026-11-23".to_owned(),
-    };
     let mut lines = Vec::new();
     let outputs = DiffOutputs { differences: &mut lines, mismatches: &mut std::io::sink() };
-    let findings = engine::run(inputs, &settings, outputs, &|_, _| ()).unwrap();
+    let findings = engine::run(inputs, settings, outputs, &|_, _| ()).unwrap();
     let lines = String::from_utf8(lines).unwrap();
     let differences = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     Found { findings, differences }
