@@ -20,7 +20,7 @@ pub(crate) fn ledger_table(ledger: &Ledger) -> String {
     let mut row = |name: &str, count: u64| {
         let _ = writeln!(text, "  {count:>14}  {}", printable(name));
     };
-    row("packets in", ledger.input);
+    row("records in", ledger.input);
     row("used", ledger.used);
     for (reason, &count) in &ledger.rejected {
         row(&format!("rejected: {reason}"), count);

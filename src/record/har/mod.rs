@@ -41,6 +41,13 @@ pub(crate) struct HarEntry {
         deserialize_with = "loose::text"
     )]
     exchange: String,
+    /// Of an entry without an answer that this program wrote: v1 may have answered.
+    #[serde(
+        rename = "_answerNotRecorded",
+        skip_serializing_if = "std::ops::Not::not",
+        deserialize_with = "loose::flag"
+    )]
+    unanswered: bool,
     /// `memory` or `disk`, as Chromium writes where its answer came from.
     #[serde(rename = "_fromCache", skip_serializing, deserialize_with = "loose::text")]
     from_cache: String,

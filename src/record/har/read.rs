@@ -197,7 +197,7 @@ fn exchange(entry: &HarEntry) -> Result<ReadEntry, Reason> {
     let answer = not_modified.as_ref().unwrap_or(&entry.response);
     let response = response(answer, is_head, &mut marks);
     // What a browser gave up says nothing of the server; what this program wrote does.
-    if response.is_none() && entry.exchange.is_empty() {
+    if response.is_none() && (entry.exchange.is_empty() || entry.unanswered) {
         marks.push(UNANSWERED.to_owned());
     }
     let completeness = match &response {

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use encoding_rs::{Encoding, UTF_8};
 
 use super::{HarContent, HarEntry, HarPair, HarRequest, HarResponse, Nothing, PostData, Timings};
-use crate::exchange::{Exchange, TimedResponse};
+use crate::exchange::{Exchange, TimedResponse, UNANSWERED};
 use crate::limits;
 use crate::message::content;
 use crate::message::media::MediaType;
@@ -44,6 +44,7 @@ pub fn write(out: &mut Vec<u8>, exchange: &Exchange) -> bool {
         server_ip_address: exchange.server.address.to_string(),
         connection: exchange.id.connection.to_string(),
         exchange: exchange.id.to_string(),
+        unanswered: exchange.is_marked(UNANSWERED),
         cache: Nothing {},
         ..HarEntry::default()
     };

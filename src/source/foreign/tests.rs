@@ -287,6 +287,11 @@ fn what_a_browser_did_by_itself_is_no_exchange() {
         let aborted = one(get(&format!(r#""status":-1,"{error}":"net::ERR_ABORTED","#)));
         let aborted = aborted.expect("an exchange");
         assert!(aborted.is_marked(crate::exchange::UNANSWERED), "v1 may have answered");
+        // And so it is when it goes out and comes back.
+        let mut written = Vec::new();
+        assert!(har::write::write(&mut written, &aborted));
+        let again = one(String::from_utf8(written).expect("text")).expect("an exchange");
+        assert!(again.is_marked(crate::exchange::UNANSWERED));
     }
     // What goes out before a request of another origin has no body to transfer.
     let preflight = r#""status":200,"_transferSize":0,"bodySize":-1,"content":{"size":0},"#;
