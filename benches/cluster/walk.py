@@ -1,0 +1,330 @@
+#!/usr/bin/env python3
+"""The walk of deploy/kubernetes on one machine: a network namespace for each pod, the arguments of the manifests as they stand, nftables in
+the place of Services and NetworkPolicies, moto in that of the store. v1 is tapped on its node or behind a sidecar, v2 is replayed at behind
+its wall, whole and in shards. Says what does not hold and ends with 1. Runs as root.
+
+    benches/cluster/walk.py [node|sidecar] [SHADOWTAP]
+
+Needs kubectl (kustomize), nft, ip, nginx (sidecar), PyYAML, boto3 and moto_server (pip install pyyaml boto3 'moto[server,s3]').
+"""
+import json, os, pathlib, pwd, re, shutil, signal, subprocess, sys, tempfile, time, urllib.request
+
+TOP = pathlib.Path(__file__).resolve().parents[2]
+WAY = sys.argv[1] if len(sys.argv) > 1 else "node"
+PROGRAM = str(pathlib.Path(sys.argv[2] if len(sys.argv) > 2 else TOP / "target/release/shadowtap").resolve())
+WORK = pathlib.Path(tempfile.mkdtemp(prefix="walk-"))
+STORE = "s3://captures/shop"
+ALL = ["node", "store", "payments", "v1", "customers", "mock", "v2", "replay"]
+IP = {name: f"10.244.7.{number + 1}" for number, name in enumerate(ALL)}
+ENV = {"STORE": STORE, "NODE": "node", "AWS_ENDPOINT_URL": f"http://{IP['store']}:9000", "AWS_REGION": "us-east-1",
+       "AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "PATH": os.environ["PATH"], "NO_COLOR": "1"}
+started, failed = [], []
+
+
+def check(what, holds, seen=""):
+    print(f"{'ok  ' if holds else 'FAIL'} {what}{'' if holds else f': {seen}'}", flush=True)
+    if not holds:
+        failed.append(what)
+
+
+def sh(*words, **more):
+    return subprocess.run(words, check=True, capture_output=True, text=True, **more).stdout
+
+
+def space(name):
+    return f"walk-{name}"
+
+
+def manifests(folder):
+    import yaml
+    return list(yaml.safe_load_all(sh("kubectl", "kustomize", str(TOP / "deploy/kubernetes" / folder))))
+
+
+def find(objects, kind, name=None):
+    return next(o for o in objects if o["kind"] == kind and (name is None or o["metadata"]["name"] == name))
+
+
+def containers(workload):
+    return workload["spec"]["template"]["spec"]
+
+
+class Pod:
+    """A container of a manifest in its namespace: its arguments, with the folders that it has in the cluster."""
+
+    def __init__(self, name, container, **more):
+        self.name, self.said = name, WORK / f"{name}-{container['name']}.log"
+        home = WORK / name
+        home.mkdir(exist_ok=True)
+        env = {**ENV, "TMPDIR": str(home), **more}
+        word = lambda text: re.sub(r"\$\((\w+)\)", lambda found: env[found[1]], text)
+        args = [word(a).replace("/var/lib/shadowtap", str(home / "spool")).replace("=/work/", f"={home}/") for a in container["args"]]
+        self.process = subprocess.Popen(["ip", "netns", "exec", space(name), PROGRAM, "-q", *args], env=env, cwd=home,
+                                        stdout=self.said.open("w"), stderr=subprocess.STDOUT)
+        started.append(self.process)
+
+    def wait(self, seconds=180):
+        return self.process.wait(seconds)
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(60)
+
+    def text(self):
+        return self.said.read_text()
+
+
+def inside(name, *words):
+    return sh("ip", "netns", "exec", space(name), *words)
+
+
+def until(what, is_so, seconds=60):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            if is_so():
+                return
+        except (OSError, subprocess.CalledProcessError):
+            pass
+        time.sleep(0.1)
+    raise SystemExit(f"{what} did not happen; look at {WORK}")
+
+
+def network():
+    """A bridge on the node, an address for each pod, the names of Services in its hosts file."""
+    sh("ip", "netns", "add", space("node"))
+    inside("node", "ip", "link", "add", "br0", "type", "bridge")
+    for name in ALL:
+        if name != "node":
+            sh("ip", "netns", "add", space(name))
+            inside("node", "ip", "link", "add", f"veth-{name}"[:15], "type", "veth", "peer", "name", "eth0", "netns", space(name))
+            inside("node", "ip", "link", "set", f"veth-{name}"[:15], "master", "br0", "up")
+            inside(name, "ip", "addr", "add", f"{IP[name]}/24", "dev", "eth0")
+            inside(name, "ip", "link", "set", "eth0", "up")
+        inside(name, "ip", "link", "set", "lo", "up")
+    inside("node", "ip", "addr", "add", f"{IP['node']}/24", "dev", "br0")
+    inside("node", "ip", "link", "set", "br0", "up")
+    for name in ALL:
+        if name != "node":
+            # All else has a way out, as on a cluster: what leaves is seen.
+            inside(name, "ip", "route", "add", "default", "via", IP["node"])
+
+
+def names(pod, more=()):
+    folder = pathlib.Path("/etc/netns") / space(pod)
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = [f"{ip} {name}" for name, ip in IP.items()] + ["127.0.0.1 localhost", *more]
+    (folder / "hosts").write_text("\n".join(lines) + "\n")
+
+
+def wall(pod, policy, labels):
+    """A NetworkPolicy in the pod's own namespace; what it holds back is counted."""
+    def rules(spec, side):
+        for rule in policy["spec"].get(spec, []):
+            peers = rule["from" if spec == "ingress" else "to"]
+            for peer in peers:
+                fits = peer["podSelector"]["matchLabels"].items()
+                for other in (name for name, own in labels.items() if fits <= own.items()):
+                    for port in rule["ports"]:
+                        yield f"add rule inet wall {spec} ip {side} {IP[other]} tcp dport {port['port']} accept"
+    lines = ["add table inet wall"]
+    for spec, hook, side, device in (("ingress", "input", "saddr", "iifname"), ("egress", "output", "daddr", "oifname")):
+        if spec.capitalize() in policy["spec"]["policyTypes"]:
+            lines.append(f"add chain inet wall {spec} {{ type filter hook {hook} priority 0; policy accept; }}")
+            lines.append(f"add rule inet wall {spec} {device} lo accept")
+            lines.append(f"add rule inet wall {spec} ct state established,related accept")
+            lines += rules(spec, side)
+            lines.append(f"add rule inet wall {spec} meta l4proto {{ tcp, udp }} counter drop")
+    sh("ip", "netns", "exec", space(pod), "nft", "-f", "-", input="\n".join(lines) + "\n")
+
+
+def held_back(pod):
+    return sum(map(int, re.findall(r"counter packets (\d+)", inside(pod, "nft", "list", "table", "inet", "wall"))))
+
+
+def service(pod, address, ports, target):
+    lines = ["add table ip service", "add chain ip service out { type nat hook output priority -100; }"]
+    lines += [f"add rule ip service out ip daddr {address} tcp dport {port} dnat to {target}" for port in ports]
+    sh("ip", "netns", "exec", space(pod), "nft", "-f", "-", input="\n".join(lines) + "\n")
+
+
+def sidecar(pod):
+    """As a mesh does it: inbound connections are redirected to a proxy, which calls the service from 127.0.0.6, and the service's own
+    calls to another one, which calls the provider."""
+    conf = WORK / "sidecar.conf"
+    conf.write_text(f"""daemon off; pid {WORK}/sidecar.pid; error_log {WORK}/sidecar.log; worker_processes 1; user nobody nogroup;
+events {{ worker_connections 1024; }}
+http {{ access_log off; client_body_temp_path {WORK}/nginx; proxy_temp_path {WORK}/nginx; fastcgi_temp_path {WORK}/nginx;
+  uwsgi_temp_path {WORK}/nginx; scgi_temp_path {WORK}/nginx;
+  upstream service {{ server 127.0.0.1:8080; keepalive 8; }}
+  proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host $http_host; proxy_set_header X-Forwarded-For $remote_addr;
+  server {{ listen 15006; location / {{ proxy_bind 127.0.0.6; proxy_pass http://service; }} }}
+  server {{ listen 15001; location / {{ proxy_pass http://{IP['payments']}:8081; }} }} }}
+""")
+    lines = ["add table ip mesh", "add chain ip mesh in { type nat hook prerouting priority -100; }",
+             "add chain ip mesh out { type nat hook output priority -100; }",
+             "add rule ip mesh in iifname eth0 tcp dport 8080 redirect to :15006",
+             f"add rule ip mesh out oifname eth0 meta skuid != {pwd.getpwnam('nobody').pw_uid} tcp dport 8081 redirect to :15001"]
+    sh("ip", "netns", "exec", space(pod), "nft", "-f", "-", input="\n".join(lines) + "\n")
+    started.append(subprocess.Popen(["ip", "netns", "exec", space(pod), "nginx", "-c", str(conf)]))
+
+
+def in_store(call, word):
+    """What `call` prints of the client `s`: the store answers in its own network alone."""
+    client = ("import boto3, json, sys; s = boto3.client('s3', endpoint_url='http://127.0.0.1:9000', aws_access_key_id='key', "
+              "aws_secret_access_key='secret', region_name='us-east-1'); ")
+    return inside("store", sys.executable, "-c", client + call, word)
+
+
+def objects(prefix):
+    call = "print(json.dumps([o['Key'] for o in s.list_objects_v2(Bucket='captures', Prefix=sys.argv[1]).get('Contents', [])]))"
+    return json.loads(in_store(call, prefix))
+
+
+def fetched(key):
+    return in_store("sys.stdout.buffer.write(s.get_object(Bucket='captures', Key=sys.argv[1])['Body'].read())", key)
+
+
+def start_store():
+    started.append(subprocess.Popen(["ip", "netns", "exec", space("store"), "moto_server", "-H", "0.0.0.0", "-p", "9000"],
+                                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+    until("the store", lambda: inside("store", "curl", "-sf", "-o", "/dev/null", "-X", "PUT", "http://127.0.0.1:9000/captures") == "")
+
+
+def tap():
+    """The DaemonSet's container on the node, or the arguments of the ephemeral one beside the sidecar."""
+    if WAY == "node":
+        return Pod("node", containers(find(manifests("tap"), "DaemonSet"))["containers"][0])
+    args = ["capture", "-i", "lo", "--port", "8080", "--port", "15001", "-o", "$(STORE)/v1/sidecar.pcapng.zst", "--spool", "/dev/shm"]
+    return Pod("v1", {"name": "tap", "args": args})
+
+
+def record(demo):
+    provider = Pod("payments", containers(find(demo, "Deployment", "payments"))["containers"][0])
+    v1 = Pod("v1", containers(find(demo, "Deployment", "v1"))["containers"][0])
+    for pod in (provider, v1):
+        until("a pod of v1 listens", lambda: "listening" in pod.text())
+    if WAY == "sidecar":
+        sidecar("v1")
+    tapped = tap()
+    time.sleep(2)
+    customers = Pod("customers", containers(find(demo, "Job", "customers"))["containers"][0])
+    check("the customers are served", customers.wait() == 0, customers.text())
+    print("     " + customers.text().strip())
+    time.sleep(1)
+    check("the tap ends and has sent its file", tapped.stop() == 0 and objects("shop/v1/"), tapped.text())
+    v1.stop()
+    return provider
+
+
+def stage(objects_of_v2):
+    """v2, the mock, and the wall around both."""
+    own = lambda name: find(objects_of_v2, "Deployment", name)
+    spec = containers(own("v2"))
+    alias = spec["hostAliases"][0]
+    names("v2", [f"{alias['ip']} {name}" for name in alias["hostnames"]])
+    ports = [port["port"] for port in find(objects_of_v2, "Service", "shadowtap-mock")["spec"]["ports"]]
+    service("v2", alias["ip"], ports, f"{IP['mock']}:9090")
+    labels = {name: own(of)["spec"]["template"]["metadata"]["labels"] for name, of in (("v2", "v2"), ("mock", "shadowtap-mock"))}
+    labels["replay"] = find(manifests("replay"), "Job")["spec"]["template"]["metadata"]["labels"]
+    for policy in (o for o in objects_of_v2 if o["kind"] == "NetworkPolicy"):
+        fits = policy["spec"]["podSelector"]["matchLabels"].items()
+        for pod in (name for name, own_labels in labels.items() if fits <= own_labels.items()):
+            wall(pod, policy, labels)
+    mock = Pod("mock", containers(own("shadowtap-mock"))["containers"][0])
+    health = ["curl", "-sf", "-o", "/dev/null", "http://127.0.0.1:9090/-/shadowtap/health"]
+    until("the mock is ready", lambda: inside("mock", *health) == "")
+    v2 = Pod("v2", spec["containers"][0])
+    until("v2 listens", lambda: "listening" in v2.text())
+    return mock, v2
+
+
+def judged(what, code, folder):
+    check(f"{what}: the verdict is FAIL", code == 1, code)
+    summary = json.loads(fetched(f"shop/{folder}/summary.json"))
+    counts = summary["counts"] if "counts" in summary else summary
+    print(f"     {what}: {json.dumps(summary.get('verdict'))[:200]}")
+    return summary
+
+
+def replay():
+    job = Pod("replay", containers(find(manifests("replay"), "Job"))["containers"][0])
+    scraped = ""
+    while job.process.poll() is None:
+        try:
+            scraped = inside("node", "curl", "-sf", f"http://{IP['replay']}:9464/metrics") or scraped
+        except subprocess.CalledProcessError:
+            pass
+        time.sleep(1)
+    check("the replay's figures were there to the end", 'shadowtap_verdict{verdict="fail"' in scraped, scraped[-500:])
+    print("\n".join("     " + line for line in job.text().splitlines()[:40]))
+    return judged("whole", job.wait(), "runs/v2")
+
+
+def sharded():
+    objects_of_shards = manifests("shards")
+    shards = find(objects_of_shards, "Job", "shadowtap-shards")
+    container = containers(shards)["containers"][0]
+    # No pod waits for a scrape here, and all have one address.
+    container["args"] = [a for a in container["args"] if "--metrics" not in a]
+    pods = []
+    for index in range(shards["spec"]["completions"]):
+        pods.append(Pod("replay", {**container, "name": f"shard-{index}"}, JOB_COMPLETION_INDEX=str(index)))
+    codes = [pod.wait(300) for pod in pods]
+    check("all shards are replayed", codes == [0] * len(codes), [pod.text() for pod in pods])
+    merge = containers(find(objects_of_shards, "Job", "shadowtap-merge"))
+    for step in merge["initContainers"]:
+        pod = Pod("replay", step)
+        code = pod.wait()
+        check(f"shards: {step['name']}", code == 0, pod.text())
+    gate = Pod("replay", merge["containers"][0])
+    return judged("shards", gate.wait(), "runs/v2")
+
+
+def causes(summary):
+    return sorted(c["id"] for c in summary["clusters"])
+
+
+def walk():
+    network()
+    for name in ALL:
+        names(name)
+    start_store()
+    provider = record(manifests("demo"))
+    before = provider_charges = None
+    mock, v2 = stage(manifests("v2"))
+    whole = replay()
+    parts = sharded()
+    check("the same causes in shards", causes(whole) == causes(parts), (causes(whole), causes(parts)))
+    check("nothing was held back by the wall: nothing else was asked for", held_back("v2") == 0, held_back("v2"))
+    v2.stop()
+    mock.stop()
+    calls = [json.loads(line) for line in (WORK / "mock/egress.jsonl").read_text().splitlines()]
+    repeated = [call for call in calls if call.get("verdict") == "repeated"]
+    check("the double charge is found at the mock", repeated, mock.text())
+    provider.stop()
+    print("     " + provider.text().strip().splitlines()[-1])
+
+
+def end():
+    for process in reversed(started):
+        if process.poll() is None:
+            process.terminate()
+            try:
+                process.wait(5)
+            except subprocess.TimeoutExpired:
+                process.kill()
+    for name in ALL:
+        subprocess.run(["ip", "netns", "del", space(name)], capture_output=True)
+        shutil.rmtree(pathlib.Path("/etc/netns") / space(name), ignore_errors=True)
+    if failed or sys.exc_info()[0]:
+        print(f"left for a look: {WORK}")
+    else:
+        shutil.rmtree(WORK, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    try:
+        walk()
+    finally:
+        end()
+    sys.exit(1 if failed else 0)
