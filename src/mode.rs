@@ -39,6 +39,14 @@ pub fn kept() -> u32 {
     KEPT.load(Ordering::Relaxed)
 }
 
+/// Makes the folder that a file is to be in, where there is none.
+pub fn make_folder_of(path: &Path) -> io::Result<()> {
+    match path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        Some(folder) => std::fs::create_dir_all(folder),
+        None => Ok(()),
+    }
+}
+
 /// Gives a file or folder that was there before the mode of new ones.
 pub fn keep_old(path: &Path) -> io::Result<()> {
     set(path, if path.is_dir() { folder_of(kept()) } else { kept() })

@@ -135,3 +135,26 @@ fn a_page_is_the_same_whether_its_records_are_searched_or_known() {
     fs::write(path(".placed.json"), "{").expect("nothing of use");
     assert_eq!(page(), known);
 }
+
+#[test]
+fn records_that_are_kept_compressed_are_read_as_plain_ones_are() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::write(folder.path().join("v1.jsonl"), recording(400)).expect("a recording");
+    let target = shop(|number| number % 3 == 0);
+    let run = ["run", "v1.jsonl", "--target", &target, "--speed", "max", "-o", "out", "--compress"];
+    shadowtap(folder.path(), &run);
+    let path = |name: &str| folder.path().join("out").join(name);
+    let records = ["exchanges.jsonl", "outcomes.jsonl", "differences.jsonl"];
+    for name in records {
+        assert!(!path(name).exists() && path(&format!("{name}.zst")).is_file(), "{name}");
+    }
+    let page = || fs::read_to_string(path("report.html")).expect("report.html");
+    let first = page();
+    shadowtap(folder.path(), &["report", "out"]).expect(0);
+    assert_eq!(page(), first);
+    shadowtap(folder.path(), &["show", "out", "0-3"]).expect(0);
+    shadowtap(folder.path(), &["diff", "out"]).expect(0);
+    assert!(path("differences.jsonl").is_file() && !path("differences.jsonl.zst").exists());
+    shadowtap(folder.path(), &["report", "out"]).expect(0);
+    assert_eq!(page(), first);
+}

@@ -361,13 +361,11 @@ impl<R: RecordCuts> RecordingOutput<R> {
             return self.begin_stdout();
         }
         let path = self.name(now)?;
-        let folder =
-            path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let failed = |path: &Path| {
             let path = path.to_owned();
             move |source: io::Error| OutputError::Create { path, source }
         };
-        std::fs::create_dir_all(folder).map_err(failed(folder))?;
+        mode::make_folder_of(&path).map_err(failed(&path))?;
         let part = suffixed(&path, ".part");
         let file = open_part(&part)?;
         if let Some((user, group)) = self.plan.owner {

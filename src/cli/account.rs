@@ -13,7 +13,7 @@ pub(crate) const COMPLETENESS: [Completeness; 5] = [
     Completeness::OrphanResponse,
 ];
 
-/// The account as a table: packets in, used, rejected by reason; then what was noted.
+/// The account as a table: packets or entries in, used, rejected by reason; then what was noted.
 pub(crate) fn ledger_table(ledger: &Ledger) -> String {
     use std::fmt::Write as _;
     let mut text = String::new();

@@ -1,6 +1,6 @@
 //! `shadowtap diff DIR`: compares v2's answers with v1's, and writes what differs, by cause.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
@@ -15,7 +15,7 @@ use crate::diff::engine::{self, CompareInputs, DiffError, DiffOutputs, Findings,
 use crate::diff::noise::NoisePlace;
 use crate::diff::rules::Rules;
 use crate::diff::{Class, Cluster, Totals, header_table};
-use crate::measure::open_records;
+use crate::measure::{compressed_twin, open_records};
 use crate::message::media::UTF_8_MARK;
 use crate::record::exchanges::write_line;
 use crate::redact::Masker;
@@ -215,6 +215,8 @@ pub(crate) fn execute(mut settings: DiffSettings, global: &Global) -> Result<Fin
     {
         part.commit().map_err(|error| unwritable(&folder.file(name), &error))?;
     }
+    // Those of an earlier time, which nobody reads beside the new ones.
+    let _ = fs::remove_file(compressed_twin(&folder.file(names::DIFFERENCES)));
     write_lines(&folder.file(names::CLUSTERS), &findings.clusters)?;
     write_lines(&folder.file(names::NOISE), &findings.noise)?;
     write_json(&folder.file(names::ROUTES), &findings.routes)?;
@@ -263,7 +265,7 @@ fn create(path: &Path) -> Result<(UnfinishedFile, BufWriter<File>), Failure> {
 fn spool(path: &Path) -> Result<File, Failure> {
     let file = File::options().read(true).write(true).create(true).truncate(true).open(path);
     let file = file.map_err(|error| unwritable(path, &error))?;
-    std::fs::remove_file(path).map_err(|error| unwritable(path, &error))?;
+    fs::remove_file(path).map_err(|error| unwritable(path, &error))?;
     Ok(file)
 }
 
@@ -283,7 +285,7 @@ fn write_json(path: &Path, value: &impl serde::Serialize) -> Result<(), Failure>
 }
 
 fn read_text(path: &Path) -> Result<String, Failure> {
-    std::fs::read_to_string(path)
+    fs::read_to_string(path)
         .map_err(|error| Failure::usage(format!("cannot read {}", path.display())).because(&error))
 }
 

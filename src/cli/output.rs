@@ -386,6 +386,9 @@ mod tests {
             assert_eq!(text, b"hello ".repeat(1000));
         }
         assert!(Output::create(folder.path().to_str().unwrap()).is_err());
-        assert!(Output::create("/nonexistent/folder/x").is_err());
+        assert!(Output::create("/dev/null/folder/x").is_err());
+        let deep = folder.path().join("made/on/the/way.jsonl");
+        Output::create(deep.to_str().unwrap()).unwrap().finish().unwrap();
+        assert!(deep.is_file());
     }
 }

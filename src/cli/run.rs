@@ -111,6 +111,9 @@ pub(crate) fn run(args: RunArgs, global: &Global) -> Result<Exit, Failure> {
     // Also while figures wait to be asked for.
     let _grace = Grace::ask();
     let ran = execute(settings, global);
+    if let (Ok(_), true) = (&ran, args.asked.compress) {
+        replay::compress(&RunFolder::open_to_write(place.path())?)?;
+    }
     if let (Err(_), Some(folder)) = (&ran, &begun) {
         folder.discard_begun();
     }

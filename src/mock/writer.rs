@@ -65,6 +65,7 @@ struct LedgerFile {
 
 /// A new ledger at `path`, for one writer alone.
 fn open(path: &Path) -> io::Result<File> {
+    mode::make_folder_of(path)?;
     let file = File::options().write(true).create(true).truncate(false).open(path)?;
     if rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive)
         == Err(rustix::io::Errno::WOULDBLOCK)

@@ -11,6 +11,8 @@ use std::time::Duration;
 
 use rustix::fs::FlockOperation;
 
+use crate::mode;
+
 /// Bytes that are read at a time.
 const BLOCK_BYTES: usize = 256 << 10;
 
@@ -41,6 +43,7 @@ impl UnfinishedFile {
     pub(crate) fn create(path: &Path) -> io::Result<Self> {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let part = path.with_file_name(format!(".{name}.part"));
+        mode::make_folder_of(path)?;
         let file = lock(&part)?;
         file.set_len(0)?;
         if let Ok(mut unfinished) = UNFINISHED.lock() {

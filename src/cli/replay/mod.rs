@@ -65,6 +65,9 @@ pub struct ReplayAsked {
     /// Replace the run that the folder holds
     #[arg(help_heading = "Output", long)]
     pub(super) force: bool,
+    /// Keep the records compressed, as exchanges.jsonl.zst and so on: every command reads them
+    #[arg(help_heading = "Output", long)]
+    pub(super) compress: bool,
     /// Only print what would be sent, and when
     #[arg(help_heading = "Safety", long)]
     pub(super) dry_run: bool,
@@ -85,6 +88,9 @@ pub(crate) fn run(
     // Also while figures wait to be asked for.
     let _grace = Grace::ask();
     let ran = execute(&settings, global);
+    if let (Ok(ran), true) = (&ran, asked.compress) {
+        compress(&ran.folder)?;
+    }
     let text = ran.as_ref().map(|ran| place.told(&summary::text(ran)));
     place.put()?;
     output::print(&text.unwrap_or_default())?;
