@@ -1,7 +1,8 @@
 //! Where files are kept: beside a run, bounded in memory and gone when they are done (`sorter`,
-//! `spool`), or there only when they are whole (`local`); as objects of a store (`remote`, opened by `clouds`),
-//! read ahead in ranges (`reader`), written whole or not at all (`writer`), sent there by a capture as
-//! they become complete (`uploads`); and at a URL, from where they are downloaded (`http`).
+//! `spool`), or there only when they are whole (`local`); as objects of a store (`remote`, opened
+//! by `clouds`), read ahead in ranges (`reader`), written whole or not at all (`writer`), sent there
+//! by a capture as they become complete (`uploads`); and at a URL, from where they are downloaded
+//! (`http`).
 
 mod clouds;
 pub(crate) mod glob;

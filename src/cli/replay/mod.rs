@@ -30,6 +30,7 @@ use crate::replay;
 use crate::replay::ReplayStop;
 use crate::replay::plan::Wishes;
 use crate::replay::plan::rewrite::Rewriter;
+use crate::run::RunFolder;
 
 /// Replay recorded requests at v2, with their original timing
 ///
@@ -97,6 +98,14 @@ pub(crate) fn run(
     let ran = ran?;
     ran.watch.as_ref().map_or(Ok(()), |watch| watch.linger(&settings.shape))?;
     Ok(if ran.finished.interrupted { Exit::Interrupted } else { Exit::Done })
+}
+
+/// Compresses the records of a run.
+pub(crate) fn compress(folder: &RunFolder) -> Result<(), Failure> {
+    folder.compress().map_err(|error| {
+        let folder = folder.path().display();
+        Failure::unusable(format!("cannot compress the records in {folder}")).because(&error)
+    })
 }
 
 /// Prints the plan, and touches nothing.
