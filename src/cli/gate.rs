@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::config::Config;
 use super::evidence::{GateFlags, Loaded};
 use super::output::print;
-use super::paint::colour;
+use super::paint::look;
 use super::remote::RunPlace;
 use super::{Exit, Failure, Global};
 use crate::gate::{Judgement, Policy, Verdict};
@@ -45,11 +45,8 @@ pub(crate) fn run(args: GateArgs, global: &Global) -> Result<Exit, Failure> {
     };
     let loaded = execute(&settings, global)?;
     let judgement = loaded.judgement();
-    let text = if args.json {
-        json(judgement)
-    } else {
-        terminal::verdict_lines(&loaded.report(), colour())
-    };
+    let text =
+        if args.json { json(judgement) } else { terminal::verdict_lines(&loaded.report(), look()) };
     print(&text)?;
     Ok(exit(judgement.verdict))
 }

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 use clap::ValueEnum;
 
-use crate::report::terminal::Colour;
+use crate::report::terminal::{Colour, Look, WIDTH, WIDTHS};
 
 /// `--color`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -77,6 +77,20 @@ pub(super) fn on_stdout() -> bool {
 /// The same for a report's lines.
 pub(crate) fn colour() -> Colour {
     if on_stdout() { Colour::On } else { Colour::Off }
+}
+
+/// How the end of a run is shown on standard output.
+pub(super) fn look() -> Look {
+    Look { width: columns(WIDTH), colour: colour() }
+}
+
+/// The columns of the terminal, or those that `COLUMNS` says, within what is used; `usual` where
+/// nobody knows.
+pub(super) fn columns(usual: usize) -> usize {
+    let asked = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse::<usize>().ok());
+    let own = || rustix::termios::tcgetwinsize(std::io::stdout()).ok();
+    let columns = asked.or_else(|| own().map(|size| usize::from(size.ws_col)));
+    columns.filter(|&n| n > 0).unwrap_or(usual).clamp(*WIDTHS.start(), *WIDTHS.end())
 }
 
 #[cfg(test)]

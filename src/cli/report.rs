@@ -9,7 +9,7 @@ use super::config::Config;
 use super::evidence::{GateFlags, Loaded};
 use super::history;
 use super::output::{print, replace};
-use super::paint::colour;
+use super::paint::{colour, columns, look};
 use super::remote::RunPlace;
 use super::{Exit, Failure, Global};
 use crate::gate::{Policy, Verdict};
@@ -103,7 +103,7 @@ pub(crate) fn run(args: ReportArgs, global: &Global) -> Result<Exit, Failure> {
     place.put()?;
     if let Some(history) = &args.history {
         let runs = history::keep(history, &written.snapshot)?;
-        text += &format!("\n{}", compare::table(&runs, WIDTH, colour()));
+        text += &format!("\n{}", compare::table(&runs, columns(WIDTH), colour()));
     }
     print(&text)?;
     Ok(Exit::Done)
@@ -127,13 +127,13 @@ fn compare(
     let (old, new) = (snapshot(old)?, snapshot(new)?);
     let mut text = match args.json {
         true => compare::json(&old, &new).to_string() + "\n",
-        false => compare::text(&old, &new, WIDTH, colour()),
+        false => compare::text(&old, &new, columns(WIDTH), colour()),
     };
     if let Some(history) = &args.history {
         history::keep(history, &old)?;
         let runs = history::keep(history, &new)?;
         if !args.json {
-            text += &format!("\n{}", compare::table(&runs, WIDTH, colour()));
+            text += &format!("\n{}", compare::table(&runs, columns(WIDTH), colour()));
         }
     }
     print(&text)?;
@@ -176,7 +176,7 @@ pub(crate) fn execute(
         mark(&folder.file(crate::run::names::MISMATCHES))?;
     }
     tell_github(&report)?;
-    let text = terminal::write(&report, &settings.folder.to_string_lossy(), colour());
+    let text = terminal::write(&report, &settings.folder.to_string_lossy(), look());
     let snapshot = Snapshot::of(&report);
     Ok(WrittenReport { verdict: loaded.judgement().verdict, text, snapshot })
 }

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use super::closeups::{self, FoundExchange, Servers, each_picked, gather, route_of};
 use super::evidence::{clusters, masker};
-use super::paint::colour;
+use super::paint::{self, colour};
 use super::remote::RunPlace;
 use super::{Exit, Failure, Global, args, output};
 use crate::diff::repeat;
@@ -17,7 +17,7 @@ use crate::gate::words::{count, duration, plural};
 use crate::outcome::ReplayId;
 use crate::record::{exchanges, lines, outcomes};
 use crate::redact::Masker;
-use crate::report::closeup::terminal::{TerminalLook, WIDTHS, write as in_full};
+use crate::report::closeup::terminal::{TerminalLook, write as in_full};
 use crate::report::closeup::{Closeup, Flight, json, raw};
 use crate::report::query::{HeldTerms, Query};
 use crate::report::terminal::fit;
@@ -278,7 +278,7 @@ fn overview(folder: &RunFolder, args: &ShowArgs) -> Result<String, Failure> {
         }
         return Ok(out);
     }
-    let width = width();
+    let width = paint::columns(WIDTH);
     for cluster in clusters.kept.iter().take(args.limit) {
         let head = format!(
             "{}  {}  {} of {}  {}",
@@ -361,7 +361,7 @@ impl ShowForm<'_> {
 
     fn for_people(&self, found: &[FoundExchange], cluster: Option<&Cluster>, total: u64) -> String {
         let look = TerminalLook {
-            width: width(),
+            width: paint::columns(WIDTH),
             context: (!self.args.all).then_some(self.args.context),
             colour: colour(),
         };
@@ -447,12 +447,4 @@ fn for_terminals(bytes: &[u8]) -> String {
     let lines =
         text.split('\n').map(|line| text::visible(line.trim_end_matches('\r')).into_owned());
     lines.collect::<Vec<_>>().join("\n")
-}
-
-/// The columns of the terminal, within what a close-up takes.
-fn width() -> usize {
-    let asked = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse::<usize>().ok());
-    let own = || rustix::termios::tcgetwinsize(std::io::stdout()).ok();
-    let columns = asked.or_else(|| own().map(|size| usize::from(size.ws_col)));
-    columns.filter(|&n| n > 0).unwrap_or(WIDTH).clamp(*WIDTHS.start(), *WIDTHS.end())
 }

@@ -1,4 +1,5 @@
-//! The end of a run on a terminal: the verdict, the largest clusters, a small table; 80 columns.
+//! The end of a run on a terminal: the verdict, the largest clusters, a small table; in as many
+//! columns as there are, from 60 to 120.
 
 use std::fmt::Write as _;
 
@@ -9,8 +10,14 @@ use crate::gate::words::{count, duration, plural, times};
 use crate::measure::{Histogram, RouteSummary, Side};
 use crate::record::curl::quoted;
 
-/// Columns of the terminal that are used.
+/// Columns where nobody says how many there are.
 pub const WIDTH: usize = 80;
+/// Columns that are used: no fewer, no more.
+pub const WIDTHS: std::ops::RangeInclusive<usize> = 60..=120;
+/// Columns before what is said of a cluster.
+const MARGIN: usize = 18;
+/// Lines that are said of it at most.
+const TOLD: usize = 3;
 
 const CLUSTERS: usize = 5;
 const ROUTES: usize = 8;
@@ -35,29 +42,38 @@ impl Colour {
     }
 }
 
+/// How the end of a run is shown.
+#[derive(Clone, Copy, Debug)]
+pub struct Look {
+    /// Columns.
+    pub width: usize,
+    /// Colours.
+    pub colour: Colour,
+}
+
 /// The lines, with their ends. `folder` is where the report's files are, as it is to be shown.
-pub fn write(report: &Report<'_>, folder: &str, colour: Colour) -> String {
+pub fn write(report: &Report<'_>, folder: &str, look: Look) -> String {
     let mut out = String::new();
-    verdict(report, &mut out, colour);
-    seen(report, &mut out);
-    clusters(report, folder, &mut out, colour);
-    calls(report, &mut out, colour);
-    latency(report, &mut out, colour);
-    pace(report, &mut out, colour);
-    unmatched(report, &mut out, colour);
+    verdict(report, &mut out, look);
+    seen(report, &mut out, look);
+    clusters(report, folder, &mut out, look);
+    calls(report, &mut out, look);
+    latency(report, &mut out, look);
+    pace(report, &mut out, look);
+    unmatched(report, &mut out, look);
     let page = format!("{}/{}", folder.trim_end_matches('/'), names::REPORT_HTML);
     let _ = writeln!(out, "\nreport: {}", visible(&page));
     out
 }
 
 /// The verdict and its reasons alone.
-pub fn verdict_lines(report: &Report<'_>, colour: Colour) -> String {
+pub fn verdict_lines(report: &Report<'_>, look: Look) -> String {
     let mut out = String::new();
-    verdict(report, &mut out, colour);
+    verdict(report, &mut out, look);
     out
 }
 
-fn verdict(report: &Report<'_>, out: &mut String, colour: Colour) {
+fn verdict(report: &Report<'_>, out: &mut String, look: Look) {
     let judgement = report.judgement;
     let (word, code) = match judgement.verdict {
         Verdict::Pass => ("PASS", "1;32"),
@@ -65,11 +81,11 @@ fn verdict(report: &Report<'_>, out: &mut String, colour: Colour) {
         Verdict::CannotSay | Verdict::Invalid => ("NO VERDICT", "1;33"),
     };
     let said = judgement.verdict.headline().trim_start_matches("No verdict: ");
-    let _ = writeln!(out, "{}  {said}", colour.paint(code, word));
+    let _ = writeln!(out, "{}  {said}", look.colour.paint(code, word));
     let reasons: Vec<&String> =
         judgement.reasons.iter().filter(|reason| !is_said_by_another(report, reason)).collect();
     for reason in reasons.iter().take(REASONS) {
-        for (index, line) in wrap(&visible(reason), WIDTH - 4).iter().enumerate() {
+        for (index, line) in wrap(&visible(reason), look.width - 4).iter().enumerate() {
             let _ = writeln!(out, "  {} {line}", if index == 0 { "-" } else { " " });
         }
     }
@@ -77,7 +93,7 @@ fn verdict(report: &Report<'_>, out: &mut String, colour: Colour) {
         let _ = writeln!(out, "  - … and {more} more: the report has them all.");
     }
     for line in apart(report) {
-        for (index, line) in wrap(&line, WIDTH - 4).iter().enumerate() {
+        for (index, line) in wrap(&line, look.width - 4).iter().enumerate() {
             let _ = writeln!(out, "  {} {line}", if index == 0 { "-" } else { " " });
         }
     }
@@ -92,7 +108,7 @@ fn is_said_by_another(report: &Report<'_>, reason: &str) -> bool {
 }
 
 /// What was seen, and what was not sent or not compared, in two lines.
-fn seen(report: &Report<'_>, out: &mut String) {
+fn seen(report: &Report<'_>, out: &mut String, look: Look) {
     let (summary, totals) = (report.summary, report.totals);
     let mut said = format!(
         "Seen: {} of {} replayed, {} compared, {} differ",
@@ -120,20 +136,20 @@ fn seen(report: &Report<'_>, out: &mut String) {
         said += &format!("; {} damaged in the capture", count(summary.damaged()));
     }
     let _ = writeln!(out);
-    for line in wrap(&visible(&(said + ".")), WIDTH) {
+    for line in wrap(&visible(&(said + ".")), look.width) {
         let _ = writeln!(out, "{line}");
     }
 }
 
 /// Rules and approvals that matched nothing: a typing error, or no longer needed.
-fn unmatched(report: &Report<'_>, out: &mut String, colour: Colour) {
+fn unmatched(report: &Report<'_>, out: &mut String, look: Look) {
     let unmatched = report.unmatched();
     if unmatched.is_empty() {
         return;
     }
-    let _ = writeln!(out, "\n{}", colour.paint("1", "Rules that matched nothing"));
+    let _ = writeln!(out, "\n{}", look.colour.paint("1", "Rules that matched nothing"));
     for rule in unmatched.iter().take(UNMATCHED) {
-        let _ = writeln!(out, "  {}", fit(rule, WIDTH - 2).trim_end());
+        let _ = writeln!(out, "  {}", fit(rule, look.width - 2).trim_end());
     }
     if unmatched.len() > UNMATCHED {
         let more = (unmatched.len() - UNMATCHED) as u64;
@@ -141,30 +157,30 @@ fn unmatched(report: &Report<'_>, out: &mut String, colour: Colour) {
     }
 }
 
-fn clusters(report: &Report<'_>, folder: &str, out: &mut String, colour: Colour) {
+fn clusters(report: &Report<'_>, folder: &str, out: &mut String, look: Look) {
     let total = report.clusters.count(crate::diff::Class::Regression);
     if total == 0 {
         return;
     }
     let head = format!("Differences: {}", how_many(report));
-    let _ = writeln!(out, "\n{}", colour.paint("1", &head));
+    let _ = writeln!(out, "\n{}", look.colour.paint("1", &head));
     let shown: Vec<_> = once_each(report.clusters.regressions()).take(CLUSTERS).collect();
     for cluster in &shown {
         let many = format!("{} of {}", count(cluster.exchanges), count(cluster.compared));
         let head = format!("{many}  {}", cluster.route);
         let id = fit(&super::cluster_id(cluster), 15);
-        let _ = writeln!(out, "  {id} {}", fit(&head, WIDTH - 18).trim_end());
+        let _ = writeln!(out, "  {id} {}", fit(&head, look.width - MARGIN).trim_end());
         let about = match &cluster.only_where {
             Some(only) => format!("{} (only where {only})", what(cluster)),
             None => what(cluster),
         };
-        let _ = writeln!(out, "  {} {}", " ".repeat(15), fit(&about, WIDTH - 18).trim_end());
+        tell(&about, out, look);
         if cluster.followed_by > 0 {
             let follow = plural(cluster.followed_by, "request follows", "requests follow");
-            let _ = writeln!(out, "  {} {follow} from it", " ".repeat(15));
+            tell(&format!("{follow} from it"), out, look);
         }
         if cluster.also_on > 0 {
-            let _ = writeln!(out, "  {} {}", " ".repeat(15), elsewhere(cluster));
+            tell(&elsewhere(cluster), out, look);
         }
     }
     if total > shown.len() as u64 {
@@ -184,15 +200,28 @@ fn clusters(report: &Report<'_>, folder: &str, out: &mut String, colour: Colour)
     }
 }
 
+/// What is said of a cluster, below its name.
+fn tell(text: &str, out: &mut String, look: Look) {
+    let room = look.width - MARGIN;
+    let mut lines = wrap(&visible(text), room);
+    if lines.len() > TOLD {
+        lines.truncate(TOLD);
+        lines[TOLD - 1] = fit(&format!("{} …", lines[TOLD - 1]), room).trim_end().to_owned();
+    }
+    for line in lines {
+        let _ = writeln!(out, "{:MARGIN$}{line}", "");
+    }
+}
+
 /// v2's calls to its providers that are not v1's, those that change something there first.
-fn calls(report: &Report<'_>, out: &mut String, colour: Colour) {
+fn calls(report: &Report<'_>, out: &mut String, look: Look) {
     let Some(egress) = report.egress else { return };
     let held: Vec<_> =
         egress.clusters.iter().filter(|cluster| cluster.approved.is_none()).collect();
     if held.is_empty() && egress.faulted == 0 {
         return;
     }
-    let _ = writeln!(out, "\n{}", colour.paint("1", "Calls to providers"));
+    let _ = writeln!(out, "\n{}", look.colour.paint("1", "Calls to providers"));
     if egress.faulted > 0 {
         let _ = writeln!(
             out,
@@ -203,7 +232,12 @@ fn calls(report: &Report<'_>, out: &mut String, colour: Colour) {
     for cluster in held.iter().take(CLUSTERS) {
         let many = plural(cluster.calls, "call", "calls");
         let route = format!("{} at {}", cluster.route, cluster.provider);
-        let _ = writeln!(out, "  {} {}", fit_right(&many, 15), fit(&route, WIDTH - 18).trim_end());
+        let _ = writeln!(
+            out,
+            "  {} {}",
+            fit_right(&many, 15),
+            fit(&route, look.width - MARGIN).trim_end()
+        );
         let cause = cluster
             .causes
             .first()
@@ -212,7 +246,7 @@ fn calls(report: &Report<'_>, out: &mut String, colour: Colour) {
         let shape =
             if cluster.shape.is_empty() { String::new() } else { format!(" ({})", cluster.shape) };
         let about = format!("{}{cause}{shape}", cluster.what);
-        let _ = writeln!(out, "  {} {}", " ".repeat(15), fit(&about, WIDTH - 18).trim_end());
+        tell(&about, out, look);
     }
     let more = held.len().saturating_sub(CLUSTERS) as u64 + egress.more_clusters;
     if more > 0 {
@@ -220,20 +254,13 @@ fn calls(report: &Report<'_>, out: &mut String, colour: Colour) {
     }
 }
 
-fn latency(report: &Report<'_>, out: &mut String, colour: Colour) {
+fn latency(report: &Report<'_>, out: &mut String, look: Look) {
     let reference = report.judgement.reference;
     let name = if reference == Side::Baseline { "base" } else { "v1" };
-    let head = format!(
-        "{:<28} {:>8} {:>8} {:>8} {:>8} {:>8} {:>6}",
-        "Latency",
-        "requests",
-        format!("p50 {name}"),
-        "p50 v2",
-        format!("p99 {name}"),
-        "p99 v2",
-        "×"
-    );
-    let _ = writeln!(out, "\n{}", colour.paint("1", head.trim_end()));
+    let [p50, p99] = ["p50", "p99"].map(|quantile| format!("{quantile} {name}"));
+    let cells = ["requests", &p50, "p50 v2", &p99, "p99 v2", "×"].map(str::to_owned);
+    let head = row("Latency", &cells, 3, look);
+    let _ = writeln!(out, "\n{}", look.colour.paint("1", head.trim_end()));
     for route in report.subjects().take(1 + ROUTES) {
         let (old, new) = (route.side(reference).sent.whole(), route.side(Side::V2).sent.whole());
         let at = |histogram: &Histogram, quantile| {
@@ -245,16 +272,15 @@ fn latency(report: &Report<'_>, out: &mut String, colour: Colour) {
             (Some(old), Some(new)) if old > 0 => times(new as f64 / old as f64),
             _ => "·".to_owned(),
         };
-        let _ = writeln!(
-            out,
-            "{} {:>8} {:>8} {:>8} {:>8} {:>8} {factor:>6}",
-            fit(&route.route, 28),
+        let cells = [
             short_count(route.side(Side::V2).requests),
             at(&old, 0.5),
             at(&new, 0.5),
             at(&old, 0.99),
-            at(&new, 0.99)
-        );
+            at(&new, 0.99),
+            factor,
+        ];
+        let _ = writeln!(out, "{}", row(&route.route, &cells, 3, look));
     }
     if report.summary.routes.len() > ROUTES {
         let more = (report.summary.routes.len() - ROUTES) as u64;
@@ -263,7 +289,7 @@ fn latency(report: &Report<'_>, out: &mut String, colour: Colour) {
 }
 
 /// How the messages of streams came, where there were some.
-fn pace(report: &Report<'_>, out: &mut String, colour: Colour) {
+fn pace(report: &Report<'_>, out: &mut String, look: Look) {
     let reference = report.judgement.reference;
     let name = if reference == Side::Baseline { "base" } else { "v1" };
     let has_streams = |route: &&RouteSummary| route.side(Side::V2).first_message.count() > 0;
@@ -271,33 +297,37 @@ fn pace(report: &Report<'_>, out: &mut String, colour: Colour) {
     if routes.peek().is_none() {
         return;
     }
-    let head = format!(
-        "{:<28} {:>8} {:>8} {:>8} {:>8} {:>8}",
-        "Messages, p50",
-        "streams",
-        format!("first {name}"),
-        "first v2",
-        format!("gap {name}"),
-        "gap v2",
-    );
-    let _ = writeln!(out, "\n{}", colour.paint("1", head.trim_end()));
+    let [first, gap] = ["first", "gap"].map(|what| format!("{what} {name}"));
+    let cells = ["streams", &first, "first v2", &gap, "gap v2"].map(str::to_owned);
+    let head = row("Messages, p50", &cells, 1, look);
+    let _ = writeln!(out, "\n{}", look.colour.paint("1", head.trim_end()));
     for route in routes {
         let (old, new) = (route.side(reference), route.side(Side::V2));
         let half = |histogram: &Histogram| {
             let half = histogram.quantile(0.5);
             half.map_or_else(|| "·".to_owned(), |nanos| duration(nanos as f64).replace(' ', ""))
         };
-        let _ = writeln!(
-            out,
-            "{} {:>8} {:>8} {:>8} {:>8} {:>8}",
-            fit(&route.route, 28),
+        let cells = [
             short_count(new.first_message.count()),
             half(&old.first_message),
             half(&new.first_message),
             half(&old.between_messages),
-            half(&new.between_messages)
-        );
+            half(&new.between_messages),
+        ];
+        let _ = writeln!(out, "{}", row(&route.route, &cells, 1, look));
     }
+}
+
+/// A row of a table: a route and figures of at most eight characters, the first `few` of which are
+/// left out where there is no room for all.
+fn row(name: &str, cells: &[String], few: usize, look: Look) -> String {
+    const CELL: usize = 9;
+    const NAME: usize = 28;
+    const LONGEST: usize = 60;
+    let cells = if look.width < NAME + 6 * CELL - 2 { &cells[few..] } else { cells };
+    let room = (look.width - CELL * cells.len()).min(LONGEST);
+    let figures: String = cells.iter().map(|cell| format!(" {cell:>8}")).collect();
+    fit(name, room) + &figures
 }
 
 /// A count in at most eight characters.
@@ -386,6 +416,25 @@ mod tests {
         assert_eq!(wrap("at least 97.6 %); 0.1 % is", 13), ["at least", "97.6 %);", "0.1 % is"]);
         assert_eq!(wrap("up to × 1043 would", 9), ["up to", "× 1043", "would"]);
         assert_eq!(wrap("a %", 20), ["a %"]);
+    }
+
+    #[test]
+    fn rows_fit_and_a_narrow_one_has_the_last_figures() {
+        let cells: Vec<String> = (1..=6).map(|n| format!("{n}ms")).collect();
+        for width in [60, 79, 80, 120] {
+            let look = Look { width, colour: Colour::Off };
+            let row = row("GET /products/{id}/reviews", &cells, 3, look);
+            assert!(row.chars().count() <= width && row.ends_with(" 6ms"), "{row}");
+            assert_eq!(row.contains(" 1ms"), width >= 80, "{row}");
+        }
+        let look = Look { width: 60, colour: Colour::Off };
+        let mut out = String::new();
+        tell(&"word ".repeat(60), &mut out, look);
+        assert_eq!(out.lines().count(), TOLD);
+        assert!(
+            out.lines().all(|line| line.chars().count() <= 60) && out.ends_with("…\n"),
+            "{out}"
+        );
     }
 
     #[test]

@@ -8,11 +8,9 @@ use super::window;
 use super::{Closeup, Flight, PairedRow, ShownRows, Spot, Standing, folded};
 use crate::diff::{Class, Kind};
 use crate::gate::words::{duration, plural};
-use crate::report::terminal::{Colour, wrap};
+use crate::report::terminal::{Colour, WIDTHS, wrap};
 use crate::report::text::instant;
 
-/// Columns that are used: no fewer, no more.
-pub const WIDTHS: std::ops::RangeInclusive<usize> = 60..=120;
 /// From so many columns on the answers stand side by side.
 const SIDE_BY_SIDE: usize = 80;
 /// Rows of the terminal that one line may take.
