@@ -418,7 +418,7 @@ fn calls_in_texts() -> Vec<FormatCase> {
             "application/x-www-form-urlencoded; charset=iso-8859-1",
             "",
             text("a=caf%E9&n=100"),
-            text("n=100&a=caf%e9"),
+            text("n=100&a=caf%E9"),
             vec![text("a=caf%E8&n=100"), text("a=caf%E9&n=999")],
         ),
         (

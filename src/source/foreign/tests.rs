@@ -34,8 +34,8 @@ fn refused(text: &str) -> String {
 fn entry(second: u32, method: &str, url: &str, request: &str, response: &str) -> String {
     format!(
         r#"{{"startedDateTime":"2026-09-21T14:13:{second:02}.500+02:00","time":30,
-        "request":{{"method":"{method}","url":"{url}","httpVersion":"HTTP/1.1",
-        "headers":[],{request}
+        "request":{{"method":"{method}","url":"{url}",
+        "httpVersion":"HTTP/1.1","headers":[],{request}
         "cookies":[{{"name":"c","value":"1"}}],"queryString":[],"headersSize":-1,"bodySize":0}},
         "response":{{{response}"statusText":"","httpVersion":"h2","cookies":[],"redirectURL":""}},
         "timings":{{"blocked":1,"dns":-1,"connect":-1,"send":2,"wait":20,"receive":7}},
