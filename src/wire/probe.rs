@@ -1,7 +1,12 @@
 //! Names what a stream carries by its first bytes, so that what is not HTTP/1 is named in the
-//! ledger and costs no parsing.
+//! ledger and costs no parsing; and chooses the reader for what has one. A protocol is a folder
+//! beside this file and two arms in it.
 
+use crate::wire::conversation::{Conversation, Origin};
 use crate::wire::h2::frame::PREFACE;
+use crate::wire::h2::pairing::Streams;
+use crate::wire::setup::{Inner, Setup};
+use crate::wire::tls::Tls;
 
 /// What the first bytes of one direction say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +69,20 @@ pub(crate) fn guess(first: &[u8]) -> Guess {
                 Unknown
             }
         }
+    }
+}
+
+/// The conversation for a protocol that [`guess`] named; none where nobody reads it.
+pub(super) fn start(
+    name: &str,
+    origin: Origin,
+    setup: &Setup,
+    inside: Inner,
+) -> Option<Box<dyn Conversation>> {
+    match name {
+        "tls" => Some(Box::new(Tls::new(origin, setup, inside))),
+        "http/2" => Some(Box::new(Streams::new(origin, setup.limits).in_records(setup.in_records))),
+        _ => None,
     }
 }
 

@@ -11,12 +11,10 @@ use crate::flow::{Direction, Endpoint};
 use crate::wire::conversation::{Conversation, Ending, ExchangeOut, Origin, PacketMark};
 use crate::wire::h1::pairing::Pairing;
 use crate::wire::h2::frame::PREFACE;
-use crate::wire::h2::pairing::Streams;
 use crate::wire::h2::search::Search;
 use crate::wire::probe::{self, Guess};
 use crate::wire::proxied::{self, Prefix};
 use crate::wire::setup::Setup;
-use crate::wire::tls::Tls;
 
 /// Reads one connection.
 #[derive(Debug)]
@@ -98,17 +96,6 @@ enum Early {
     Bytes(Direction, Vec<u8>, PacketMark),
     Gap(Direction, u64, PacketMark),
     Close(Direction, Ending),
-}
-
-/// The conversation for a protocol that the probe named; none where nobody reads it.
-fn start(name: &str, origin: Origin, setup: &Setup) -> Option<Box<dyn Conversation>> {
-    let inside =
-        |origin, setup: &Setup| Box::new(Talk::new(origin, setup)) as Box<dyn Conversation>;
-    match name {
-        "tls" => Some(Box::new(Tls::new(origin, setup, inside))),
-        "http/2" => Some(Box::new(Streams::new(origin, setup.limits).in_records(setup.in_records))),
-        _ => None,
-    }
 }
 
 impl Talk {
@@ -209,7 +196,9 @@ impl Talk {
 
     /// Goes over to the conversation of this name, where there is one.
     fn change(&mut self, name: &str, origin: Origin) -> bool {
-        let Some(mut other) = start(name, origin, &self.setup) else { return false };
+        let inside =
+            |origin, setup: &Setup| Box::new(Self::new(origin, setup)) as Box<dyn Conversation>;
+        let Some(mut other) = probe::start(name, origin, &self.setup, inside) else { return false };
         if let Some(nanos) = self.handshake_ns {
             other.set_handshake(nanos);
         }
