@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use crate::run::RunError;
+use crate::store::shown;
 
 /// The exit codes of `CONTRACT`; scripts rely on them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,9 +122,9 @@ impl From<RunError> for Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", printable(&self.what))?;
+        write!(f, "{}", printable(&shown::in_message(&self.what)))?;
         for cause in &self.causes {
-            write!(f, "\n  because: {}", printable(cause))?;
+            write!(f, "\n  because: {}", printable(&shown::in_message(cause)))?;
         }
         Ok(())
     }

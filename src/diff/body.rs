@@ -147,6 +147,22 @@ mod tests {
     }
 
     #[test]
+    fn a_document_in_a_call_and_a_sequence_of_texts_are_compared_by_structure() {
+        let told = |kind: &str, a: &str, b: &str| {
+            changes(&answer(kind, "", a.into()), &answer(kind, "", b.into()))
+        };
+        let script = "application/javascript";
+        let none: [&str; 0] = [];
+        assert_eq!(told(script, "cb({\"a\":1,\"b\":2});", "cb({\"b\":2,\n\"a\":1})"), none);
+        assert_eq!(told(script, "/**/cb([1,2]);", "/**/cb([1,3]);"), ["$[1] changed"]);
+        assert_eq!(told(script, "cb([1]);", "other([1]);").len(), 1);
+        let sequence = "application/json-seq";
+        let texts = "\u{1e}{\"a\":1,\"b\":2}\n\u{1e}[3]\n";
+        assert_eq!(told(sequence, texts, "\u{1e}{\"b\":2,\"a\":1}\n\u{1e}[3]\n"), none);
+        assert_eq!(told(sequence, texts, &texts.replace('3', "4")), ["$[1][0] changed"]);
+    }
+
+    #[test]
     fn what_cannot_be_undone_within_its_bound_is_said_and_not_held() {
         let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         let zeros = vec![b' '; 1 << 20];

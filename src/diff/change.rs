@@ -145,12 +145,17 @@ impl Context<'_> {
     /// Whether two names are values that each answer has anew, and no words: of one kind, drawn at
     /// random, or alike but for such parts.
     pub(super) fn are_anew(&self, a: &str, b: &str) -> bool {
+        /// Digits of a number that counts nothing.
+        const LONG: usize = 15;
         let numeric = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
         if numeric(a) && numeric(b) {
-            return kinds::of_number(a).is_some() && kinds::of_number(b).is_some();
+            return a.len() == b.len() && a.len() >= LONG
+                || kinds::of_number(a).is_some() && kinds::of_number(b).is_some();
         }
         let kind = kinds::of_text(a);
-        kind.is_some() && kind == kinds::of_text(b) || parts::are_anew(&parts::of(self, a, b))
+        kind.is_some() && kind == kinds::of_text(b)
+            || are_mixed(a, b)
+            || parts::are_anew(&parts::of(self, a, b))
     }
 }
 
@@ -266,6 +271,34 @@ pub(super) fn cut_at(text: &str, characters: usize) -> String {
         None => text.to_owned(),
         Some((at, _)) => format!("{}… ({} bytes)", &text[..at], text.len()),
     }
+}
+
+/// Whether two names of one length differ in nothing but a run of eight or more signs that mixes
+/// digits, small letters and capitals as no word does. What they are is judged by all names of the
+/// place.
+fn are_mixed(a: &str, b: &str) -> bool {
+    const LEAST: usize = 8;
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    if a.len() != b.len() {
+        return false;
+    }
+    let start = a.iter().zip(b).take_while(|(a, b)| a == b).count();
+    let end = a[start..].iter().rev().zip(b[start..].iter().rev()).take_while(|(a, b)| a == b);
+    let run = start..a.len() - end.count();
+    let is_mixed = |run: &[u8]| {
+        let turns = run.windows(2).filter(|pair| {
+            let class = |byte: u8| match byte {
+                b'0'..=b'9' => 0,
+                b'a'..=b'z' => 1,
+                b'A'..=b'Z' => 2,
+                _ => 3,
+            };
+            class(pair[0]) != class(pair[1])
+        });
+        let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        run.len() >= LEAST && run.iter().all(is_name) && turns.count() * 4 >= run.len()
+    };
+    is_mixed(&a[run.clone()]) && is_mixed(&b[run])
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::change::{Context, Look, Sink, short};
 use super::markup::Language;
-use super::{Kind, calls, events, form, json, markup, table, text};
+use super::{Kind, calls, embedded, events, form, json, markup, table, text};
 use crate::message::json::tape::Tape;
 use crate::message::media::{Format, MediaType, UTF_8_MARK, in_utf8};
 use crate::message::{Body, Headers};
@@ -89,7 +89,9 @@ pub(super) fn structured(
             form::compare(context, a, b, sink);
         }
         (Ok(left), Ok(right)) if !a.contains(&0) && !b.contains(&0) => {
-            text::compare(context, left, right, sink)
+            if !embedded::in_code(context, left, right, sink) {
+                text::compare(context, left, right, sink);
+            }
         }
         _ => binary(&a, &b, sink),
     }
@@ -140,8 +142,12 @@ fn languages(types: [MediaType<'_>; 2], a: &[u8], b: &[u8]) -> [Option<Language>
 }
 
 /// Lines of JSON as one array.
-fn json_lines(text: &[u8]) -> Vec<u8> {
-    let lines: Vec<&[u8]> =
-        text.split(|&byte| byte == b'\n').filter(|line| !line.trim_ascii().is_empty()).collect();
+pub(super) fn json_lines(text: &[u8]) -> Vec<u8> {
+    // A sequence of texts (RFC 7464) has a sign before each.
+    let lines: Vec<&[u8]> = text
+        .split(|&byte| byte == b'\n')
+        .map(|line: &[u8]| line.strip_prefix(b"\x1e").unwrap_or(line))
+        .filter(|line| !line.trim_ascii().is_empty())
+        .collect();
     [b"[", lines.join(&b","[..]).as_slice(), b"]"].concat()
 }

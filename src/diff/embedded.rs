@@ -1,5 +1,5 @@
 //! Documents inside values: JSON that stands in a string, an attribute, a form field, a cookie or
-//! an event, as it is, percent-encoded, in base64, or as the claims of a token.
+//! an event, as it is, percent-encoded, in base64, in a `data:` URI, or as the claims of a token.
 //!
 //! Such a document is compared by structure, like any other. Its places begin with the place of the
 //! value and a blank: `$.args $.items[0].id`.
@@ -82,9 +82,31 @@ pub(super) fn compare(
     }
 }
 
+/// Compares two texts that are documents in code, equal around them, as `callback({…});` is; false
+/// where they are none.
+pub(super) fn in_code(
+    context: &Context<'_>,
+    expected: &str,
+    actual: &str,
+    sink: &mut Sink,
+) -> bool {
+    let [Some(a), Some(b)] = [expected, actual].map(called) else { return false };
+    a.0 == b.0 && json::compare(context, a.1.as_bytes(), b.1.as_bytes(), sink)
+}
+
+/// The name of a call that is a whole text, and its argument: JSON with padding.
+fn called(text: &str) -> Option<(&str, &str)> {
+    let text = text.trim_ascii().trim_end_matches(';').trim_ascii_end();
+    let text = text.strip_prefix("/**/").unwrap_or(text);
+    let (name, rest) = text.strip_suffix(')')?.split_once('(')?;
+    let is_name = |c: char| c.is_alphanumeric() || matches!(c, '_' | '$' | '.');
+    let begins = rest.trim_ascii_start().starts_with(['{', '[']);
+    (begins && !name.is_empty() && name.chars().all(is_name)).then_some((name, rest))
+}
+
 /// Whether a value may hold a document: a cheap test.
 pub(super) fn may_hold(text: &str) -> bool {
-    let start = text.trim_ascii_start().as_bytes();
+    let start = data_of(text).1.trim_ascii_start().as_bytes();
     match start.first() {
         Some(b'{' | b'[') => true,
         Some(b'%') => start.starts_with(b"%7B") || start.starts_with(b"%5B"),
@@ -126,8 +148,20 @@ fn around<'t>(text: &'t str, documents: &[Range<usize>]) -> impl Iterator<Item =
     starts.zip(ends).map(|(start, end)| &text[start..end])
 }
 
+/// What a `data:` URI (RFC 2397) says of its data, and the data; of any other text nothing, and
+/// all of it.
+fn data_of(text: &str) -> (&str, &str) {
+    let is_uri = text.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("data:"));
+    let comma = if is_uri { text.find(',') } else { None };
+    text.split_at(comma.map_or(0, |at| at + 1))
+}
+
 /// What both values hold, where both hold it in the same way.
 fn documents<'t>(a: &'t str, b: &'t str) -> Option<[Cow<'t, [u8]>; 2]> {
+    let ((head, a), (other, b)) = (data_of(a), data_of(b));
+    if head != other {
+        return None;
+    }
     if !may_hold(a) || !may_hold(b) {
         return None;
     }
@@ -194,6 +228,10 @@ mod tests {
         assert_eq!(of("%7B%22a%22%3A1%7D", "%5B2%5D"), pair("{\"a\":1}", "[2]"));
         assert_eq!(of("eyJhIjoxfQ==", "eyJhIjoyfQ"), pair("{\"a\":1}", "{\"a\":2}"));
         assert_eq!(of("WzEsMl0", "W3siYSI6MX1d"), pair("[1,2]", "[{\"a\":1}]"));
+        let uri = |data: &str| format!("data:application/json;base64,{data}");
+        assert_eq!(of(&uri("WzEsMl0"), &uri("WzFd")), pair("[1,2]", "[1]"));
+        assert_eq!(of("data:,%5B1%5D", "data:,%5B2%5D"), pair("[1]", "[2]"));
+        assert_eq!(of(&uri("WzEsMl0"), "data:,WzFd"), None);
         let claims = |text: &str| claims(text).map(|json| String::from_utf8(json).unwrap());
         let token = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln";
         assert_eq!(claims(token).as_deref(), Some(r#"{"sub":"1"}"#));

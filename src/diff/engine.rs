@@ -460,8 +460,8 @@ impl Engine<'_> {
         }
     }
 
-    /// Compares what is known of an answer that v1's client did not wait for; whether events of a
-    /// stream were compared.
+    /// Compares what is known of an answer that v1's client did not wait for; whether a part of its
+    /// content was compared.
     fn left(
         &self,
         exchange: &Exchange,
@@ -490,7 +490,8 @@ impl Engine<'_> {
                 .map(|all| Bound::new(all, outcome.id.copy).asked(&request.message.target)),
             asked: Default::default(),
         };
-        let heard = open::events(&context, v1, v2, sink);
+        let is_left_too = outcome.failure.is_some();
+        let heard = open::begun(&context, exchange, [v1, v2], is_left_too, sink);
         self.hide_echoes(&request.message, &[v1, v2], sink);
         heard
     }

@@ -2,6 +2,7 @@
 
 mod account;
 pub mod approvals;
+mod beginning;
 mod bindings;
 mod body;
 mod calls;

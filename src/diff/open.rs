@@ -1,12 +1,13 @@
 //! Answers of v1 that are not whole, since their client left, gave up or was cut off: what is known
 //! of them counts. v2 may go on with a stream for as long as it likes, but not fail where v1 did
-//! not.
+//! not, nor begin otherwise.
 
-use super::content::kind_of;
-use super::{events, json};
+use super::content::{binary, json_lines, kind_of};
+use super::{beginning, events, json, text};
 use crate::diff::Kind;
 use crate::diff::change::{Context, Look, Sink};
-use crate::exchange::Completeness;
+use crate::exchange::{Completeness, Exchange};
+use crate::message::media::Format;
 use crate::message::{Response, content};
 use crate::outcome::{FailureKind, Outcome};
 use crate::redact::mask::Masker;
@@ -35,8 +36,55 @@ pub(super) fn compare(v1: Option<u16>, outcome: &Outcome, masker: &Masker, sink:
     }
 }
 
+/// Compares what v1's client had of an answer before it left with the same part of v2's, which may
+/// have been left as well; whether there was anything to compare.
+pub(super) fn begun(
+    context: &Context<'_>,
+    exchange: &Exchange,
+    [v1, v2]: [&Response; 2],
+    is_left_too: bool,
+    sink: &mut Sink,
+) -> bool {
+    if events(context, v1, v2, sink) {
+        return true;
+    }
+    let is_coded = |answer: &Response| content::is_coded(answer.headers.all("content-encoding"));
+    let (a, b) = (&v1.body, &v2.body);
+    // Where bytes are missing inside, nobody knows what stood in which place.
+    if !exchange.is_begun() || is_coded(v1) || is_coded(v2) || a.bytes.is_empty() {
+        return false;
+    }
+    let lines = || match is_left_too && b.bytes.len() < a.bytes.len() {
+        true => beginning::of_lines(&b.bytes, &a.bytes).map(|[b, a]| [a, b]),
+        false => beginning::of_lines(&a.bytes, &b.bytes),
+    };
+    match kind_of(&v1.headers).format(&a.bytes) {
+        Format::Json if !is_left_too => {
+            let both = beginning::of_json(&a.bytes, &b.bytes);
+            both.is_some_and(|[a, b]| json::compare(context, &a, &b, sink))
+        }
+        Format::JsonLines => lines().is_some_and(|both| {
+            let [a, b] = both.map(json_lines);
+            json::compare(context, &a, &b, sink)
+        }),
+        Format::Text => {
+            let Some(both) = lines() else { return false };
+            let [a, b] = both.map(String::from_utf8_lossy);
+            text::compare(context, &a, &b, sink);
+            true
+        }
+        Format::Bytes => {
+            let both = a.bytes.len().min(b.bytes.len());
+            let had = if is_left_too || b.is_cut() { both } else { a.bytes.len() };
+            binary(&a.bytes[..had], &b.bytes[..both], sink);
+            true
+        }
+        _ => false,
+    }
+}
+
 /// Compares the events of two streams as far as both go; whether there were any.
-pub(super) fn events(context: &Context<'_>, v1: &Response, v2: &Response, sink: &mut Sink) -> bool {
+fn events(context: &Context<'_>, v1: &Response, v2: &Response, sink: &mut Sink) -> bool {
     let text = |answer: &Response| {
         let coded = content::is_coded(answer.headers.all("content-encoding"));
         let plain = kind_of(&answer.headers).is_events() && !coded && !answer.body.is_cut();
@@ -62,6 +110,7 @@ fn is_as_open(v1: Option<u16>, v2: Option<u16>, outcome: &Outcome) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::message::{Body, Request};
     use crate::outcome::Failure;
 
     fn told(v1: Option<u16>, v2: Option<u16>, failure: Option<FailureKind>) -> Vec<String> {
@@ -74,6 +123,48 @@ mod tests {
         let mut sink = Sink::default();
         compare(v1, &outcome, &Masker::off(), &mut sink);
         sink.changes.iter().map(|change| change.label.to_string()).collect()
+    }
+
+    #[test]
+    fn what_a_client_had_of_an_answer_is_compared_with_as_much_of_v2s() {
+        let answer = |kind: &str, text: &str| Response {
+            status: 200,
+            headers: [(&b"Content-Type"[..], kind.as_bytes())].into_iter().collect(),
+            body: Body::whole(text.as_bytes().to_vec()),
+            ..Response::default()
+        };
+        let request = Request::default();
+        let context = Context::plain(&request);
+        let end = |mark: &str| Exchange {
+            marks: vec![format!("response: {mark} at packet 7")],
+            ..Exchange::between("10.0.0.9:1".parse().unwrap(), "10.0.0.1:80".parse().unwrap())
+        };
+        let told = |exchange: &Exchange, kind: &str, a: &str, b: &str| {
+            let mut sink = Sink::default();
+            begun(&context, exchange, [&answer(kind, a), &answer(kind, b)], false, &mut sink);
+            let told = |change: &super::super::change::Change| {
+                format!("{} {}", change.place, change.label)
+            };
+            sink.changes.iter().map(told).collect::<Vec<_>>()
+        };
+        let none: [&str; 0] = [];
+        let (left, json) = (end("ended-inside"), "application/json");
+        let octets = "application/octet-stream";
+        assert_eq!(told(&left, octets, "\0ab", "\0abc"), none);
+        assert_eq!(told(&left, octets, "\0ab", "\0xbc"), ["bytes changed"]);
+        assert_eq!(told(&left, octets, "\0ab", "\0a"), ["bytes length"]);
+        assert_eq!(told(&end("gap of 5 bytes"), octets, "\0ab", "\0xbc"), none);
+        assert_eq!(told(&left, "text/plain", "a\nb\nc", "a\nb\nd\n"), none);
+        assert_eq!(told(&left, "text/plain", "a\nb\nc", "a\nx\nc\n").len(), 1);
+        let whole = r#"{"n":2,"items":[{"id":1,"a":"x]"},{"id":2,"a":"y"}],"end":true}"#;
+        for at in 1..whole.len() {
+            assert_eq!(told(&left, json, &whole[..at], whole), none, "{}", &whole[..at]);
+        }
+        let other = whole.replace("y", "z");
+        assert_eq!(told(&left, json, &whole[..50], &other), none, "that was not there yet");
+        assert_eq!(told(&left, json, &whole[..53], &other), ["$.items[1].a changed"]);
+        let fewer = r#"{"n":2,"items":[{"id":1,"a":"x]"}],"end":true,"more":1}"#;
+        assert_eq!(told(&left, json, &whole[..53], fewer).len(), 1);
     }
 
     #[test]

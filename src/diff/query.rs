@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::change::{Change, Context, Differ, SeenChange, Sink, kind_of, mix, shown_below};
-use super::embedded::Base;
+use super::embedded::{self, Base};
 use super::nouns;
 use super::rules::RuleVerdict;
 
@@ -92,6 +92,21 @@ fn one(
         return;
     }
     let place_hash = name.map_or(base.hash, |name| mix(base.hash, name.as_bytes()));
+    if let (Some(a), Some(b)) = (a, b)
+        && embedded::may_hold(a)
+    {
+        let inner = Base {
+            place: at(&base.place),
+            general: general.clone(),
+            hash: place_hash,
+            names: base.names.iter().cloned().chain(name.map(str::to_owned)).collect(),
+            depth: base.depth + 1,
+            ..base.clone()
+        };
+        if embedded::compare(context, &inner, a, b, sink) {
+            return;
+        }
+    }
     let things = || match name {
         Some(name) => nouns::of_link(name, path, &context.request.target),
         None => nouns::at(&[], &context.request.target),

@@ -288,6 +288,13 @@ impl Exchange {
         self.marks.iter().any(|own| own == mark)
     }
 
+    /// Whether nothing but the end of its answer is missing: its client left, or the capture ended.
+    pub fn is_begun(&self) -> bool {
+        let mut marks = self.marks.iter().filter(|mark| mark.starts_with("response: ")).peekable();
+        marks.peek().is_some()
+            && marks.all(|mark| mark.contains("ended-inside") || mark.contains("reset with"))
+    }
+
     /// An exchange of HTTP/1 between two ends of which nothing is known yet.
     pub fn between(client: Endpoint, server: Endpoint) -> Self {
         Self {

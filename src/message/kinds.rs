@@ -174,6 +174,11 @@ const TIME_BYTES: usize = 80;
 /// The kind of a text; none for a plain one.
 pub fn of_text(text: &str) -> Option<ValueKind> {
     let bytes = text.as_bytes();
+    // Names of XML begin with no digit (SAML 2.0 Core §1.3.4).
+    if let Some(rest) = text.strip_prefix('_').filter(|rest| !rest.starts_with('_')) {
+        let is_id = |kind: &ValueKind| matches!(kind, ValueKind::Uuid(_) | ValueKind::Hex(32..));
+        return of_text(rest).filter(is_id);
+    }
     match bytes.len() {
         0..=7 => return None,
         55 if bytes[2] == b'-'

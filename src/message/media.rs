@@ -81,7 +81,8 @@ impl<'a> MediaType<'a> {
 
     /// A JSON value a line.
     pub fn is_json_lines(self) -> bool {
-        const NAMES: [&str; 6] = [
+        const NAMES: [&str; 7] = [
+            "application/json-seq",
             "application/x-ndjson",
             "application/ndjson",
             "application/jsonl",

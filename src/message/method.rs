@@ -16,6 +16,9 @@ pub fn is_idempotent(method: &[u8]) -> bool {
     is_safe(method) || matches!(method, b"PUT" | b"DELETE")
 }
 
+/// Header fields by which a request asks for another method than its own.
+pub const OVERRIDES: [&str; 3] = ["x-http-method-override", "x-http-method", "x-method-override"];
+
 #[cfg(test)]
 mod tests {
     use super::*;

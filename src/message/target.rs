@@ -141,7 +141,10 @@ pub fn canonical_authority(authority: &str) -> Cow<'_, str> {
     let trimmed = bare(authority.trim());
     let (host, port) = host_and_port(trimmed);
     let shown = match port {
-        None | Some(80 | 443) if !host.is_empty() => host,
+        // A name may end with the root's dot (RFC 3986 §3.2.2).
+        None | Some(80 | 443) if !host.is_empty() => {
+            host.strip_suffix('.').filter(|name| !name.is_empty()).unwrap_or(host)
+        }
         _ => trimmed,
     };
     if shown.bytes().any(|byte| byte.is_ascii_uppercase()) {

@@ -26,6 +26,7 @@ use super::seen::SeenValues;
 use super::selection::{EgressSelection, host_of};
 use super::shelf::{Shelf, ShelfPiece, ShelvedBody};
 use crate::exchange::{Completeness, Exchange, ExchangeId};
+use crate::message::media::MediaType;
 use crate::message::target::with_plain_path;
 use crate::message::{Body, Framing, Headers, Request, Response};
 use crate::replay::UnderWay;
@@ -110,9 +111,15 @@ impl RecordedAnswer {
         shelf: &mut Shelf,
         paces: &mut Vec<Box<[pace::PaceStep]>>,
     ) -> io::Result<Result<Self, &'static str>> {
-        let Some(response) =
-            call.response.take().filter(|_| call.completeness == Completeness::Complete)
-        else {
+        // Of a stream that its client left, what there was of it is given.
+        let is_left = || {
+            let head = call.response.as_ref().map(|answer| &answer.message.headers);
+            let kind = head.and_then(|headers| headers.get("content-type")).unwrap_or_default();
+            call.is_begun() && MediaType::new(kind).is_events()
+        };
+        let is_known = call.completeness == Completeness::Complete
+            || call.completeness == Completeness::ResponseDamaged && is_left();
+        let Some(response) = call.response.take().filter(|_| is_known) else {
             return Ok(Err("the recording does not hold the whole answer of this call"));
         };
         let head = response.message;

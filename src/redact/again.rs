@@ -1,6 +1,6 @@
 //! The second pass over an exchange: the secrets that the first one found are looked for everywhere
-//! else, also where nothing says that there is one; percent-encoded, escaped, in base64, and in
-//! small letters, as in names of hosts.
+//! else, also where nothing says that there is one; percent-encoded, escaped, in base64, in small
+//! letters, as in names of hosts, and in capitals.
 
 use std::rc::Rc;
 
@@ -12,7 +12,7 @@ use super::view::{View, ViewEncoding};
 /// Shortest secret that is looked for where no rule says that there is one; shorter ones are found
 /// by chance.
 pub(super) const SHORTEST: usize = 6;
-/// Shortest one that is looked for in small letters.
+/// Shortest one that is looked for in small letters, and in capitals.
 const SHORTEST_SMALL: usize = 10;
 /// Bytes of a window; each secret holds one that begins at a multiple of [`STRIDE`].
 const WINDOW: usize = 4;
@@ -34,11 +34,17 @@ impl Forms {
         let room = (secret.len() * 4 / 3 + 4) * 16;
         let mut forms = Self { bytes: Vec::with_capacity(room), places: Vec::with_capacity(8) };
         forms.add(|out, is_token| out.extend_from_slice(if is_token { token } else { secret }));
-        if secret.len() >= SHORTEST_SMALL && secret.iter().any(u8::is_ascii_uppercase) {
-            forms.add(|out, is_token| {
-                let value = if is_token { token } else { secret };
-                out.extend(value.iter().map(u8::to_ascii_lowercase));
-            });
+        let cases: [(fn(&u8) -> bool, fn(&u8) -> u8); 2] = [
+            (u8::is_ascii_uppercase, u8::to_ascii_lowercase),
+            (u8::is_ascii_lowercase, u8::to_ascii_uppercase),
+        ];
+        for (has, other) in cases {
+            if secret.len() >= SHORTEST_SMALL && secret.iter().any(has) {
+                forms.add(|out, is_token| {
+                    let value = if is_token { token } else { secret };
+                    out.extend(value.iter().map(other));
+                });
+            }
         }
         for offset in 0..3 {
             let is_url = |url| {
@@ -260,6 +266,7 @@ mod tests {
             let text = |value: &str| format!("{}{value}.", "-".repeat(before));
             assert_eq!(replaced(&text("aB3dE5fG7h")), Some(text("xY1zW2vU3t")));
             assert_eq!(replaced(&text("ab3de5fg7h")), Some(text("xy1zw2vu3t")));
+            assert_eq!(replaced(&text("AB3DE5FG7H")), Some(text("XY1ZW2VU3T")));
         }
         assert_eq!(replaced("a%42%33dE5fG7h").as_deref(), Some("x%59%31zW2vU3t"));
         assert_eq!(replaced(r"a\u00423dE5fG7h").as_deref(), Some(r"x\u00591zW2vU3t"));

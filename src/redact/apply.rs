@@ -321,11 +321,7 @@ impl Hide for Pass<'_> {
     }
 
     fn parameter(&self, name: &str) -> Option<HeaderSecret> {
-        let by_default = || {
-            names::is_secret_parameter(name)
-                .then(|| names::field_secret(name).unwrap_or(HeaderSecret::Whole))
-        };
-        self.by_rules(&self.rules.query, name, by_default)
+        self.by_rules(&self.rules.query, name, || names::parameter_secret(name))
     }
 
     fn form_field(&self, name: &str) -> Option<HeaderSecret> {
@@ -548,7 +544,7 @@ impl<'a> Pass<'a> {
         let kind = names::header_secret(name)
             .filter(|kind| (self.rules.defaults || named) && *kind != HeaderSecret::Authority);
         match kind {
-            Some(HeaderSecret::Whole) | None if named => {
+            Some(HeaderSecret::Whole | HeaderSecret::Drawn) | None if named => {
                 hide::whole(self, HeaderSecret::All, value, ViewEncoding::Plain)
             }
             Some(kind) => hide::whole(self, kind, value, ViewEncoding::Plain),

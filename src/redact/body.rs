@@ -159,6 +159,12 @@ pub(super) fn looks_like_document(value: &[u8]) -> bool {
         && memchr::memchr(b'"', value).is_some()
 }
 
+/// Whether a value is markup, from its first sign to its last.
+pub(super) fn looks_like_markup(value: &[u8]) -> bool {
+    let value = value.trim_ascii();
+    value.starts_with(b"<") && value.ends_with(b">") && markup::looks_like_it(value)
+}
+
 /// A document inside of a value: JSON, markup, or what is no text.
 pub(super) fn document(hide: &mut impl Hide, content: &[u8]) -> Option<Vec<u8>> {
     if let Some(document) = PackedDocument::of(content, b"") {

@@ -28,6 +28,9 @@ pub(super) fn whole(
 ) -> Option<Vec<u8>> {
     let view = View::new(source, encoding);
     let mut found = values::find(kind, &view.bytes);
+    if found.is_empty() && kind == HeaderSecret::Drawn {
+        return parts(hide, source, encoding);
+    }
     if found.is_empty() && matches!(kind, HeaderSecret::Protocols | HeaderSecret::Authority) {
         found = hide.by_look(&view.bytes);
     }
@@ -62,7 +65,9 @@ fn parts_within<H: Hide>(
             false => again_encoded(&new),
         });
     }
-    let is_document = body::looks_like_document(&view.bytes) || packed::looks_like_it(&view.bytes);
+    let is_document = body::looks_like_document(&view.bytes)
+        || encoding == ViewEncoding::Json && body::looks_like_markup(&view.bytes)
+        || packed::looks_like_it(&view.bytes);
     let found = if is_document {
         vec![(0..view.bytes.len(), SecretShape::Document)]
     } else {
@@ -343,7 +348,9 @@ pub(super) fn target(hide: &mut impl Hide, target: &[u8]) -> Option<Vec<u8>> {
 /// `name=value&name=value`
 pub(super) fn pairs(hide: &mut impl Hide, form: &[u8], kind: PairKind) -> Option<Vec<u8>> {
     // What OAuth's token requests send (RFC 6749 §4.1.3) has the names of its redirects.
-    let is_grant = memchr::memmem::find(form, b"grant_type").is_some();
+    // So does what a server has a browser send back (`response_mode=form_post`).
+    let has = |name: &[u8]| memchr::memmem::find(form, name).is_some();
+    let is_grant = has(b"grant_type") || has(b"code=") && has(b"state=");
     let variables = graphql_variables(hide, form);
     let mut named = NamedBefore::default();
     let mut edits = Edits::new(form);

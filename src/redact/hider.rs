@@ -38,8 +38,7 @@ pub(super) trait Hide {
 
     /// How a parameter of a query is secret.
     fn parameter(&self, name: &str) -> Option<HeaderSecret> {
-        names::is_secret_parameter(name)
-            .then(|| names::field_secret(name).unwrap_or(HeaderSecret::Whole))
+        names::parameter_secret(name)
     }
 
     /// Is told a secret inside of one that is hidden as a whole.

@@ -20,7 +20,7 @@ const DEPTH: usize = 128;
 const LOCATIONS: [&str; 2] = ["loc", "path"];
 /// Members that say, where they are true, that the value beside them is secret (Terraform, GitLab,
 /// Azure).
-const FLAGS: [&str; 4] = ["sensitive", "masked", "issecret", "is_secret"];
+const FLAGS: [&str; 5] = ["sensitive", "masked", "secret", "issecret", "is_secret"];
 /// Members of a JSON Web Key (RFC 7518 §6) that are secret.
 const KEY_PARTS: [&[u8]; 8] = [b"d", b"p", b"q", b"dp", b"dq", b"qi", b"oth", b"k"];
 
@@ -432,7 +432,7 @@ mod tests {
         for text in [
             r#"{"a":"S","b":[1,"x S y",{"c":"S"}]}"#,
             r#"{ "S" : "S" , "d":4111111111111111,"e":-4111111111111111 }"#,
-            r#"["S","S",null,true,"https://u:pw@h.example/"]"#,
+            r#"["S","S",null,true,"https://u:zz@h.example/"]"#,
             r#"{"a":"S"#,
             r#"{"a":S,"b":"S"}"#,
             r#"{it is S, "and S", 4111111111111111"#,

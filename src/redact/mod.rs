@@ -19,6 +19,7 @@ mod hide;
 mod hider;
 mod json;
 mod known;
+mod manifest;
 mod marks;
 mod markup;
 pub mod mask;

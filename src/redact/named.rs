@@ -61,8 +61,9 @@ pub(super) fn pair_around(
         done.end = end;
         return;
     }
-    let mark = mark_after(text, from);
-    if mark.is_none_or(|mark| text[mark..].starts_with(b"=>")) {
+    // Some stems have the sign with them: `?state=`.
+    let mark = if text[..from].ends_with(b"=") { Some(from - 1) } else { mark_after(text, from) };
+    if mark.is_none_or(|mark| text[mark..].starts_with(b"=>") || is_visibility(text, mark)) {
         done.end = loose_pair(text, from, found).unwrap_or(done.end);
     }
     let Some(mark) = mark.filter(|&at| at >= done.end && done.mark.is_none_or(|last| at > last))
@@ -219,13 +220,18 @@ fn loose_pair(
     at += blanks;
     let head = &text[end.saturating_sub(LONGEST_NAME)..end];
     let start = end - head.iter().rev().take_while(|&&byte| is_of_name(byte)).count();
+    if matches!(text.get(end + usize::from(quote.is_some())), Some(b']' | b':')) {
+        return dumped(text, start..end, end + usize::from(quote.is_some()), found);
+    }
     let is_argument = || {
         let before = &text[..start];
         quote.is_some_and(|quote| before.ends_with(&[b'(', quote]))
     };
     // Where a value that must be in quotes may begin, or one that need not be.
     let (value, is_bare) = match &text[at..] {
-        [b'=', b'>', ..] => (at + 2, false),
+        // Printed by PHP: `[password] => VALUE`.
+        [b'=', b'>', ..] => (at + 2, text[start..end].starts_with(b"[") || drawn_at(text, at + 2)),
+        [b'-', b'>', ..] => (at + 2, drawn_at(text, at + 2)),
         [b',', ..] if is_argument() => (at + 1, false),
         rest if blanks > 0 && rest.starts_with(b"was ") => (at + 4, drawn_at(text, at + 4)),
         rest if blanks > 0 && rest.starts_with(b"is ") => (at + 3, drawn_at(text, at + 3)),
@@ -257,8 +263,51 @@ fn loose_pair(
         .flatten()
 }
 
+/// Whether a colon stands before how visible a member of an object in PHP is: `:protected]=>`.
+fn is_visibility(text: &[u8], colon: usize) -> bool {
+    let rest = &text[colon..text.len().min(colon + LONGEST_NAME)];
+    let end = rest.iter().take_while(|byte| !byte.is_ascii_whitespace() && **byte != b']').count();
+    [&b":protected"[..], b":private"].iter().any(|word| rest[..end].ends_with(word))
+}
+
+/// The value behind a member's name as dumps of PHP have it: `["token":protected]=>` and a string
+/// in the next line, `[password] => VALUE`. Answers where it ends.
+fn dumped(
+    text: &[u8],
+    name: Range<usize>,
+    mut at: usize,
+    found: &mut Vec<(Range<usize>, SecretShape)>,
+) -> Option<usize> {
+    let begins = text[..name.start].ends_with(b"[") || text[..name.start].ends_with(b"[\"");
+    if text.get(at) == Some(&b':') {
+        at += text[at..].iter().take(LONGEST_NAME).take_while(|&&byte| byte != b']').count();
+    }
+    let rest = text.get(at..)?.strip_prefix(b"]")?;
+    let blanks = rest.iter().take(MOST_BLANKS).take_while(|&&byte| is_blank(byte)).count();
+    // `os.environ['TOKEN'] = 'VALUE'` has but one sign.
+    let is_set = rest[blanks..].starts_with(b"= ");
+    let rest = rest[blanks..].strip_prefix(if is_set { &b"="[..] } else { b"=>" })?;
+    let begins = begins || text[..name.start].ends_with(b"['");
+    if !begins || !names::is_secret_field(std::str::from_utf8(&text[name]).ok()?) {
+        return None;
+    }
+    let from = text.len() - rest.len();
+    let blanks = rest.iter().take(LONGEST_NAME).take_while(|byte| byte.is_ascii_whitespace());
+    let value = from + blanks.count();
+    let line = value..value + ends(&text[value..], |byte| matches!(byte, b'\r' | b'\n'));
+    let of_type = text[line.clone()].starts_with(b"string(");
+    let quote = memchr::memchr(b'"', &text[line.clone()]).filter(|_| of_type);
+    match quoted(text, line.start + quote.unwrap_or(0)) {
+        Some(value) => put(text, value, SecretShape::Named, found),
+        // Code, not a value.
+        None if is_set => None,
+        None => put(text, line, SecretShape::Named, found),
+    }
+}
+
 /// Whether a word that looks drawn at random begins there, as none of a sentence does.
 fn drawn_at(text: &[u8], at: usize) -> bool {
+    let at = at + text[at..].iter().take(MOST_BLANKS).take_while(|&&byte| is_blank(byte)).count();
     let word = &text[at..at + ends(&text[at..], |byte| byte.is_ascii_whitespace())];
     values::is_drawn(word.strip_suffix(b".").unwrap_or(word))
 }
@@ -441,16 +490,16 @@ fn pair(
             || text[..name.start].ends_with(b"%26"));
     let decoded = View::new(&text[name.clone()], ViewEncoding::Percent);
     let word = std::str::from_utf8(&decoded.bytes).ok()?;
-    // What stands behind `host:` in a text is seldom an authority with a password.
+    // What stands behind `host:` in a text is seldom an authority with a password, and a key to
+    // something seldom a secret.
     let header = if colon { names::header_secret(word) } else { None };
-    let header = header.filter(|kind| *kind != HeaderSecret::Authority);
+    let header =
+        header.filter(|kind| !matches!(kind, HeaderSecret::Authority | HeaderSecret::Drawn));
+    let parameter = if of_url { names::parameter_secret(word) } else { None };
     let secret = header.is_some()
         || is_of_two_words(text, &name)
-        || if of_url {
-            names::is_secret_parameter(word)
-        } else {
-            names::is_secret_field(word) && !colon
-        };
+        || parameter.is_some()
+        || !of_url && !colon && names::is_secret_field(word);
     if !secret {
         return None;
     }
@@ -461,7 +510,9 @@ fn pair(
             + ends(&text[from..], |byte| {
                 byte.is_ascii_whitespace() || b"\"'<>&#`\\".contains(&byte)
             });
-        return put(text, from..end, SecretShape::Parameter, found);
+        let is_word = parameter == Some(HeaderSecret::Drawn)
+            && values::find(HeaderSecret::Drawn, &text[from..end]).is_empty();
+        return (!is_word).then(|| put(text, from..end, SecretShape::Parameter, found)).flatten();
     }
     if let Some(quoted) = quoted(text, from) {
         return put(text, quoted, SecretShape::Named, found);
@@ -701,6 +752,11 @@ mod tests {
             ("CREATE USER joe IDENTIFIED BY 'k1';", &["k1"]),
             ("dn: x\nuserPassword:: azE=\n", &["azE="]),
             ("curl --proxy-user joe:k1 x; http -a joe:k2 y; DB_PASS='k3'", &["k1", "k2", "k3"]),
+            ("array(1) {\n  [\"token\":protected]=>\n  string(2) \"k1\"\n}\n", &["k1"]),
+            ("Array\n(\n    [password] => k1\n    [a] => b\n)", &["k1"]),
+            ("os.environ['TOKEN'] = 'k1'; a['x'] = 'y'", &["k1"]),
+            ("token => aB3dE5fG7h\ntoken -> bC4eF6gH8i", &["aB3dE5fG7h", "bC4eF6gH8i"]),
+            ("at https://x.example/cb?state=aB3dE5fG7h&code=k2 now", &["aB3dE5fG7h", "k2"]),
             ("a:\n  token: |-\n    k1\n    k2\n  b: c", &["k1\n    k2"]),
         ] {
             assert_eq!(texts(text), expected, "{text}");
@@ -733,6 +789,8 @@ mod tests {
             "in('password', 3), f(token, 'x')",
             "the token is expired, the password was changed, the code is 5",
             "- name: DB_HOST\n  value: db\n",
+            "GET /orders?state=closed&page=2&policy=retain",
+            "[tokens] => 5, [password_required] => 1",
             "a key: b, the primary key: id, ls -a x:y/z",
             "next=%2Fcb%3Fpage%3D2%26max_tokens%3D3",
             "you sent Y2wn7Njs1Token3gePinXo4= and that",

@@ -53,6 +53,21 @@ const SECRET_WORDS: &[&str] = &[
     "xsrf",
     "пароль",
     "密码",
+    "adgangskode",
+    "cred",
+    "haslo",
+    "hasło",
+    "heslo",
+    "jelszó",
+    "lösenord",
+    "parola",
+    "psw",
+    "pswd",
+    "pw",
+    "salasana",
+    "şifre",
+    "パスワード",
+    "비밀번호",
 ];
 
 /// What a secret's name ends with where its words are run together: `accesstoken`, `newpassword`,
@@ -100,6 +115,17 @@ const SECRET_NAMES: &[&str] = &[
     "subscriptionkey",
     "userpass",
     "xamzsecuritytoken",
+    "formkey",
+    "privkey",
+    "psk",
+    "requirepass",
+    "samlart",
+    "samlrequest",
+    "sess",
+    "skey",
+    "tfa",
+    "wpnonce",
+    "wresult",
 ];
 
 /// Two words in a row that make a name secret wherever they stand in it.
@@ -143,6 +169,9 @@ const SECRET_PAIRS: &[[&str; 2]] = &[
     ["user", "pin"],
     ["verification", "code"],
     ["2fa", "code"],
+    ["login", "pin"],
+    ["pass", "word"],
+    ["user", "code"],
 ];
 
 /// Pairs of words that name a key to something.
@@ -152,6 +181,7 @@ const KEY_KINDS: &[&str] = &[
     "admin",
     "api",
     "app",
+    "application",
     "auth",
     "client",
     "deploy",
@@ -169,6 +199,42 @@ const KEY_KINDS: &[&str] = &[
     "storage",
     "subscription",
     "webhook",
+    "activation",
+    "priv",
+    "serial",
+    "ssh",
+];
+
+/// Parameters that let in who has them, or tie the answer to a login to its request, where their
+/// value looks drawn at random; as a word it says something else.
+const DRAWN_PARAMETERS: &[&str] = &[
+    "ct", "e", "h", "hash", "hdnea", "hdntl", "hdnts", "nonce", "policy", "sas", "st", "state",
+    "tk", "txsecret", "verify", "wssecret",
+];
+
+/// First words of headers whose `key` names something and opens nothing.
+const NAMING_KEYS: &[&str] = &[
+    "cache",
+    "correlation",
+    "dedup",
+    "deduplication",
+    "foreign",
+    "group",
+    "hash",
+    "idempotency",
+    "idempotent",
+    "message",
+    "object",
+    "ordering",
+    "partition",
+    "primary",
+    "public",
+    "request",
+    "routing",
+    "shard",
+    "sort",
+    "surrogate",
+    "trace",
 ];
 
 /// Last words that say the value is about a secret, not the secret.
@@ -213,7 +279,7 @@ const HARMLESS_ENDS: &[&str] = &[
 ];
 
 /// Members whose value is the name of what another member holds.
-const NAMING: [&str; 12] = [
+const NAMING: [&str; 13] = [
     "name",
     "key",
     "field",
@@ -222,6 +288,7 @@ const NAMING: [&str; 12] = [
     "n",
     "param",
     "parameter",
+    "path",
     "property",
     "header",
     "variable",
@@ -300,7 +367,7 @@ pub fn is_secret_field(name: &str) -> bool {
 pub fn field_secret(name: &str) -> Option<HeaderSecret> {
     let answer = answer(name);
     match answer.header {
-        Some(HeaderSecret::Whole | HeaderSecret::Authority) | None => {
+        Some(HeaderSecret::Whole | HeaderSecret::Drawn | HeaderSecret::Authority) | None => {
             answer.field.then_some(HeaderSecret::Whole)
         }
         header => header,
@@ -338,7 +405,7 @@ fn has_secret_words(name: &str) -> bool {
             let key = matches!(second, "key" | "keys") && tables.keys.contains(first);
             key || tables.pairs.contains(&[first, second])
         })
-        || tables.names.contains(words.joined())
+        || tables.names.contains(words.joined().trim_end_matches(|c: char| c.is_ascii_digit()))
         || tables.joined_pairs.contains(words.joined())
 }
 
@@ -354,6 +421,15 @@ fn is_secret_word(tables: &WordTables, word: &str) -> bool {
 pub fn is_secret_parameter(name: &str) -> bool {
     const OPENING: [&str; 5] = ["key", "code", "ticket", "invite", "magic"];
     OPENING.iter().any(|known| name.eq_ignore_ascii_case(known)) || is_secret_field(name)
+}
+
+/// How a query parameter of this name is secret: see [`is_secret_parameter`], and some only where
+/// they look drawn.
+pub(super) fn parameter_secret(name: &str) -> Option<HeaderSecret> {
+    if is_secret_parameter(name) {
+        return Some(field_secret(name).unwrap_or(HeaderSecret::Whole));
+    }
+    is_among(DRAWN_PARAMETERS, name.as_bytes()).then_some(HeaderSecret::Drawn)
 }
 
 /// Whether a field of this name says what another one holds.
@@ -390,6 +466,8 @@ pub enum HeaderSecret {
     Authority,
     /// The whole value, but for words that are no secrets and a scheme before it.
     Whole,
+    /// The whole value, where it looks drawn at random.
+    Drawn,
     /// The whole value, whatever it says.
     All,
 }
@@ -444,8 +522,35 @@ fn header_of(name: &str, is_secret: bool) -> Option<HeaderSecret> {
     {
         None
     } else {
-        let known = ["x-functions-key", "x-honeycomb-team", "x-amzn-oidc-data"].into_iter().any(is);
-        (is_secret || known).then_some(HeaderSecret::Whole)
+        let known = [
+            "x-functions-key",
+            "x-honeycomb-team",
+            "x-amzn-oidc-data",
+            "x-arr-clientcert",
+            "x-clickhouse-key",
+            "x-dpop-proof",
+            "x-jfrog-art-api",
+            "x-ms-client-principal",
+            "x-ovh-consumer",
+        ]
+        .into_iter()
+        .any(is);
+        match is_secret || known {
+            true => Some(HeaderSecret::Whole),
+            false => is_named_key(name).then_some(HeaderSecret::Drawn),
+        }
+    }
+}
+
+/// Whether a header is called a key, or what signs a request, as services call their own:
+/// `X-Kong-Key`, `CB-ACCESS-SIGN`.
+fn is_named_key(name: &str) -> bool {
+    let words = Words::of(name);
+    let mut last = words.iter().rev();
+    match last.next() {
+        Some("key") => last.next().is_some_and(|kind| !NAMING_KEYS.contains(&kind)),
+        Some("sign") => last.next().is_some(),
+        _ => false,
     }
 }
 
@@ -567,6 +672,12 @@ mod tests {
             "securityAnswer",
             "X-2FA-Code",
             "X-RapidAPI-Key",
+            "passWord",
+            "pw",
+            "hasło",
+            "パスワード",
+            "pass1",
+            "ssh_key",
         ] {
             assert!(is_secret_field(name), "{name}");
         }
@@ -634,12 +745,21 @@ mod tests {
             assert_eq!(field_secret(name), None, "{name}");
         }
         assert_eq!(header_secret("Ocp-Apim-Subscription-Key"), Some(HeaderSecret::Whole));
+        assert_eq!(header_secret("X-ClickHouse-Key"), Some(HeaderSecret::Whole));
+        assert_eq!(header_secret("X-Kong-Key"), Some(HeaderSecret::Drawn));
+        assert_eq!(field_secret("X-Kong-Key"), None);
+        assert_eq!(parameter_secret("state"), Some(HeaderSecret::Drawn));
+        assert_eq!(parameter_secret("code"), Some(HeaderSecret::Whole));
+        assert_eq!(parameter_secret("statement"), None);
         for harmless in [
             "Content-Type",
             "ETag",
             "Cache-Control",
             "WWW-Authenticate",
             "X-Request-Id",
+            "Idempotency-Key",
+            "Surrogate-Key",
+            "X-Cache-Key",
             "Access-Control-Allow-Credentials",
         ] {
             assert_eq!(header_secret(harmless), None, "{harmless}");

@@ -53,6 +53,7 @@ const LINKS: &[&str] = &[
     "onetimelink",
     "onetimelogin",
     "optout",
+    "otp",
     "password",
     "passwordrecovery",
     "passwordreset",
@@ -90,12 +91,31 @@ const LINKS: &[&str] = &[
 
 /// Segments behind which the secret is long, and ids stand before it.
 const HOOKS: &[&str] = &[
+    "access",
+    "approve",
+    "auth",
+    "callback",
     "catch",
+    "deny",
+    "dl",
     "download",
     "downloads",
+    "embed",
+    "exchange",
+    "feed",
+    "feeds",
+    "go",
+    "guest",
     "hooks",
     "incoming",
     "incomingwebhook",
+    "onetime",
+    "pair",
+    "paste",
+    "preview",
+    "public",
+    "qr",
+    "revoke",
     "services",
     "share",
     "shared",
@@ -122,6 +142,7 @@ const fn is_of_segment(byte: u8) -> bool {
 
 /// Adds the secrets that the segment around `hit` announces. Answers how far it looked.
 pub(super) fn find(text: &[u8], hit: usize, found: &mut Vec<(Range<usize>, SecretShape)>) -> usize {
+    let hit = hit + usize::from(text[hit] == b'/');
     let before = text[..hit].iter().rev().take(LONGEST_NAME).take_while(|&&b| is_of_segment(b));
     let start = hit - before.count();
     let name = text[start..].iter().take(LONGEST_NAME + 1);
@@ -135,9 +156,14 @@ pub(super) fn find(text: &[u8], hit: usize, found: &mut Vec<(Range<usize>, Secre
         .map(|&byte| char::from(byte.to_ascii_lowercase()))
         .collect();
     let is_link = LINKS.contains(&&*name);
-    if !is_link && !HOOKS.contains(&&*name) {
+    let is_letter = name.len() == 1 && name.as_bytes()[0].is_ascii_alphabetic();
+    if !is_link && !is_letter && !HOOKS.contains(&&*name) {
         return end;
     }
+    let is_secret = |segment: &[u8]| {
+        is_secret(segment, is_link)
+            && (!is_letter || segment.len() >= 32 || Randomness::of(segment).mixes_all())
+    };
     let mut at = end;
     for _ in 0..REACH {
         // Slashes are doubled where a base URL and a path were joined.
@@ -147,7 +173,7 @@ pub(super) fn find(text: &[u8], hit: usize, found: &mut Vec<(Range<usize>, Secre
         if slashes == 0 || from == at {
             break;
         }
-        if is_secret(&text[from..at], is_link) {
+        if is_secret(&text[from..at]) {
             found.push((from..at, SecretShape::Route));
         }
     }
@@ -259,6 +285,9 @@ mod tests {
             ("/auth/reset/MQ/c5x4fa-1a2b3c4d5e6f7a8b9c0d/", "c5x4fa-1a2b3c4d5e6f7a8b9c0d"),
             ("/v1/email/verify/42/3f2a91c03f2a91c0?x=1", "3f2a91c03f2a91c0"),
             ("/invite/aB3xK9", "aB3xK9"),
+            ("/t/aB3dE5fG7hI9jK1lM3nO5pQ7", "aB3dE5fG7hI9jK1lM3nO5pQ7"),
+            ("see https://x.example/s/Zq7hT2mXw9Lk4RvB1nYs now", "Zq7hT2mXw9Lk4RvB1nYs"),
+            ("/feeds/9f8a7b6c5d4e3f2a1b0c9d8e7f6a5b4c/", "9f8a7b6c5d4e3f2a1b0c9d8e7f6a5b4c"),
             (
                 "https://shop.example/magic_link/6f1d7c1e-0d0a-4d1c-9a53-2f6b1c7c0a11",
                 "6f1d7c1e-0d0a-4d1c-9a53-2f6b1c7c0a11",
@@ -298,6 +327,11 @@ mod tests {
             "/share/photos/of-our-summer-2026",
             "/objects/3f2a91c03f2a91c03f2a91c03f2a91c03f2a91c0",
             "/activate/v1.2.3",
+            "/t/2026-11-28/how-we-met-in-1998-and-2004",
+            "/u/507f1f77bcf86cd799439011",
+            "/s/6f1d7c1e-0d0a-4d1c-9a53-2f6b1c7c0a11",
+            "/m/products/shoes-42",
+            "/feed/atom.xml",
         ] {
             assert_eq!(texts(path), [""; 0], "{path}");
         }

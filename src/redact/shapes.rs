@@ -13,7 +13,7 @@ pub use super::numbers::{is_card, luhn};
 pub use super::shape::SecretShape;
 use super::sieve::{self, Hit, INSIDES, Kinds};
 use super::vendors::{MIDDLES, VENDORS};
-use super::{named, numbers, routes};
+use super::{manifest, named, numbers, routes};
 
 /// All secrets in `text` by their look, in order, none inside another. E-mail addresses only where
 /// `emails` is set.
@@ -47,6 +47,7 @@ struct LookedUpTo {
     scheme: usize,
     token: usize,
     address: usize,
+    manifest: usize,
 }
 
 /// A closer look at the hits of the sieve.
@@ -91,6 +92,9 @@ impl CloserLook<'_> {
         }
         if hit.kinds.has(Kinds::PEM) && hit.start >= done.pem {
             done.pem = private_key(text, hit.end, found);
+        }
+        if hit.kinds.has(Kinds::MANIFEST) && hit.start >= done.manifest {
+            done.manifest = manifest::find(text, hit.start, done.manifest, found);
         }
         if hit.kinds.has(Kinds::AT) && hit.start >= done.address {
             done.address = email(text, hit.start, done.address, found);
@@ -203,8 +207,15 @@ pub(super) fn url_password(text: &[u8], from: usize) -> Option<Range<usize>> {
     (colon + 1 < at).then_some(from + colon + 1..from + at)
 }
 
-/// The private key in the PEM block whose label begins at `label`. Answers where it ends.
+/// The private key in the PEM block whose label begins at `label`, or in the lines of one of PuTTY.
+/// Answers where it ends.
 fn private_key(text: &[u8], label: usize, found: &mut Vec<(Range<usize>, SecretShape)>) -> usize {
+    if text[label - 1] == b' ' && text[..label].ends_with(b"Lines: ") {
+        let body = label + run(text, label, |byte| byte != b'\n');
+        let end = memmem::find(&text[body..], b"Private-").map_or(text.len(), |found| body + found);
+        found.push((body..end, SecretShape::PrivateKey));
+        return end;
+    }
     let window = &text[label..text.len().min(label + 80)];
     let Some(length) = memmem::find(window, b"-----") else { return label };
     if memmem::find(&window[..length], b"PRIVATE KEY").is_none() {
@@ -271,6 +282,10 @@ mod tests {
         assert_eq!(texts("postgres://joe:hunter2@db:5432/x"), ["hunter2"]);
         assert_eq!(texts("token=4111111111111111x"), ["4111111111111111x"]);
         assert_eq!(texts("http://host:80/a@b"), [""; 0]);
+        assert_eq!(texts("Private-Lines: 1\nMIIE\nPrivate-MAC: 0a"), ["\nMIIE\n"]);
+        assert_eq!(texts("WIFI:T:WPA;S:home;P:a\\;b1;;"), ["a\\;b1"]);
+        let feed = "0123456789abcdef0123456789abcdef";
+        assert_eq!(texts(&format!("/ical/joe/private-{feed}/basic.ics")), [feed]);
         assert_eq!(
             texts("-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----"),
             ["\nMIIE\n"]

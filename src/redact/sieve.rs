@@ -17,6 +17,7 @@ use super::vendors::{MIDDLES, VENDORS};
 
 /// Parts of names, of which every secret's name holds one.
 const STEMS: &[&str] = &[
+    "adgangskode",
     "answer",
     "assertion",
     "auth",
@@ -36,8 +37,12 @@ const STEMS: &[&str] = &[
     "cvc",
     "cvv",
     "dpop",
+    "haslo",
+    "hasło",
+    "heslo",
     "hmac",
     "iban",
+    "jelsz",
     "jwt",
     "identified by ",
     "kennwort",
@@ -45,34 +50,64 @@ const STEMS: &[&str] = &[
     // Of JSON Web Keys.
     "\"kty\"",
     "mnemonic",
+    "lösenord",
     "otp",
     "pan",
+    "parola",
     "pass",
     "phrase",
     "pin",
+    "privk",
+    "psk",
+    "psw",
+    "pw",
     "pwd",
     "s_id",
     "s-id",
     "s.id",
     "websocket-protocol",
+    "salasana",
     "saml",
+    // Parameters with names that are words or letters elsewhere.
+    "?ct=",
+    "&ct=",
+    "hdnea=",
+    "hdnts=",
+    "?nonce=",
+    "&nonce=",
+    "?policy=",
+    "&policy=",
+    "?sas=",
+    "&sas=",
+    "?state=",
+    "&state=",
+    "&amp;state=",
+    "?tk=",
+    "&tk=",
     "secret",
     "senha",
     // `"sensitive": true`.
     "\"masked\"",
     "\"sensitive\"",
+    "skey",
     "sess",
     "sid",
     "sig",
     "social",
     "ssn",
+    "tfa",
     "ticket",
     "token",
     "verifier",
     "wachtwoord",
+    "wpnonce",
+    "wresult",
     "xsrf",
     "пароль",
     "密码",
+    "şifre",
+    "パスワード",
+    "비밀번호",
     // `%74oken`: letters, digits, brackets and hyphens that are written in code.
     // `pass&#119;ord`
     "&#",
@@ -122,6 +157,26 @@ const ROUTES: &[&str] = &[
     "valid",
     "verif",
     "workflows",
+    // Short ones, with what stands around them.
+    "/access/",
+    "/approve/",
+    "/auth/",
+    "/callback/",
+    "/deny/",
+    "/dl/",
+    "/embed/",
+    "/exchange/",
+    "/feed",
+    "/go/",
+    "/guest/",
+    "/onetime/",
+    "/otp/",
+    "/pair/",
+    "/paste/",
+    "/preview/",
+    "/public/",
+    "/qr/",
+    "/revoke/",
 ];
 
 /// What a hit may be, several at once.
@@ -151,6 +206,9 @@ impl Kinds {
     pub(super) const DIGITS: Self = Self(512);
     /// Part of a secret's name in base64, by its number among [`INSIDES`].
     pub(super) const INSIDE: Self = Self(1024);
+
+    /// A Secret of Kubernetes in YAML.
+    pub(super) const MANIFEST: Self = Self(2048);
 
     /// None of them.
     pub(super) const NONE: Self = Self(0);
@@ -239,6 +297,7 @@ static SIEVE: LazyLock<Sieve> = LazyLock::new(|| {
     };
     STEMS.iter().for_each(|stem| add(stem, Kinds::NAME, 0));
     ROUTES.iter().for_each(|part| add(part, Kinds::ROUTE, 0));
+    ('a'..='z').for_each(|letter| add(&format!("/{letter}/"), Kinds::ROUTE, 0));
     ["bearer", "basic"].iter().for_each(|scheme| add(scheme, Kinds::SCHEME, 0));
     // The last one is `eyJ` in base64 again.
     for start in ["eyJ", "eyA", "ewog", "ewoJ", "ew0K", "ewkK", "W3si", "WyJ", "ZXlK", "PD94"] {
@@ -253,7 +312,9 @@ static SIEVE: LazyLock<Sieve> = LazyLock::new(|| {
     add("&nbsp;", Kinds::DIGITS, 0);
     add("://", Kinds::URL, 0);
     add("-----BEGIN ", Kinds::PEM, 0);
+    add("Private-Lines: ", Kinds::PEM, 0);
     add("@", Kinds::AT, 0);
+    add(super::manifest::SIGN, Kinds::MANIFEST, 0);
     VENDORS
         .iter()
         .enumerate()

@@ -11,6 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::names::{self, HeaderSecret};
 use super::shapes::{self, SecretShape};
+use crate::message::kinds::{self, ValueKind};
 
 /// Values that are no secrets, whatever their name.
 const HARMLESS: &[&str] = &[
@@ -77,6 +78,8 @@ pub(super) fn find(kind: HeaderSecret, value: &[u8]) -> Vec<(Range<usize>, Secre
             .map(|range| one(range, SecretShape::UrlPassword))
             .unwrap_or_default(),
         HeaderSecret::Whole => credentials(value, false),
+        HeaderSecret::Drawn if !is_drawn_whole(value) => Vec::new(),
+        HeaderSecret::Drawn => one(0..value.len(), SecretShape::Named),
         HeaderSecret::All if value.is_empty() => Vec::new(),
         HeaderSecret::All => one(0..value.len(), SecretShape::Named),
     }
@@ -111,6 +114,27 @@ pub(super) fn is_drawn(word: &[u8]) -> bool {
         && has(u8::is_ascii_alphabetic)
         && word.iter().all(|byte| byte.is_ascii_graphic() && !b"<>\"'()[]{},".contains(byte))
         && !word.contains(&b'/')
+}
+
+/// Whether a whole value looks drawn, in base64 or in parts, too: it may hold slashes, `=` and `~`,
+/// but letters and digits stand side by side in it more often than in names, and it is neither a
+/// time nor a target.
+fn is_drawn_whole(value: &[u8]) -> bool {
+    let turns = value.windows(2).filter(|pair| {
+        pair[0].is_ascii_digit() && pair[1].is_ascii_alphabetic()
+            || pair[0].is_ascii_alphabetic() && pair[1].is_ascii_digit()
+            || pair[0].is_ascii_lowercase() && pair[1].is_ascii_uppercase()
+    });
+    let is_target = || value.starts_with(b"/") || memchr::memmem::find(value, b"://").is_some();
+    let is_time = || {
+        let kind = std::str::from_utf8(value).ok().and_then(kinds::of_text);
+        kind.is_some_and(ValueKind::is_time)
+    };
+    value.len() >= 8
+        && value.iter().all(|byte| byte.is_ascii_graphic() && !b"<>\"'()[]{}".contains(byte))
+        && turns.count() >= 3.max(value.len() / 8)
+        && !is_target()
+        && !is_time()
 }
 
 /// Whether a value says nothing that anyone could use.
@@ -259,6 +283,10 @@ mod tests {
             (HeaderSecret::Whole, "token s3cret", &["s3cret"]),
             (HeaderSecret::Whole, "correct horse battery", &["correct horse battery"]),
             (HeaderSecret::Whole, "True", &[]),
+            (HeaderSecret::Drawn, "aB3dE5fG7hI9", &["aB3dE5fG7hI9"]),
+            (HeaderSecret::Drawn, "closed", &[]),
+            (HeaderSecret::Drawn, "2026-11-28T10:00:00Z", &[]),
+            (HeaderSecret::Drawn, "/users/list", &[]),
             (HeaderSecret::Authority, "joe:s3cr:et@shop.example:80", &["s3cr:et"]),
             (HeaderSecret::Authority, "shop.example:80", &[]),
             (HeaderSecret::Authority, "[::1]:80", &[]),

@@ -119,6 +119,24 @@ pub(super) const MIDDLES: &[(&str, fn(&[u8], usize) -> Option<Range<usize>>)] = 
     // Client secrets of Microsoft Entra ID: three characters, this, and more than thirty.
     ("8Q~", entra),
     ("7Q~", entra),
+    // The password in a code that lets devices into a wireless network: `WIFI:T:WPA;S:home;P:…;;`.
+    ("WIFI:", |text, at| {
+        let code = &text[at..text.len().min(at + 256)];
+        let from =
+            at + memchr::memmem::find(code, b"P:").filter(|&p| b":;".contains(&code[p - 1]))? + 2;
+        let rest = code.get(from - at..).unwrap_or_default();
+        let mut end = 0;
+        while !matches!(rest.get(end), None | Some(b';' | b'"' | b'\n')) {
+            end += 1 + usize::from(rest[end] == b'\\');
+        }
+        (end > 0).then(|| from..from + end.min(rest.len()))
+    }),
+    // Addresses of calendars: `/private-0123…/basic.ics`.
+    ("/private-", |text, at| {
+        let from = at + "/private-".len();
+        let length = run(text, from, class("hex"));
+        (length >= 16).then(|| from..from + length)
+    }),
     // Airtable: 14 characters after `pat`, and 64 hexadecimal digits.
     ("pat", |text, at| {
         let name = run(text, at + 3, |byte| byte.is_ascii_alphanumeric());

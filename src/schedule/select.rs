@@ -13,7 +13,7 @@ use crate::exchange::socket::{SOCKET_LACKS, SocketSession, is_name};
 use crate::exchange::{Exchange, ExchangeId, TimedRequest};
 use crate::message::Request;
 use crate::message::fields::cookies;
-use crate::message::method::is_safe;
+use crate::message::method::{OVERRIDES, is_safe};
 use crate::message::target::{is_for, path_and_query};
 use crate::schedule::users::{Users, first_eight};
 use crate::time::Timestamp;
@@ -356,12 +356,17 @@ impl Selection {
                     .into_owned();
             return Some(format!("upgrade to {protocol}: what follows is not HTTP").into());
         }
-        if !self.unsafe_methods && !is_safe(&request.method) {
-            return Some(
-                format!("unsafe method {}", String::from_utf8_lossy(&request.method)).into(),
-            );
+        if self.unsafe_methods {
+            return None;
         }
-        None
+        // A server may do what such a field says, whatever the method.
+        let own = &request.method[..];
+        let mut fields = OVERRIDES.iter().flat_map(|name| request.headers.all(name));
+        let method = match is_safe(own) {
+            true => fields.find(|field| !is_safe(&field.trim_ascii().to_ascii_uppercase()))?,
+            false => own,
+        };
+        Some(format!("unsafe method {}", String::from_utf8_lossy(method)).into())
     }
 
     /// Why a WebSocket is not played. What its client said may change something, whatever the
@@ -448,6 +453,12 @@ mod tests {
         for (exchange, plain, with_unsafe) in [
             (exchange("GET", "/", &[]), None, None),
             (exchange("QUERY", "/", &[]), None, None),
+            (
+                exchange("GET", "/", &[("X-HTTP-Method-Override", "DELETE")]),
+                Some("unsafe method DELETE"),
+                None,
+            ),
+            (exchange("GET", "/", &[("X-HTTP-Method", "get")]), None, None),
             (exchange("POST", "/", &[]), Some("unsafe method POST"), None),
             (exchange("get", "/", &[]), Some("unsafe method get"), None),
             (answered(101), Some("upgrade to other/1"), Some("upgrade to other/1")),

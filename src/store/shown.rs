@@ -26,9 +26,31 @@ pub fn without_secrets(name: &str) -> String {
     format!("{scheme}://{}", &rest[start..])
 }
 
+/// A message in which each URL is shown so.
+pub fn in_message(text: &str) -> String {
+    let word = |word: &str| {
+        if !word.contains("://") {
+            return word.to_owned();
+        }
+        let name =
+            word.trim_end_matches(|c: char| c.is_whitespace() || matches!(c, ':' | ',' | '.'));
+        without_secrets(name) + &word[name.len()..]
+    };
+    text.split_inclusive(char::is_whitespace).map(word).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_message_shows_no_secret_of_a_url() {
+        assert_eq!(
+            in_message("cannot write http://u:S3cret@h/x?sig=S3cret: it is a folder"),
+            "cannot write http://h/x: it is a folder"
+        );
+        assert_eq!(in_message("a  b://c/d,\ne f"), "a  b://c/d,\ne f");
+    }
 
     #[test]
     fn no_name_of_an_input_shows_what_may_be_secret_in_it() {

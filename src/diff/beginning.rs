@@ -1,0 +1,108 @@
+//! The beginnings of two contents, of which the first one was cut off: as much of the second as
+//! stands for what is known of the first.
+
+use crate::message::json::tape::{Node, Tape, Type};
+
+/// The whole lines of v1's text, and as many of v2's; none where there is none.
+pub(super) fn of_lines<'t>(a: &'t [u8], b: &'t [u8]) -> Option<[&'t [u8]; 2]> {
+    let end = memchr::memrchr(b'\n', a)? + 1;
+    let lines = memchr::memchr_iter(b'\n', &a[..end]).count();
+    let behind = memchr::memchr_iter(b'\n', b).nth(lines - 1);
+    Some([&a[..end], behind.map_or(b, |at| &b[..=at])])
+}
+
+/// v1's cut document with what was open closed, and v2's without the elements and members that
+/// v1's may have had behind the cut. None where one of them is no document, or v1's was not cut.
+pub(super) fn of_json(a: &[u8], b: &[u8]) -> Option<[Vec<u8>; 2]> {
+    let (a, open) = closed(a)?;
+    let (left, right) = (Tape::parse(&a).ok()?, Tape::parse(b).ok()?);
+    let mut out = Vec::with_capacity(a.len());
+    cut(left.root(), right.root(), open, &mut out);
+    Some([a, out])
+}
+
+/// A cut document up to the last value in it that is whole, with its containers closed, and how
+/// many these are.
+fn closed(text: &[u8]) -> Option<(Vec<u8>, usize)> {
+    let mut open = Vec::new();
+    let mut end = 0;
+    let mut at = 0;
+    while at < text.len() {
+        match text[at] {
+            b'"' => at = string_end(text, at)?.max(at),
+            b'{' => open.push(b'}'),
+            b'[' => open.push(b']'),
+            b'}' | b']' => _ = open.pop()?,
+            _ => {}
+        }
+        match text.get(at)? {
+            b'{' | b'[' | b'}' | b']' => end = at + 1,
+            b',' => end = at,
+            _ => {}
+        }
+        at += 1;
+    }
+    let count = open.len();
+    let closers = open.into_iter().rev();
+    (count > 0).then(|| (text[..end].iter().copied().chain(closers).collect(), count))
+}
+
+/// Where the string ends that begins at `at`, or the text.
+fn string_end(text: &[u8], at: usize) -> Option<usize> {
+    let mut from = at + 1;
+    loop {
+        let Some(found) = memchr::memchr2(b'"', b'\\', text.get(from..)?) else {
+            return Some(text.len() - 1);
+        };
+        match text[from + found] {
+            b'"' => return Some(from + found),
+            _ => from += found + 2,
+        }
+    }
+}
+
+/// Writes `b` without what stands behind the end of `a`, of which the last values of `open`
+/// containers, one in another, were cut.
+fn cut(a: Node<'_, '_>, b: Node<'_, '_>, open: usize, out: &mut Vec<u8>) {
+    match (a.kind(), b.kind()) {
+        (Type::Array, Type::Array) if open > 0 => {
+            let last = a.elements().last();
+            let count = a.elements().count();
+            out.push(b'[');
+            for (index, element) in b.elements().take(count).enumerate() {
+                out.extend_from_slice(if index > 0 { b"," } else { b"" });
+                match last.filter(|_| index + 1 == count) {
+                    Some(last) => cut(last, element, open - 1, out),
+                    None => out.extend_from_slice(&written(element)),
+                }
+            }
+            out.push(b']');
+        }
+        (Type::Object, Type::Object) if open > 0 => {
+            let known: Vec<_> = a.members().map(|(name, value)| (name.raw(), value)).collect();
+            let names: rustc_hash::FxHashSet<&[u8]> = known.iter().map(|(name, _)| *name).collect();
+            let last = known.last();
+            let mut comma: &[u8] = b"";
+            out.push(b'{');
+            for (name, value) in b.members().filter(|(name, _)| names.contains(name.raw())) {
+                out.extend_from_slice(comma);
+                comma = b",";
+                out.extend_from_slice(&[b"\"", name.raw(), b"\":"].concat());
+                match last.filter(|(last, _)| *last == name.raw()) {
+                    Some((_, last)) => cut(*last, value, open - 1, out),
+                    None => out.extend_from_slice(&written(value)),
+                }
+            }
+            out.push(b'}');
+        }
+        _ => out.extend_from_slice(&written(b)),
+    }
+}
+
+/// A value as it is written.
+fn written(node: Node<'_, '_>) -> Vec<u8> {
+    match node.is_string() {
+        true => [b"\"", node.raw(), b"\""].concat(),
+        false => node.raw().to_vec(),
+    }
+}
