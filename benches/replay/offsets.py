@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
-"""Compares a packet capture of a replay with the trace it replays: offsets.py TRACE PCAP SPEED
+"""Compares a packet capture of a replay with the trace it replays: offsets.py TRACE PCAP|JSONL SPEED
+
+A capture of HTTP/2, whose header fields are compressed, is read as `shadowtap parse` writes it.
 
 The error of a request is the difference between its offset from the first request in the replay and in the trace (by speed).
 Prints quantiles of the absolute error, the drift, and what was lost or doubled; ends with 1 where something was."""
@@ -24,22 +26,38 @@ with open(trace) as lines:
             request = json.loads(line)["request"]
             planned[int(request["target"].split("=")[1])] = nanos(request["at"])
 
-data = open(capture, "rb").read()
-magic = struct.unpack("<I", data[:4])[0]
-scale = {0xA1B2C3D4: 1000, 0xA1B23C4D: 1}[magic]
-pattern = re.compile(rb"GET /x\?i=(\d+) ")
-sent, doubled, at = {}, 0, 24
-while at + 16 <= len(data):
-    seconds, part, kept, _ = struct.unpack_from("<IIII", data, at)
-    packet = data[at + 16 : at + 16 + kept]
-    at += 16 + kept
-    for match in pattern.finditer(packet):
-        number = int(match.group(1))
-        if number in sent:
-            doubled += 1
-        else:
-            sent[number] = seconds * 10**9 + part * scale
+sent, doubled = {}, 0
 
+
+def take(number, when):
+    global doubled
+    doubled += number in sent
+    sent.setdefault(number, when)
+
+
+def from_records():
+    with open(capture) as lines:
+        for line in lines:
+            request = json.loads(line).get("request")
+            if request and request.get("target", "").startswith("/x?i="):
+                take(int(request["target"].split("=")[1]), nanos(request["at"]))
+
+
+def from_packets():
+    data = open(capture, "rb").read()
+    magic = struct.unpack("<I", data[:4])[0]
+    scale = {0xA1B2C3D4: 1000, 0xA1B23C4D: 1}[magic]
+    pattern = re.compile(rb"GET /x\?i=(\d+) ")
+    at = 24
+    while at + 16 <= len(data):
+        seconds, part, kept, _ = struct.unpack_from("<IIII", data, at)
+        packet = data[at + 16 : at + 16 + kept]
+        at += 16 + kept
+        for match in pattern.finditer(packet):
+            take(int(match.group(1)), seconds * 10**9 + part * scale)
+
+
+from_records() if capture.endswith(".jsonl") else from_packets()
 first = min(planned)
 lost = len(planned) - len(sent)
 errors, points = [], []
