@@ -11,7 +11,7 @@ use super::calls::egress;
 use super::checks::checks;
 use super::paired::Shift;
 use super::policy::{Limits, Nanos, TYPICAL_RATIO};
-use super::rule::RuleKind;
+use super::rule::{MessagePace, RuleKind};
 use super::statistics::{self, Interval};
 use super::verdict::verdict;
 use super::words::{count, duration, percent, round_times, times};
@@ -196,6 +196,10 @@ impl Court {
             RuleKind::Typical => subject.shift.map_or(0, |shift| shift.pairs),
             RuleKind::Ratio(_) => subject.v2.count().min(subject.reference.count()),
             RuleKind::Absolute(_) => subject.v2.count(),
+            RuleKind::Messages(pace) => {
+                let [v2, reference] = self.paced(pace, subject).map(Histogram::count);
+                v2.min(reference)
+            }
         };
         // A route without a single sample is not worth a line; all exchanges are.
         if samples == 0 && subject.name.is_some() {
@@ -271,7 +275,17 @@ impl Court {
             RuleKind::Absolute(index) => {
                 statistics::quantile(&subject.v2, QUANTILES[index].1, worth.0, confidence)
             }
+            RuleKind::Messages(pace) => {
+                let [v2, reference] = self.paced(pace, subject);
+                let median = |of: &Histogram| statistics::quantile(of, 0.5, of.count(), confidence);
+                Some(statistics::ratio(&median(v2)?, &median(reference)?))
+            }
         }
+    }
+
+    /// How the messages of v2's streams came, and of the reference's.
+    fn paced<'s>(&self, pace: MessagePace, subject: &RuleSubject<'s>) -> [&'s Histogram; 2] {
+        [Side::V2, self.reference].map(|side| pace.of(subject.figures.side(side)))
     }
 
     fn fails(&self, kind: RuleKind, case: &Case<'_>, confidence: f64) -> bool {
@@ -301,6 +315,11 @@ impl Court {
         match kind {
             RuleKind::Ratio(index) => self.slower_by(index, case) < self.allowance,
             RuleKind::Typical => self.typically_slower_by(case) < self.allowance,
+            RuleKind::Messages(pace) => {
+                let medians = self.paced(pace, case.subject).map(|of| of.quantile(0.5));
+                let [v2, reference] = medians.map(|median| median.unwrap_or(0) as f64);
+                v2 - reference < self.allowance
+            }
             // v1 fails about as often where v2 does not: both are flaky, v2 is not worse.
             RuleKind::Error => {
                 let pairs = case.subject.figures.pairs;
@@ -329,7 +348,7 @@ impl Court {
     fn noticeable(&self, kind: RuleKind, case: &Case<'_>, confidence: f64) -> Option<f64> {
         let noticed = match kind {
             RuleKind::Typical => case.subject.shift?.noticeable(case.limit, confidence),
-            RuleKind::Ratio(_) => {
+            RuleKind::Ratio(_) | RuleKind::Messages(_) => {
                 let interval = self.interval(kind, case, confidence)?;
                 case.limit * (interval.value / interval.low).powi(2)
             }
@@ -461,6 +480,18 @@ impl Court {
                 text += &format!(
                     "{} is {} times {other}'s ({v2} instead of {reference}",
                     QUANTILES[index].0,
+                    times(interval.value)
+                );
+                text += &least(format!("{} times", times(interval.low)));
+                text.push(')');
+            }
+            RuleKind::Messages(pace) => {
+                let [v2, reference] = self
+                    .paced(pace, case.subject)
+                    .map(|of| duration(of.quantile(0.5).unwrap_or(0) as f64));
+                text += &format!(
+                    "{} typically takes {} times {other}'s time ({v2} instead of {reference}",
+                    pace.words(),
                     times(interval.value)
                 );
                 text += &least(format!("{} times", times(interval.low)));

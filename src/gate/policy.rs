@@ -46,6 +46,10 @@ impl<'de> Deserialize<'de> for Nanos {
     }
 }
 
+/// The rules of how the messages of streams come.
+pub(super) const FIRST_MESSAGE: &str = "max_first_message_ratio";
+pub(super) const BETWEEN_MESSAGES: &str = "max_between_messages_ratio";
+
 /// Limits; what is not set is not judged. In `[gate]` for all and for every route, in
 /// `[[gate.route]]` for one. `inf` takes a limit away.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -62,6 +66,10 @@ pub struct Limits {
     pub ratios: [Option<f64>; QUANTILES.len()],
     /// v2's quantile, in the order of [`QUANTILES`].
     pub absolutes: [Option<Nanos>; QUANTILES.len()],
+    /// Of streams of messages: v2's median time to the first over the reference's.
+    pub first_message_ratio: Option<f64>,
+    /// The same of the time between messages.
+    pub between_messages_ratio: Option<f64>,
     /// Fewer samples than this do not pass.
     pub min_samples: Option<u64>,
 }
@@ -79,6 +87,8 @@ impl Limits {
             absolutes: std::array::from_fn(|index| {
                 self.absolutes[index].or(other.absolutes[index])
             }),
+            first_message_ratio: self.first_message_ratio.or(other.first_message_ratio),
+            between_messages_ratio: self.between_messages_ratio.or(other.between_messages_ratio),
             min_samples: self.min_samples.or(other.min_samples),
         }
     }
@@ -140,6 +150,8 @@ impl Default for Policy {
                 error_rate: Some(0.001),
                 new_status_rate: None,
                 typical_ratio: None,
+                first_message_ratio: None,
+                between_messages_ratio: None,
                 ratios,
                 absolutes: [None; QUANTILES.len()],
                 min_samples: Some(100),
@@ -187,6 +199,8 @@ struct RawPolicy {
     max_p95: Option<Nanos>,
     max_p99: Option<Nanos>,
     max_p999: Option<Nanos>,
+    max_first_message_ratio: Option<f64>,
+    max_between_messages_ratio: Option<f64>,
     min_samples: Option<u64>,
     confidence: Option<f64>,
     max_lateness_p99: Option<Nanos>,
@@ -223,6 +237,8 @@ struct RawRoute {
     max_p95: Option<Nanos>,
     max_p99: Option<Nanos>,
     max_p999: Option<Nanos>,
+    max_first_message_ratio: Option<f64>,
+    max_between_messages_ratio: Option<f64>,
     min_samples: Option<u64>,
 }
 
@@ -248,6 +264,8 @@ macro_rules! limits {
                 $raw.max_p999_ratio,
             ],
             absolutes: [$raw.max_p50, $raw.max_p90, $raw.max_p95, $raw.max_p99, $raw.max_p999],
+            first_message_ratio: $raw.max_first_message_ratio,
+            between_messages_ratio: $raw.max_between_messages_ratio,
             min_samples: $raw.min_samples,
         }
     };
@@ -273,6 +291,8 @@ impl From<&Policy> for RawPolicy {
             max_p95: p95,
             max_p99: p99,
             max_p999: p999,
+            max_first_message_ratio: limits.first_message_ratio,
+            max_between_messages_ratio: limits.between_messages_ratio,
             min_samples: limits.min_samples,
             confidence: Some(policy.confidence),
             max_lateness_p99: Some(policy.max_lateness_p99),
@@ -333,6 +353,7 @@ pub fn rule_names() -> impl Iterator<Item = String> {
                 .iter()
                 .flat_map(|(name, _)| [format!("max_{name}_ratio"), format!("max_{name}")]),
         )
+        .chain([FIRST_MESSAGE, BETWEEN_MESSAGES].map(str::to_owned))
 }
 
 impl Policy {
@@ -355,7 +376,8 @@ impl Policy {
             let rates = [limits.mismatch_rate, limits.error_rate, limits.new_status_rate];
             if let Some(wrong) = rates
                 .iter()
-                .chain([&limits.typical_ratio])
+                .chain([&limits.typical_ratio, &limits.first_message_ratio])
+                .chain([&limits.between_messages_ratio])
                 .chain(&limits.ratios)
                 .flatten()
                 .find(|&&limit| limit.is_nan() || limit < 0.0)

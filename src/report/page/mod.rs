@@ -24,8 +24,8 @@ use flows::StateWords;
 pub(super) use shown::{WHERE_MEASURED, factor};
 use shown::{pretty, seen, tied};
 use tables::{
-    LedgerTable, RouteRow, RuleRow, facts, latency_lead, ledgers, route_rows, rule_rows, statuses,
-    trips,
+    LedgerTable, RouteRow, RuleRow, facts, latency_lead, ledgers, pace_rows, route_rows, rule_rows,
+    statuses, trips,
 };
 
 /// What the page is made of beside its words.
@@ -60,6 +60,7 @@ pub(super) struct Page {
     reference: &'static str,
     routes: Vec<RouteRow>,
     routes_left_out: usize,
+    paces: Vec<(String, [String; 5])>,
     trips: Vec<(String, String)>,
     time_lead: String,
     step: String,
@@ -131,6 +132,7 @@ impl Page {
             reference: judgement.reference.name(),
             routes,
             routes_left_out,
+            paces: pace_rows(report),
             trips: trips(report),
             time_lead: time_lead(step),
             step: if step > 1 { format!("{step} seconds") } else { "second".to_owned() },

@@ -172,6 +172,28 @@ pub(super) fn latency_cells(report: &Report<'_>, route: &RouteSummary) -> Vec<(S
     cells
 }
 
+/// How the messages of streams came, for each route that has some: its name; how many streams; the
+/// medians of the first message and of the time between, of the reference and of v2.
+pub(super) fn pace_rows(report: &Report<'_>) -> Vec<(String, [String; 5])> {
+    let has_streams = |route: &&RouteSummary| route.side(Side::V2).first_message.count() > 0;
+    let rows = report.summary.routes.iter().filter(has_streams).take(ROUTES).map(|route| {
+        let (old, new) = (route.side(report.judgement.reference), route.side(Side::V2));
+        let half = |histogram: &Histogram| {
+            let median = histogram.quantile(0.5);
+            median.map_or_else(|| "–".to_owned(), |nanos| duration(nanos as f64))
+        };
+        let cells = [
+            count(new.first_message.count()),
+            half(&old.first_message),
+            half(&new.first_message),
+            half(&old.between_messages),
+            half(&new.between_messages),
+        ];
+        (visible(&route.route).into_owned(), cells)
+    });
+    rows.collect()
+}
+
 /// The ways between.
 pub(super) fn trips(report: &Report<'_>) -> Vec<(String, String)> {
     let summary = report.summary;
