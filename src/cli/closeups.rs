@@ -10,6 +10,7 @@ use super::placed::{self, Placed};
 use crate::diff::engine::{MEMBERS, Span, Whereabouts};
 use crate::diff::{Class, Cluster, Difference};
 use crate::exchange::{Exchange, ExchangeId};
+use crate::message::protobuf::Schema;
 use crate::outcome::{HostMap, Outcome, ReplayId, server_of};
 use crate::record::exchanges::{self, Line};
 use crate::record::flows::Binding;
@@ -45,7 +46,11 @@ pub(super) struct FoundExchange {
 
 impl FoundExchange {
     /// As a close-up takes it.
-    pub(super) fn subject<'a>(&'a self, masker: &'a Masker) -> CloseupSubject<'a> {
+    pub(super) fn subject<'a>(
+        &'a self,
+        masker: &'a Masker,
+        schema: &'a Schema,
+    ) -> CloseupSubject<'a> {
         CloseupSubject {
             id: self.id,
             exchange: &self.exchange,
@@ -56,12 +61,13 @@ impl FoundExchange {
             shapes: &self.shapes,
             before: &self.before,
             masker,
+            schema,
         }
     }
 
     /// Close up.
-    pub(super) fn closeup(&self, masker: &Masker) -> Closeup {
-        Closeup::of(&self.subject(masker))
+    pub(super) fn closeup(&self, masker: &Masker, schema: &Schema) -> Closeup {
+        Closeup::of(&self.subject(masker, schema))
     }
 }
 
@@ -85,6 +91,7 @@ pub(super) fn for_page(
     folder: &RunFolder,
     clusters: &Clusters,
     masker: &Masker,
+    schema: &Schema,
 ) -> Result<Vec<Closeup>, Failure> {
     let (ids, records) = match Placed::of(folder) {
         Some(mut placed) => {
@@ -97,7 +104,7 @@ pub(super) fn for_page(
         ),
     };
     let (found, _) = gather_of(folder, &ids, &records)?;
-    Ok(found.iter().map(|found| found.closeup(masker)).collect())
+    Ok(found.iter().map(|found| found.closeup(masker, schema)).collect())
 }
 
 /// Keeps where the records stand that a page of these clusters shows.

@@ -21,6 +21,7 @@ use crate::gate::{Evidence, Judgement, Outgoing, Policy, judge};
 use crate::limits;
 use crate::measure::beside::Measuring;
 use crate::measure::{RunRecords, Summary, compressed_twin as zst, kept, measure, open_records};
+use crate::message::protobuf::Schema;
 use crate::mock::ledger as egress;
 use crate::mock::summary::{CallSummary as Calls, OutgoingCluster};
 use crate::record::flows::{Flow, FlowFigures};
@@ -245,9 +246,10 @@ impl Loaded {
         &mut self,
         folder: &RunFolder,
         show_secrets: bool,
+        schema: &Schema,
     ) -> Result<(), Failure> {
         let masker = masker(folder, show_secrets)?;
-        self.closeups = closeups::for_page(folder, &self.clusters, &masker)?;
+        self.closeups = closeups::for_page(folder, &self.clusters, &masker, schema)?;
         self.files = files(folder)?;
         Ok(())
     }

@@ -15,6 +15,7 @@ use super::{Exit, Failure, Global};
 use crate::gate::{Policy, Verdict};
 use crate::measure::Side;
 use crate::message::media::UTF_8_MARK;
+use crate::message::protobuf::Schema;
 use crate::report::compare::{self, Snapshot};
 use crate::report::terminal::{self, WIDTH};
 use crate::report::{Report, csv, github, hlog, html, json, junit, markdown, names};
@@ -68,6 +69,8 @@ pub(crate) struct ReportSettings {
     pub(crate) folder: PathBuf,
     /// What is allowed.
     pub(crate) policy: Policy,
+    /// Names the fields of messages.
+    pub(crate) schema: Schema,
     /// Whether secrets are shown.
     pub(crate) show_secrets: bool,
     /// Whether tables begin with a byte order mark.
@@ -95,8 +98,8 @@ pub(crate) fn run(args: ReportArgs, global: &Global) -> Result<Exit, Failure> {
     let place = RunPlace::of_run(&folder)?;
     let policy = args.gate.clone().over_those_of(place.path())?.policy(&config)?;
     let folder = place.path().to_owned();
-    let settings =
-        ReportSettings { folder, policy, show_secrets: args.show_secrets, excel: args.excel };
+    let (schema, show_secrets) = (config.schema.clone(), args.show_secrets);
+    let settings = ReportSettings { folder, policy, schema, show_secrets, excel: args.excel };
     let written = execute(&settings, global)?;
     tracing::info!("verdict: {}", written.verdict.name());
     let mut text = place.told(&written.text);
@@ -147,7 +150,7 @@ pub(crate) fn execute(
 ) -> Result<WrittenReport, Failure> {
     let folder = RunFolder::open_to_write(&settings.folder)?;
     let mut loaded = Loaded::read(&folder, &settings.policy, settings.show_secrets, global)?;
-    loaded.look_close(&folder, settings.show_secrets)?;
+    loaded.look_close(&folder, settings.show_secrets, &settings.schema)?;
     let report = loaded.report();
     let files: [(&str, fn(&Report<'_>) -> Vec<u8>); 7] = [
         (names::LATENCY_CSV, csv::latency),

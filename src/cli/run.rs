@@ -180,8 +180,9 @@ pub(crate) fn execute(settings: RunSettings, global: &Global) -> Result<RanWhole
     for warning in &findings.warnings {
         tracing::warn!("{warning}");
     }
-    let written =
-        report::execute(&report::ReportSettings { folder, policy, show_secrets, excel }, global)?;
+    let schema = config.schema.clone();
+    let asked = report::ReportSettings { folder, policy, schema, show_secrets, excel };
+    let written = report::execute(&asked, global)?;
     if let Some(watch) = &replayed.watch {
         for class in Class::ALL {
             let of_class = findings.clusters.iter().filter(|cluster| cluster.class == class);

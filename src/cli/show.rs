@@ -7,6 +7,7 @@ use std::io::IsTerminal as _;
 use std::path::PathBuf;
 
 use super::closeups::{self, FoundExchange, Servers, each_picked, gather, route_of};
+use super::config::Config;
 use super::evidence::{clusters, masker};
 use super::paint::{self, colour};
 use super::remote::RunPlace;
@@ -14,6 +15,7 @@ use super::{Exit, Failure, Global, args, output};
 use crate::diff::repeat;
 use crate::diff::{Cluster, Difference};
 use crate::gate::words::{count, duration, plural};
+use crate::message::protobuf::Schema;
 use crate::outcome::ReplayId;
 use crate::record::{exchanges, lines, outcomes};
 use crate::redact::Masker;
@@ -89,7 +91,7 @@ struct Matches {
     total: u64,
 }
 
-pub(crate) fn run(args: ShowArgs, _: &Global) -> Result<Exit, Failure> {
+pub(crate) fn run(args: ShowArgs, global: &Global) -> Result<Exit, Failure> {
     let place = RunPlace::of_run(&args.folder)?;
     let folder = RunFolder::open(place.path())?;
     let mut by_id = false;
@@ -114,7 +116,8 @@ pub(crate) fn run(args: ShowArgs, _: &Global) -> Result<Exit, Failure> {
         )));
     }
     let masker = masker(&folder, args.unmasked)?;
-    let shown = ShowForm { args: &args, masker, servers, by_id };
+    let schema = Config::load(global)?.schema;
+    let shown = ShowForm { args: &args, masker, schema, servers, by_id };
     output::print_bytes(&shown.write(&found, cluster.as_deref(), matches.total))?;
     Ok(Exit::Done)
 }
@@ -312,6 +315,7 @@ fn overview(folder: &RunFolder, args: &ShowArgs) -> Result<String, Failure> {
 struct ShowForm<'a> {
     args: &'a ShowArgs,
     masker: Masker,
+    schema: Schema,
     servers: Servers,
     /// Each exchange was named.
     by_id: bool,
@@ -330,7 +334,7 @@ impl ShowForm<'_> {
     }
 
     fn for_tools(&self, found: &FoundExchange, out: &mut Vec<u8>) {
-        let subject = found.subject(&self.masker);
+        let subject = found.subject(&self.masker, &self.schema);
         if self.args.json {
             let value = json::value(&subject, &Closeup::of(&subject));
             out.extend_from_slice(value.to_string().as_bytes());
@@ -378,7 +382,7 @@ impl ShowForm<'_> {
             if index > 0 {
                 let _ = writeln!(out, "\n{}\n", "─".repeat(look.width));
             }
-            out.push_str(&in_full(&found.closeup(&self.masker), look));
+            out.push_str(&in_full(&found.closeup(&self.masker, &self.schema), look));
         }
         let list = &found[full.min(found.len())..];
         if !list.is_empty() {
@@ -420,7 +424,7 @@ impl ShowForm<'_> {
 
     /// An exchange in two lines.
     fn row(&self, found: &FoundExchange, width: usize, out: &mut String) {
-        let closeup = found.closeup(&self.masker);
+        let closeup = found.closeup(&self.masker, &self.schema);
         let took = |nanos: Option<i64>| {
             nanos.map_or_else(|| "–".to_owned(), |nanos| duration(nanos as f64))
         };

@@ -10,8 +10,8 @@ use super::index::Index;
 use super::{Kind, headers, json};
 use crate::exchange::Exchange;
 use crate::message::grpc;
-use crate::message::protobuf::{Read, Readings, Speaker};
-use crate::message::{Headers, Request, Response};
+use crate::message::protobuf::{Read, Readings, Schema, Speaker};
+use crate::message::{Body, Headers, Request, Response};
 use crate::record::exchanges::{self, Line};
 use crate::record::lines::read_at;
 
@@ -71,6 +71,41 @@ fn answers_of(
     Ok(Some((request.message.target.to_vec(), contents.collect())))
 }
 
+/// What a request and both answers to it say in Protocol Buffers, with bodies of JSON, for who shows
+/// it. Fields that no schema names are what these answers show them to be.
+pub(crate) fn as_answers(
+    schema: &Schema,
+    request: &Request,
+    answers: [Option<&Response>; 2],
+) -> Option<[Response; 3]> {
+    let of_answer =
+        |answer: &Response| (answer.headers.clone(), answer.body.clone(), answer.trailers.clone());
+    let asked = (request.headers.clone(), request.body.clone(), request.trailers.clone());
+    let [v1, v2] = answers.map(|answer| answer.map(of_answer).unwrap_or_default());
+    let (question, answer) = (Speaker::Question, Speaker::Answer);
+    let said = [(question, asked), (answer, v1), (answer, v2)];
+    if !said.iter().any(|(_, (headers, ..))| Readings::may_be(headers)) {
+        return None;
+    }
+    let mut readings = Readings::new(schema.clone());
+    for (speaker, (headers, body, _)) in &said {
+        if Readings::may_be(headers) && !body.is_cut() {
+            readings.learn(*speaker, &request.target, headers, &body.bytes);
+        }
+    }
+    Some(said.map(|(speaker, (headers, body, trailers))| {
+        match readings.read(speaker, &request.target, &headers, &body.bytes) {
+            Some(read) if !body.bytes.is_empty() && !body.is_cut() => Response {
+                headers: [(&b"content-type"[..], &b"application/json"[..])].into_iter().collect(),
+                body: Body::whole(read.json),
+                trailers: read.trailers.unwrap_or(trailers),
+                ..Response::default()
+            },
+            _ => Response { headers, body, trailers, ..Response::default() },
+        }
+    }))
+}
+
 /// Compares what calls came to; whether one of them failed, so that all else follows from that.
 pub(super) fn compare_status(expected: &Response, actual: &Response, sink: &mut Sink) -> bool {
     let (a, b) = (grpc::status(expected), grpc::status(actual));
@@ -107,4 +142,49 @@ pub(super) fn compare(
         headers::compare_trailers(context, a, b, sink);
     }
     json::compare(context, &left, &right, sink)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A frame with field 1 as a number and field 2 as a text.
+    fn call(number: u8, text: &str) -> Vec<u8> {
+        let mut message = vec![8, number, 18, text.len() as u8];
+        message.extend_from_slice(text.as_bytes());
+        grpc::frame_of(&message)
+    }
+
+    fn headers() -> Headers {
+        [(&b"content-type"[..], &b"application/grpc"[..])].into_iter().collect()
+    }
+
+    #[test]
+    fn calls_are_shown_as_lists_of_their_messages() {
+        let body = |bytes: Vec<u8>| Body::whole(bytes);
+        let request = Request {
+            method: "POST".into(),
+            target: "/shop.Shop/List".to_owned().into(),
+            headers: headers(),
+            body: body(call(1, "tea")),
+            ..Request::default()
+        };
+        let answer =
+            |bytes| Response { headers: headers(), body: body(bytes), ..Response::default() };
+        let v1 = answer([call(1, "a"), call(2, "b")].concat());
+        let v2 = answer(call(1, "a"));
+        let schema = Schema::default();
+        let said = as_answers(&schema, &request, [Some(&v1), Some(&v2)]).expect("a call");
+        let told = said.map(|said| String::from_utf8(said.body.bytes.to_vec()).expect("JSON"));
+        assert_eq!(
+            told,
+            [
+                r#"[{"#1":1,"#2":"tea"}]"#,
+                r#"[{"#1":1,"#2":"a"},{"#1":2,"#2":"b"}]"#,
+                r#"[{"#1":1,"#2":"a"}]"#,
+            ]
+        );
+        let plain = Response::default();
+        assert!(as_answers(&schema, &Request::default(), [Some(&plain), None]).is_none());
+    }
 }

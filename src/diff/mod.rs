@@ -5,7 +5,7 @@ pub mod approvals;
 mod beginning;
 mod bindings;
 mod body;
-mod calls;
+pub(crate) mod calls;
 mod challenge;
 pub mod change;
 mod cluster;

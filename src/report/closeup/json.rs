@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::{Closeup, CloseupSubject, Flight, Hidden};
+use super::{Closeup, CloseupSubject, Flight, Hidden, messages};
 use crate::message::document::digest_text;
 use crate::message::{Body, Headers, Request, Response, content};
 use crate::record::json::{request_fields, response_fields};
@@ -11,7 +11,7 @@ use crate::redact::Echoes;
 use crate::report::{Column, column};
 
 /// Fields of an object of `shadowtap show --json`.
-pub const FIELDS: [Column; 16] = [
+pub const FIELDS: [Column; 17] = [
     column("id", "text", "the replayed request, as in outcomes.jsonl"),
     column("route", "text", "its route"),
     column("at", "RFC 3339", "capture time of its request"),
@@ -20,6 +20,12 @@ pub const FIELDS: [Column; 16] = [
     column("request", "object", "as in exchanges.jsonl; content codings are undone"),
     column("v1", "object or null", "v1's answer, in the same form"),
     column("v2", "object or null", "v2's answer, in the same form"),
+    column(
+        "messages",
+        "object or null",
+        "what `client`, `v1` and `v2` said on a WebSocket or in a call of gRPC, each as a list in \
+         JSON",
+    ),
     column("failure", "object or null", "why v2's answer is not there or not whole"),
     column("differences", "objects", "its differences, as in differences.jsonl"),
     column(
@@ -43,11 +49,12 @@ pub const FIELDS: [Column; 16] = [
 pub fn value(subject: &CloseupSubject<'_>, closeup: &Closeup) -> Value {
     let CloseupSubject { exchange, outcome, masker, .. } = subject;
     let request = exchange.request.as_ref().map(|request| &request.message);
-    let v1 = exchange.response.as_ref().map(|answer| &answer.message);
-    let v2 = outcome.and_then(|outcome| outcome.response.as_ref());
-    let known: Vec<&Response> = v1.into_iter().chain(v2).collect();
+    let [v1, v2] = subject.answers();
     let nothing = Request::default();
-    let hidden = Hidden { masker, echoes: Echoes::of(masker, request.unwrap_or(&nothing), &known) };
+    let asked = request.unwrap_or(&nothing);
+    let said = messages::said(exchange, *outcome, subject.schema);
+    let known: Vec<&Response> = v1.into_iter().chain(v2).chain(said.iter().flatten()).collect();
+    let hidden = Hidden { masker, echoes: Echoes::of(masker, asked, &known) };
     let answer = |answer: Option<&Response>| answer.map(|answer| hidden.response(answer));
     let failure = outcome.and_then(|outcome| outcome.failure.as_ref()).map(|failure| {
         let detail = hidden.masked(&masker.text(&failure.detail));
@@ -74,6 +81,7 @@ pub fn value(subject: &CloseupSubject<'_>, closeup: &Closeup) -> Value {
         "completeness": exchange.completeness,
         "request": request.map(|request| hidden.request(request)),
         "v1": answer(v1), "v2": answer(v2), "failure": failure,
+        "messages": said.as_ref().map(|said| hidden.messages(said)),
         "differences": subject.differences, "times": times,
         "before": closeup.times.before.iter().map(flight).collect::<Vec<_>>(),
         "waited_for": closeup.times.waited_for(),
@@ -162,6 +170,15 @@ impl Hidden<'_> {
             trailers: self.headers(&response.trailers),
             ..response.clone()
         }
+    }
+
+    /// What was said in messages, each side's as a list of JSON.
+    fn messages(&self, said: &[Response; 3]) -> Value {
+        let [client, v1, v2] = said.each_ref().map(|said| {
+            let body = self.body(&said.headers, &said.body);
+            serde_json::from_slice::<Value>(&body.bytes).unwrap_or(Value::Null)
+        });
+        json!({"client": client, "v1": v1, "v2": v2})
     }
 
     fn request(&self, request: &Request) -> Value {

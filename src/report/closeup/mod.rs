@@ -8,6 +8,7 @@
 mod body;
 mod hidden;
 pub mod json;
+mod messages;
 pub mod raw;
 mod rows;
 pub mod terminal;
@@ -16,8 +17,8 @@ mod times;
 use std::collections::HashMap;
 
 use crate::diff::Difference;
-use crate::diff::sockets::{self, SocketForm};
 use crate::exchange::Exchange;
+use crate::message::protobuf::Schema;
 use crate::message::{Request, Response};
 use crate::outcome::{Outcome, ReplayId};
 use crate::record::flows::Binding;
@@ -59,6 +60,16 @@ pub struct CloseupSubject<'a> {
     pub before: &'a [Flight],
     /// Hides secrets.
     pub masker: &'a Masker,
+    /// Names the fields of messages.
+    pub schema: &'a Schema,
+}
+
+impl<'a> CloseupSubject<'a> {
+    /// v1's answer and v2's.
+    fn answers(&self) -> [Option<&'a Response>; 2] {
+        let v1 = self.exchange.response.as_ref().map(|answer| &answer.message);
+        [v1, self.outcome.and_then(|outcome| outcome.response.as_ref())]
+    }
 }
 
 /// One exchange close up.
@@ -98,17 +109,14 @@ impl Closeup {
         let CloseupSubject { exchange, outcome, masker, .. } = subject;
         let nothing = Request::default();
         let request = exchange.request.as_ref().map_or(&nothing, |request| &request.message);
-        let answers = [
-            exchange.response.as_ref().map(|answer| &answer.message),
-            outcome.and_then(|outcome| outcome.response.as_ref()),
-        ];
-        let said = sockets::as_answers(exchange, *outcome, SocketForm::List);
+        let answers = subject.answers();
+        let said = messages::said(exchange, *outcome, subject.schema);
         let known = answers.iter().flatten().copied().chain(said.iter().flatten());
         let known: Vec<&Response> = known.collect();
         let hidden = Hidden { masker, echoes: Echoes::of(masker, request, &known) };
-        // What was said on a WebSocket stands where other answers have their bodies.
+        // What was said in messages stands where other answers have their bodies.
         let contents = match &said {
-            Some([_, v1, v2]) => [Some(v1), answers[1].map(|_| v2)],
+            Some([_, v1, v2]) => [answers[0].map(|_| v1), answers[1].map(|_| v2)],
             None => answers,
         };
         let (spots, more_spots) = spots(subject.differences, subject.shapes);
@@ -149,7 +157,7 @@ fn title(request: &Request, hidden: &Hidden<'_>) -> String {
     format!("{} {target}", visible(&String::from_utf8_lossy(&request.method)))
 }
 
-/// `said`: by the client, on the WebSocket that the request opened.
+/// `said`: by the client, in messages.
 fn request_lines(
     request: &Request,
     said: Option<&Response>,

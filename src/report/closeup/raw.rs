@@ -3,7 +3,8 @@
 //! WebSocket, a message a line.
 
 use super::{CloseupSubject, Hidden};
-use crate::diff::sockets::{self, SocketForm};
+use crate::diff::sockets;
+use crate::exchange::socket::list::SocketForm;
 use crate::message::{Headers, Request, Response};
 use crate::redact::Echoes;
 
@@ -91,6 +92,7 @@ mod tests {
     };
     use crate::flow::Direction;
     use crate::message::Body;
+    use crate::message::protobuf::Schema;
     use crate::outcome::{Outcome, ReplayId};
     use crate::redact::Masker;
 
@@ -139,6 +141,7 @@ mod tests {
                 bindings: &[],
                 before: &[],
                 masker: &masker,
+                schema: &Schema::default(),
             };
             let mut out = Vec::new();
             write(&mut out, &subject);
