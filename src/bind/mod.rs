@@ -39,7 +39,8 @@ pub struct Birth {
     pub flow: Option<u32>,
 }
 
-/// A value that a request uses.
+/// A value that a request uses, or a client's message on a WebSocket: `$[2].token` then stands in
+/// the third of what its client said, and of a birth in the third of what the server sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Use {
     /// Which one.
@@ -67,9 +68,10 @@ pub struct Part {
     /// What its request uses, in the order of the walk over it.
     pub uses: Vec<Use>,
     /// Exchanges that must have been answered before its request goes, beside the ones that its own
-    /// connection asks for, those of its uses among them. The request of each was sent, in the
-    /// recording, before this one (at one instant: stands before it), and what this one needs of
-    /// its answer was there: waits never go round in a circle.
+    /// connection asks for, those of its uses among them; but not of what is said on a WebSocket
+    /// that it opens, which waits by itself. The request of each was sent, in the recording, before
+    /// this one (at one instant: stands before it), and what this one needs of its answer was
+    /// there: waits never go round in a circle.
     pub after: Vec<ExchangeId>,
     /// Others' exchanges that were answered at most [`GRACE_NS`] before its request was sent, one
     /// of the two a change: it goes behind them too, but waits for them no longer than that.

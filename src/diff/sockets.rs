@@ -1,20 +1,13 @@
 //! What two servers said on a WebSocket, as the list of their messages, so that it is compared by
-//! structure as events and calls are: `$[3].price` is in the fourth message.
-//!
-//! A message that is JSON stands in the list as such, another text as a string, octets by length
-//! and hash, the end by its code and reason.
-
-use sha2::{Digest as _, Sha256};
+//! structure as events and calls are ([`list`]).
 
 use super::change::{Context, Sink};
 use super::json;
+use crate::exchange::socket::list::{self, SocketForm};
 use crate::exchange::socket::{SocketSession, is_data};
-use crate::exchange::{Exchange, SocketKind, SocketMessage};
-use crate::message::document::digest_text;
-use crate::message::json::tape::Tape;
+use crate::exchange::{Exchange, SocketMessage};
 use crate::message::{Headers, Response};
 use crate::outcome::Outcome;
-use crate::record::json as written;
 
 /// Compares what v2 said on the WebSocket that an exchange opened. v1's close is asked for where
 /// the capture has it, and not what its client did not wait for.
@@ -57,15 +50,6 @@ pub(super) fn compare_own(
     }
 }
 
-/// How messages stand one behind the other.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum SocketForm {
-    /// As a list in JSON.
-    List,
-    /// Each on a line of its own.
-    Lines,
-}
-
 /// What each side said on the WebSocket that an exchange opened, as an answer whose body has all of
 /// it: the client, v1, and v2; for who shows answers or looks for secrets in them.
 pub(crate) fn as_answers(
@@ -87,73 +71,21 @@ pub(crate) fn as_answers(
     let none = &[][..];
     let v2 = outcome.map_or(none, |outcome| &outcome.messages);
     Some([
-        of(written_as(form, session.words().map(|word| word.message))),
-        of(written_as(form, session.answers().chain(session.close()))),
-        of(written_as(form, v2)),
+        of(list::written(form, session.words().map(|word| word.message))),
+        of(list::written(form, session.answers().chain(session.close()))),
+        of(list::written(form, v2)),
     ])
 }
 
 /// Messages as an array in JSON.
 fn as_json<'m>(messages: impl IntoIterator<Item = &'m SocketMessage>) -> Vec<u8> {
-    written_as(SocketForm::List, messages)
-}
-
-fn written_as<'m>(
-    form: SocketForm,
-    messages: impl IntoIterator<Item = &'m SocketMessage>,
-) -> Vec<u8> {
-    let (first, between, last) = match form {
-        SocketForm::List => (&b"["[..], b',', &b"]"[..]),
-        SocketForm::Lines => (&b""[..], b'\n', &b""[..]),
-    };
-    let mut out = first.to_vec();
-    for (place, message) in messages.into_iter().enumerate() {
-        if place > 0 {
-            out.push(between);
-        }
-        element(&mut out, message, form);
-    }
-    out.extend_from_slice(last);
-    out
-}
-
-fn element(out: &mut Vec<u8>, message: &SocketMessage, form: SocketForm) {
-    let data = &message.data;
-    let named = |out: &mut Vec<u8>, name: &str, value: &str| {
-        out.extend_from_slice(b"\"");
-        out.extend_from_slice(name.as_bytes());
-        out.extend_from_slice(b"\":");
-        written::string(out, value);
-    };
-    match (message.kind, std::str::from_utf8(&data.bytes)) {
-        (SocketKind::Close, _) => {
-            out.extend_from_slice(format!("{{\"close\":{},", message.close_code()).as_bytes());
-            named(out, "reason", &message.close_reason());
-            out.push(b'}');
-        }
-        (SocketKind::Text, Ok(text)) if !data.is_cut() => {
-            let holds = text.trim_ascii_start().starts_with(['{', '[']);
-            // A document that is laid out over several lines is one line as a string.
-            let fits = matches!(form, SocketForm::List) || !text.contains(['\n', '\r']);
-            if holds && fits && Tape::parse(&data.bytes).is_ok() {
-                out.extend_from_slice(&data.bytes);
-            } else {
-                written::string(out, text);
-            }
-        }
-        (SocketKind::Text, _) => written::string(out, &String::from_utf8_lossy(&data.bytes)),
-        (kind, _) => {
-            out.push(b'{');
-            named(out, kind.name(), &digest_text(data.length, &Sha256::digest(&data.bytes)));
-            out.push(b'}');
-        }
-    }
+    list::written(SocketForm::List, messages)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::exchange::{Carriage, TimedRequest, TimedResponse};
+    use crate::exchange::{Carriage, SocketKind, TimedRequest, TimedResponse};
     use crate::flow::Direction;
     use crate::message::{Body, Request};
 

@@ -1,6 +1,8 @@
 //! A WebSocket as an exchange has it: who ended the session, what its client said and when, and
 //! what of the server's messages another server has to say as well.
 
+pub mod list;
+
 use crate::exchange::{Exchange, SocketKind, SocketMessage};
 use crate::flow::Direction;
 use crate::message::Headers;

@@ -162,6 +162,12 @@ impl<'w> Walk<'w> {
         Edited { target: None, headers, body }
     }
 
+    /// An element of a list in JSON, such as a message among those of a WebSocket; gives it with
+    /// what was put into it.
+    pub fn list_element(&mut self, number: usize, json: &str) -> Option<String> {
+        self.json_at(&Trail::new(Step::Root).then(Step::Index(number)), json)
+    }
+
     fn message_body(&mut self, headers: &Headers, body: &Body) -> Option<Vec<u8>> {
         match body.sha256 {
             Some(sha256) if body.is_cut() => {

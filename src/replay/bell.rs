@@ -6,9 +6,16 @@ use std::sync::mpsc::Sender;
 
 use super::side::TargetSide;
 
+/// A lane to be looked at, or what goes on its connections.
+pub(super) struct Ring {
+    pub(super) side: TargetSide,
+    pub(super) lane: u64,
+    pub(super) connections: bool,
+}
+
 /// A worker's door bell: which lanes are to be looked at, and the event that wakes it.
 pub(super) struct Bell {
-    pub(super) lanes: Sender<(TargetSide, u64)>,
+    pub(super) lanes: Sender<Ring>,
     pub(super) wake: Arc<OwnedFd>,
 }
 

@@ -18,8 +18,9 @@ use super::plan::{Load, Plan, PlanStep, StepKind};
 use super::shared::Shared;
 use super::task::{Done, Original, TargetSide, Task};
 use crate::bind::Part;
+use crate::bind::fill::socket::InSocket;
 use crate::outcome::{Failure, Outcome, ReplayId};
-use crate::replay::binder::{BoundOrder, Word};
+use crate::replay::binder::{BoundOrder, BoundSocket, SocketTies, Word};
 use crate::replay::plan::spool::SpoolPlace;
 use crate::replay::plan::spool::SpoolReader;
 use crate::replay::recorder::outbox::OutcomeBatch;
@@ -66,6 +67,9 @@ pub(super) struct Feeder<'a> {
     opened: FxHashMap<ReplayId, Arc<Gate>>,
     /// Most requests that are read ahead.
     tasks: usize,
+    /// All before this time of the plan were read; told where what is said on WebSockets waits.
+    read: i64,
+    tells_read: bool,
 }
 
 impl<'a> Feeder<'a> {
@@ -96,6 +100,8 @@ impl<'a> Feeder<'a> {
             binding,
             opened: FxHashMap::default(),
             tasks,
+            read: i64::MIN,
+            tells_read: false,
         }
     }
 
@@ -114,6 +120,7 @@ impl<'a> Feeder<'a> {
                 // Clocks in captures may say anything; within these bounds no sum with a time of
                 // the replay overflows.
                 let due = pacing.due(when.saturating_add(shift)).clamp(-FAR_NS, FAR_NS);
+                self.read = step.when.saturating_add(shift);
                 if !self.wait_for_room(due) {
                     return Ok(());
                 }
@@ -127,6 +134,7 @@ impl<'a> Feeder<'a> {
                 self.feed(&step, round, due)?;
             }
         }
+        self.read = i64::MAX;
         self.flush();
         if !self.not_sent.is_empty() {
             let _ = self.records.send(std::mem::take(&mut self.not_sent).into());
@@ -161,10 +169,10 @@ impl<'a> Feeder<'a> {
             self.shared.budget.take(1, bytes.len());
         }
         let order = (id, lane, due, line, bytes.clone());
-        let gate = match part {
-            Some(part) if opens => self.gate_of_opening(id, &part),
+        let (gate, socket) = match part {
+            Some(part) if opens => (self.gate_of_opening(id, &part), None),
             Some(part) => self.order(&step.load, part, order)?,
-            None => None,
+            None => (None, None),
         };
         let think = self.plan.pacing.stretch(step.think);
         let task = Task {
@@ -179,6 +187,7 @@ impl<'a> Feeder<'a> {
             ahead: bytes.len() as u64,
             bytes,
             gate,
+            socket,
             again: false,
             blamed: false,
         };
@@ -201,23 +210,47 @@ impl<'a> Feeder<'a> {
         Some(gate)
     }
 
-    /// Tells of a request that has to do with bound values; gives its gate.
+    /// Tells of a request that has to do with bound values; gives its gate, and those on the
+    /// WebSocket that it opens.
     fn order(
         &mut self,
         load: &Load,
-        part: Part,
+        mut part: Part,
         (id, lane, due, worker, bytes): (ReplayId, u64, i64, usize, Bytes),
-    ) -> io::Result<Option<Arc<Gate>>> {
-        let Some((words, notes)) = &mut self.binding else { return Ok(None) };
-        let Note { at, expected } = note(notes, load.note)?;
+    ) -> io::Result<(Option<Arc<Gate>>, Option<SocketTies>)> {
+        let Some((words, notes)) = &mut self.binding else { return Ok((None, None)) };
+        let Note { at, expected, messages } = note(notes, load.note)?;
+        let socket = if load.traits.opens_socket() {
+            let (inside, course) = (InSocket::take_from(&mut part), load.place.end());
+            self.tells_read |= !inside.uses.is_empty();
+            Some(BoundSocket::read(&self.shared.spool, course, inside, messages)?)
+        } else {
+            None
+        };
+        let ties = socket
+            .as_ref()
+            .map(|socket| SocketTies { gates: Arc::clone(&socket.gates), binder: words.clone() });
         let known = self.opened.remove(&id);
         let gate = known.unwrap_or_else(|| Arc::new(Gate::new(!part.births.is_empty())));
         let head = load.head;
-        let gate_of = Arc::clone(&gate);
-        let order = BoundOrder { id, at, part, expected, gate, lane, due, worker, bytes, head };
+        let (told, when) = ((Some(Arc::clone(&gate)), ties), self.read);
+        let order = BoundOrder {
+            id,
+            at,
+            when,
+            part,
+            expected,
+            gate,
+            socket,
+            lane,
+            due,
+            worker,
+            bytes,
+            head,
+        };
         // Where nobody hears it, the replay is being stopped.
         let _ = words.send(Word::Order(Arc::new(order)));
-        Ok(Some(gate_of))
+        Ok(told)
     }
 
     fn skip(&mut self, step: &PlanStep, due: i64) -> io::Result<()> {
@@ -238,6 +271,7 @@ impl<'a> Feeder<'a> {
                 original: Original::default(),
                 request,
                 filled: None,
+                socket: None,
                 outcome,
             });
         }
@@ -281,6 +315,9 @@ impl<'a> Feeder<'a> {
     fn flush(&mut self) {
         for line in 0..self.lines.len() {
             self.flush_line(line);
+        }
+        if let (true, Some((words, _))) = (self.tells_read, &self.binding) {
+            let _ = words.send(Word::Read(self.read));
         }
     }
 

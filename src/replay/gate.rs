@@ -3,7 +3,7 @@
 //! open.
 //!
 //! A request that is due costs one atomic operation. Nobody is woken for a gate that opened before
-//! its request was due.
+//! its request was due. What a client says on a WebSocket has gates of its own.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -99,6 +99,50 @@ impl Gate {
             }
             changed.await;
         }
+    }
+}
+
+/// The gates on a WebSocket: one before each message of its client that says values of v2's.
+#[derive(Debug)]
+pub(in crate::replay) struct SocketGates {
+    /// By the number of the message.
+    gates: Vec<(u32, Gate)>,
+    /// Numbers of v2's messages that give values.
+    giving: Vec<u32>,
+}
+
+impl SocketGates {
+    /// Closed ones; the numbers in their order.
+    pub(in crate::replay) fn new(
+        gates: impl Iterator<Item = u32>,
+        giving: impl Iterator<Item = u32>,
+    ) -> Self {
+        let gates = gates.map(|number| (number, Gate::new(false))).collect();
+        Self { gates, giving: giving.collect() }
+    }
+
+    /// Whether v2's message of this number gives values.
+    pub(in crate::replay) fn takes(&self, number: u32) -> bool {
+        self.giving.binary_search(&number).is_ok()
+    }
+
+    /// The gate before the client's message of this number, where it has one.
+    pub(in crate::replay) fn gate(&self, number: usize) -> Option<&Gate> {
+        let at = self.gates.binary_search_by_key(&number, |(number, _)| *number as usize).ok()?;
+        Some(&self.gates[at].1)
+    }
+
+    /// What the client's message of this number says with v2's values in it.
+    pub(in crate::replay) fn filled(&self, number: usize, side: TargetSide) -> Option<Bytes> {
+        let ready = self.gate(number)?.ready(side)?;
+        ready.bytes.as_ref().map(|(bytes, _)| bytes.clone())
+    }
+
+    /// How many values of v2's all of them have, and which v2 had not issued.
+    pub(in crate::replay) fn bound(&self, side: TargetSide) -> (u32, Vec<Unbound>) {
+        let all = || self.gates.iter().filter_map(|(_, gate)| gate.ready(side));
+        let unbound = all().flat_map(|ready| ready.unbound.iter().cloned()).collect();
+        (all().map(|ready| ready.bound).sum(), unbound)
     }
 }
 

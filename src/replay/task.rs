@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 pub(super) use super::counts::{Budget, Live, bump, lower};
-use super::gate::{Gate, Ready};
+use super::gate::{Gate, Ready, SocketGates};
 use super::plan::{Load, StepKind};
 use super::shared::Shared;
 pub use super::side::TargetSide;
@@ -15,7 +15,7 @@ pub use super::stopping::ReplayStop;
 use crate::exchange::SocketMessage;
 use crate::message::Response;
 use crate::outcome::{Failure, FailureKind, Outcome, ReplayId, Unbound};
-use crate::replay::binder::Ended;
+use crate::replay::binder::{Ended, SocketTies};
 use crate::replay::plan::script;
 use crate::replay::plan::spool::SpoolPlace;
 use crate::wire::h1::encode;
@@ -42,6 +42,8 @@ pub(super) struct Task {
     pub(super) ahead: u64,
     /// It goes when this is open, with what is given there.
     pub(super) gate: Option<Arc<Gate>>,
+    /// What ties the WebSocket that it opens to who binds values.
+    pub(super) socket: Option<SocketTies>,
     /// It is a retry: it was on a connection that v2 closed before it answered.
     pub(super) again: bool,
     /// It was the next to be answered then.
@@ -119,7 +121,15 @@ impl Task {
     /// How many values of v2's it has, and which v2 had not issued.
     pub(super) fn bound(&self, side: TargetSide) -> (u32, Vec<Unbound>) {
         let ready = self.gate.as_ref().and_then(|gate| gate.ready(side));
-        ready.map_or((0, Vec::new()), |ready| (ready.bound, ready.unbound.clone()))
+        let (mut bound, mut unbound) =
+            ready.map_or((0, Vec::new()), |ready| (ready.bound, ready.unbound.clone()));
+        if let Some((more, lacking)) = self.socket.as_ref().map(|ties| ties.gates.bound(side)) {
+            bound += more;
+            unbound.extend(lacking);
+            unbound.sort_unstable();
+            unbound.dedup();
+        }
+        (bound, unbound)
     }
 
     /// Its bytes where these are not the prepared ones.
@@ -180,6 +190,8 @@ pub(super) struct Done {
     pub(super) request: SpoolPlace,
     /// What was sent, where v2's values were put into it.
     pub(super) filled: Option<Bytes>,
+    /// The same of what was said on the WebSocket that it opened.
+    pub(super) socket: Option<Arc<SocketGates>>,
     pub(super) outcome: Outcome,
 }
 

@@ -36,6 +36,7 @@ use super::plan::StepKind;
 use super::shared::Shared;
 use super::task::{Answer, Live, TargetSide, Task};
 use crate::outcome::{Failure, FailureKind};
+use crate::replay::bell::Ring;
 use crate::replay::binder::Word;
 use crate::replay::recorder::generator;
 use crate::replay::recorder::generator::{GeneratorFigures, RecentLengths};
@@ -96,7 +97,7 @@ pub(super) struct Worker<'a> {
     outbox: Outbox<'a>,
     /// Tells the thread that binds values of answers, and hears of it which lanes may go on.
     words: Option<Sender<Word>>,
-    bell: Option<Receiver<(TargetSide, u64)>>,
+    bell: Option<Receiver<Ring>>,
     /// Requests read ahead, by due time.
     upcoming: VecDeque<Task>,
     /// Connections to be opened, and to be closed, each by time. They give way to requests: a
@@ -141,7 +142,7 @@ impl<'a> Worker<'a> {
         inbox: Receiver<Vec<Task>>,
         wake: &OwnedFd,
         outbox: SyncSender<OutcomeBatch>,
-        binder: Option<(Sender<Word>, Receiver<(TargetSide, u64)>)>,
+        binder: Option<(Sender<Word>, Receiver<Ring>)>,
     ) -> io::Result<Self> {
         let (words, bell) = binder.unzip();
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
@@ -329,10 +330,17 @@ impl<'a> Worker<'a> {
 
     /// Looks at the lanes whose next request has got what it waited for.
     fn answer_bell(&mut self) {
-        while let Some(Ok((side, lane))) = self.bell.as_ref().map(Receiver::try_recv) {
+        while let Some(Ok(ring)) = self.bell.as_ref().map(Receiver::try_recv) {
+            let Ring { side, lane, connections } = ring;
             if let Some(&at) = self.by_number.get(&(side == TargetSide::Baseline, lane)) {
                 let now = self.now();
                 let lane = self.lanes.get(at);
+                if connections {
+                    // A message of a WebSocket has got its values.
+                    let connections = lane.connections.clone();
+                    connections.into_iter().for_each(|connection| self.deadline(connection, now));
+                    continue;
+                }
                 let opens = std::mem::take(&mut lane.opens_later);
                 if opens && lane.queue.is_empty() && lane.connections.is_empty() {
                     self.open(at, now);

@@ -35,7 +35,12 @@ fn said(texts: &[&str]) -> Vec<SocketMessage> {
 
 /// An exchange that opened a WebSocket on which this was said.
 fn session(connection: u64, texts: &[&str]) -> Exchange {
-    let mut exchange = exchange(connection, 0, 0, Some(MS), ASKED);
+    session_at(connection, 0, texts)
+}
+
+/// The same, so many milliseconds behind the first exchange.
+fn session_at(connection: u64, at: i64, texts: &[&str]) -> Exchange {
+    let mut exchange = exchange(connection, 0, at * MS, Some((at + 1) * MS), ASKED);
     let answer = &mut exchange.response.as_mut().unwrap().message;
     answer.status = 101;
     answer.headers = [(&b"Upgrade"[..], &b"websocket"[..])].into_iter().collect();
@@ -81,14 +86,18 @@ fn heard(peer: &mut Peer) -> Option<(u8, Vec<u8>)> {
 fn open(peer: &mut Peer, fields: &str) -> Option<()> {
     let head = peer.head()?;
     let key = head.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: ")).unwrap();
+    peer.say(switching(key, fields).as_bytes());
+    Some(())
+}
+
+/// The head of the answer that opens a WebSocket.
+fn switching(key: &str, fields: &str) -> String {
     let accept = sha1::Sha1::digest(format!("{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11"));
     let accept = base64::engine::general_purpose::STANDARD.encode(accept);
-    let answer = format!(
+    format!(
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
          Sec-WebSocket-Accept: {accept}\r\n{fields}\r\n"
-    );
-    peer.say(answer.as_bytes());
-    Some(())
+    )
 }
 
 /// What a session came to: v2's messages, and the result.
@@ -427,4 +436,92 @@ fn a_run_compares_messages_and_shows_them() {
     let outcomes = fs::read_to_string(folder.path().join("run/outcomes.jsonl")).unwrap();
     assert!(outcomes.contains("\"messages\":[{\"from\":\"server\""));
     assert!(!outcomes.contains("c2VjcmV0LW9mLXRoaXM"), "{outcomes}");
+}
+
+/// A plain exchange: `wire` was asked `at` milliseconds after the first, and answered with JSON.
+fn asked(connection: u64, at: i64, wire: &str, says: &str) -> Exchange {
+    let mut exchange = exchange(connection, 0, at * MS, Some((at + 1) * MS), wire.as_bytes());
+    let answer = &mut exchange.response.as_mut().unwrap().message;
+    answer.headers = [(&b"Content-Type"[..], &b"application/json"[..])].into_iter().collect();
+    answer.body = Body::whole(says.as_bytes().to_vec());
+    exchange
+}
+
+#[test]
+fn what_is_said_on_a_websocket_has_v2s_values_in_it() {
+    let notes = Notes::default();
+    let log = notes.clone();
+    let address = server(move |_, mut peer| {
+        let Some(head) = peer.head() else { return };
+        let line = head.lines().next().unwrap().to_owned();
+        log.add(line.clone());
+        let plain = |body: &str| {
+            let length = body.len();
+            format!(
+                "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\
+                 \r\n{body}"
+            )
+        };
+        if line.starts_with("POST /login") {
+            peer.say(plain(r#"{"token":"aa11bb22cc33dd44ee55"}"#).as_bytes());
+        } else if line.starts_with("POST /tickets") {
+            // The message that says it is due long before that.
+            std::thread::sleep(std::time::Duration::from_millis(300));
+            peer.say(plain(r#"{"ticket":"aa77bb88cc99dd00ee11"}"#).as_bytes());
+        } else if line.starts_with("GET /live") {
+            let key = head.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: "));
+            peer.say(switching(key.unwrap(), "").as_bytes());
+            for answer in [r#"{"room":"aa0011223344556677ff"}"#, "joined"] {
+                let (_, content) = heard(&mut peer).unwrap();
+                log.add(String::from_utf8_lossy(&content).into_owned());
+                peer.say(&text(answer));
+            }
+            log.add("said");
+        } else {
+            peer.say(plain("{}").as_bytes());
+        }
+        peer.wait_for_end();
+    });
+    let (token, room) = ("3f2a91c07be41d05a8c1", "9d8e7f6a5b4c3d2e1f00");
+    let ticket = "77aa01bc99de02ff31ab";
+    let auth = format!(r#"c {{"auth":"{token}"}}"#);
+    let (given, join) = (format!(r#"s {{"room":"{room}"}}"#), format!("c join {room} {ticket}"));
+    let mut live = session_at(1, 20, &[&auth, &given, &join, "s joined"]);
+    // Its client had the ticket when it joined, which it got while the WebSocket was open.
+    let times = [10, 20, 60, 70];
+    let messages = &mut live.carriage.as_mut().unwrap().messages;
+    messages.iter_mut().zip(times).for_each(|(message, at)| message.at_ns = at * MS);
+    let host = "Host: shop.invalid\r\n";
+    let login = format!("POST /login HTTP/1.1\r\n{host}Content-Length: 3\r\n\r\nann");
+    let tickets = format!("POST /tickets HTTP/1.1\r\n{host}Content-Length: 0\r\n\r\n");
+    let entered = format!("GET /rooms/{room} HTTP/1.1\r\n{host}\r\n");
+    let exchanges = [
+        asked(0, 0, &login, &format!(r#"{{"token":"{token}"}}"#)),
+        live,
+        asked(2, 50, &tickets, &format!(r#"{{"ticket":"{ticket}"}}"#)),
+        asked(3, 60, &entered, "{}"),
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    let mut lines = Vec::new();
+    exchanges.iter().for_each(|exchange| exchanges::write(&mut lines, exchange));
+    fs::write(folder.path().join("v1.jsonl"), &lines).unwrap();
+    let target = format!("http://{address}");
+    let ran = std::process::Command::new(env!("CARGO_BIN_EXE_shadowtap"))
+        .args(["replay", "v1.jsonl", "--target", &target, "-o", "run", "--timeout", "20s"])
+        .args(["--unsafe-methods", "--allow-captured-server"])
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    let got = notes.all();
+    for said in [
+        r#"{"auth":"aa11bb22cc33dd44ee55"}"#,
+        "join aa0011223344556677ff aa77bb88cc99dd00ee11",
+        "GET /rooms/aa0011223344556677ff HTTP/1.1",
+    ] {
+        assert!(got.iter().any(|line| line == said), "{said} is not in {got:?}");
+    }
+    let outcomes = fs::read_to_string(folder.path().join("run/outcomes.jsonl")).unwrap();
+    let live = outcomes.lines().find(|line| line.contains("\"id\":\"1-0\"")).unwrap();
+    assert!(live.contains("\"bound\":3") && live.contains("\"joined\""), "{live}");
 }

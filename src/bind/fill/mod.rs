@@ -13,6 +13,7 @@ pub mod expected;
 pub mod jar;
 pub mod put;
 pub mod sign;
+pub mod socket;
 pub mod take;
 pub mod touch;
 pub mod url;

@@ -47,9 +47,9 @@ impl Retouch for Untouched {
 
 /// What comes of putting values.
 #[derive(Debug, Default)]
-pub struct Filled {
-    /// What changes in the request; nothing where the new values are the old ones.
-    pub changes: Changes,
+pub struct Filled<C = Changes> {
+    /// What changes; nothing where the new values are the old ones.
+    pub changes: C,
     /// How many values now stand where they belong, also those that are as they were.
     pub placed: u32,
 }
@@ -57,6 +57,22 @@ pub struct Filled {
 /// Puts `puts` into a request, each where its old value stands; one that does not stand there (a
 /// rule has rewritten the request) is left out.
 pub fn put(request: &Request, puts: &[Put<'_>], retouch: &mut dyn Retouch) -> Filled {
+    let (edited, placed) = walked(puts, retouch, |walk| walk.request(request));
+    Filled { changes: Changes::of(&request.headers, edited), placed }
+}
+
+/// The same for an element of a list in JSON.
+pub fn put_element(number: usize, json: &str, puts: &[Put<'_>]) -> Filled<Option<String>> {
+    let (changes, placed) = walked(puts, &mut Untouched, |walk| walk.list_element(number, json));
+    Filled { changes, placed }
+}
+
+/// Puts `puts` where a walk leads to; gives what that gives, and how many were placed.
+fn walked<T>(
+    puts: &[Put<'_>],
+    retouch: &mut dyn Retouch,
+    walk: impl FnOnce(&mut Walk<'_>) -> T,
+) -> (T, u32) {
     let mut by_place: FxHashMap<u64, Vec<usize>> = FxHashMap::default();
     for (index, put) in puts.iter().enumerate() {
         by_place.entry(put.place.hash()).or_default().push(index);
@@ -65,9 +81,9 @@ pub fn put(request: &Request, puts: &[Put<'_>], retouch: &mut dyn Retouch) -> Fi
     let from = |index: &usize| puts[*index].range.as_ref().map_or(0, |range| range.start);
     by_place.values_mut().for_each(|list| list.sort_by_key(|index| std::cmp::Reverse(from(index))));
     let mut visit = Filling { puts, by_place, placed: vec![false; puts.len()], retouch };
-    let edited = Walk::new(&mut visit, Bounds::default()).request(request);
+    let walked = walk(&mut Walk::new(&mut visit, Bounds::default()));
     let placed = visit.placed.iter().filter(|placed| **placed).count();
-    Filled { changes: Changes::of(&request.headers, edited), placed: placed as u32 }
+    (walked, placed as u32)
 }
 
 struct Filling<'p, 'v> {

@@ -18,6 +18,7 @@ use super::totals::{FlowTotals, Producer};
 use crate::bind::config::Bind;
 use crate::bind::{Birth, Part, Use};
 use crate::exchange::ExchangeId;
+use crate::exchange::socket::list::number_of;
 use crate::message::method;
 use crate::message::place::Place;
 use crate::record::flows::Flow;
@@ -546,7 +547,9 @@ impl PieceGather<'_> {
             });
         }
         part.older = older.len() as u32;
-        part.after.extend(part.uses.iter().map(|used| used.from));
+        // What is said on a WebSocket waits for its values by itself, after the request.
+        let in_session = |used: &&Use| line.opens && number_of(&used.place).is_some();
+        part.after.extend(part.uses.iter().filter(|u| !in_session(u)).map(|used| used.from));
         // An exchange never waits for itself, nor for what its connection asks for anyway.
         part.after.retain(|id| *id != line.id);
         part.after.sort_unstable();

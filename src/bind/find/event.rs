@@ -17,6 +17,8 @@ pub(super) struct ValueEvent {
     pub(super) said: bool,
     /// Its request makes what it names: `PUT /notes/8f3a…`.
     pub(super) makes: bool,
+    /// Stands in a message of a WebSocket, which was said or known after its request.
+    pub(super) in_session: bool,
     /// Number of its exchange, in the order of the recording.
     pub(super) number: u64,
     /// What is known of it: [`WEAK`] and others.
@@ -58,7 +60,7 @@ impl ValueEvent {
         let mut out = [0; BYTES];
         out[0..8].copy_from_slice(&self.hash.to_be_bytes());
         out[8..16].copy_from_slice(&ordered(self.at).to_be_bytes());
-        out[16] = u8::from(self.said) | u8::from(self.makes) << 1;
+        out[16] = u8::from(self.said) | u8::from(self.makes) << 1 | u8::from(self.in_session) << 2;
         out[17..22].copy_from_slice(&self.number.to_be_bytes()[3..]);
         out[22..28].copy_from_slice(&self.kept.to_be_bytes()[2..]);
         out[28] = self.flags;
@@ -78,6 +80,7 @@ impl ValueEvent {
             at: from_ordered(number(&record[8..16])),
             said: record[16] & 1 != 0,
             makes: record[16] & 2 != 0,
+            in_session: record[16] & 4 != 0,
             number: number(&record[17..22]),
             kept: number(&record[22..28]),
             flags: record[28],
@@ -122,12 +125,13 @@ mod tests {
     proptest! {
         #[test]
         fn events_are_written_and_read(
-            hash: u64, at: i64, said: bool, makes: bool, number in 0..1_u64 << 40, flags: u8,
+            hash: u64, at: i64, said: bool, makes: bool, in_session: bool,
+            number in 0..1_u64 << 40, flags: u8,
             connection in 0..1_u64 << 40, ordinal: u32, kept in 0..1_u64 << 48, answered: i64,
             small: (u32, u32, u32),
         ) {
             let event = ValueEvent {
-                hash, at, said, makes, number, flags, kept, answered,
+                hash, at, said, makes, in_session, number, flags, kept, answered,
                 id: ExchangeId { connection, ordinal },
                 identity: small.0, template: small.1, path: small.2,
             };

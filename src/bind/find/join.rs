@@ -226,7 +226,8 @@ impl EventGroup {
             None => {}
         }
         self.is_made |= event.makes;
-        if !event.is(WEAK | RULED) {
+        // A message of a WebSocket keeps no order but that of its values: its request came before.
+        if !event.is(WEAK | RULED) && !event.in_session {
             self.related(event, session, order, finds)?;
         }
         Ok(())

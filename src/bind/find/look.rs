@@ -10,7 +10,13 @@ use super::memo::PlaceMemo;
 use super::rules::{Chosen, FlowRules};
 use super::strength::{self, is_strong, is_weak};
 use super::things::{self, Nouns, Stands};
-use crate::exchange::{Completeness, Exchange, ExchangeId};
+use crate::exchange::socket::SocketSession;
+use crate::exchange::socket::list::{self, SocketForm};
+use crate::exchange::{
+    Completeness, Exchange, ExchangeId, SocketKind, SocketMessage, TimedResponse,
+};
+use crate::flow::Direction;
+use crate::limits::WALKED_BODY_BYTES;
 use crate::message::document::{Bounds, Form, Value, Visit, Walk};
 use crate::message::kinds::{self, ValueKind};
 use crate::message::place::{Place, Step, Trail};
@@ -43,6 +49,11 @@ pub(super) struct Atom {
     /// Of a number that names a thing the number itself, else its length in bytes; 0 of a weak
     /// value that may be anything.
     pub(super) measure: u32,
+    /// When the request says it, or when its client knew what the answer shows: nanoseconds since
+    /// 1970.
+    pub(super) at: i64,
+    /// Stands in a message of the WebSocket that its exchange opened.
+    pub(super) in_session: bool,
     /// The value has nothing else beside it.
     pub(super) whole: bool,
     /// Its request makes what it names.
@@ -69,8 +80,8 @@ pub(super) struct SeenExchange {
     pub(super) created: bool,
     /// When the request was said, in nanoseconds since 1970.
     pub(super) at: i64,
-    /// When its client knew what the answer says.
-    pub(super) known: i64,
+    /// It opened a WebSocket: what is said there is said and known when it is.
+    pub(super) opens: bool,
     /// When it was answered; [`i64::MAX`] where it was not.
     pub(super) answered: i64,
     pub(super) client: Client,
@@ -111,7 +122,7 @@ pub(super) fn look(
         created: *request.method == *b"PUT"
             && response.is_some_and(|response| response.message.status == 201),
         at,
-        known: answered,
+        opens: false,
         answered,
         client: Client::of(exchange, request),
         atoms: Vec::with_capacity(ROOM),
@@ -124,30 +135,66 @@ pub(super) fn look(
     let nouns = Nouns::of(path);
     let chosen = rules.of(request);
     memo.begin();
-    let mut looker = Looker::new(&mut seen, Stands::Said, &nouns, &chosen, memo);
+    let mut looker = Looker::new(&mut seen, (Stands::Said, at), &nouns, &chosen, memo);
     let mut walk = Walk::new(&mut looker, Bounds::default());
     walk.request(request);
     let mut was_cut = walk.was_cut();
     if let Some(response) = response {
-        // A browser follows what a page says before the page is there as a whole.
-        let kind = response.message.headers.get("content-type").unwrap_or_default();
-        if kind.len() >= 9
-            && kind[..9].eq_ignore_ascii_case(b"text/html")
-            && let Some(first) = response.first_byte_ns
-        {
-            seen.known = at.saturating_add(first.max(0));
-        }
         std::mem::swap(&mut memo.known, &mut memo.echoed);
-        let mut looker = Looker::new(&mut seen, Stands::Issued, &nouns, &chosen, memo);
+        let session = SocketSession::of(exchange);
+        seen.opens = session.is_some();
+        let known = known(response, seen.opens).map_or(answered, |at_ns| at.saturating_add(at_ns));
+        let mut looker = Looker::new(&mut seen, (Stands::Issued, known), &nouns, &chosen, memo);
         let mut walk = Walk::new(&mut looker, Bounds::default());
         let settled = fields::settled(&response.message);
         walk.response(settled.as_ref().unwrap_or(&response.message));
         was_cut |= walk.was_cut();
         looker.keep_others();
+        if let Some(session) = session {
+            looker.in_session = true;
+            was_cut |= look_at_session(&mut looker, session, at);
+        }
         seen.client.given(&response.message);
     }
     seen.was_cut = was_cut;
     Some(seen)
+}
+
+/// When a client knew what an answer says before the answer was there as a whole, in nanoseconds
+/// since its request: a browser follows what a page says, and a WebSocket is open with its 101.
+fn known(response: &TimedResponse, opens: bool) -> Option<i64> {
+    let kind = response.message.headers.get("content-type").unwrap_or_default();
+    let is_page = kind.len() >= 9 && kind[..9].eq_ignore_ascii_case(b"text/html");
+    response.first_byte_ns.filter(|_| is_page || opens).map(|first| first.max(0))
+}
+
+/// Looks at what both ends of a WebSocket say, one message after the other: who says a value first
+/// owns it. Gives whether a bound kept values from being looked at.
+fn look_at_session(looker: &mut Looker<'_>, session: SocketSession<'_>, opened: i64) -> bool {
+    let shown = session.answers().enumerate();
+    let said = session.words().map(|word| word.message).enumerate();
+    let mut messages: Vec<(usize, &SocketMessage)> = shown.chain(said).collect();
+    messages.sort_by_key(|(_, message)| message.at_ns);
+    let (mut json, mut was_cut) = (Vec::new(), false);
+    for (number, message) in messages {
+        let is_said = message.direction == Direction::ToServer;
+        if message.kind != SocketKind::Text {
+            looker.seen.is_opaque |= is_said && message.kind == SocketKind::Binary;
+            continue;
+        }
+        if message.data.bytes.len() > WALKED_BODY_BYTES || looker.left == 0 {
+            was_cut = true;
+            continue;
+        }
+        looker.stands = if is_said { Stands::Said } else { Stands::Issued };
+        looker.at = opened.saturating_add(message.at_ns);
+        json.clear();
+        list::element(&mut json, message, SocketForm::List);
+        let mut walk = Walk::new(looker, Bounds::default());
+        walk.list_element(number, std::str::from_utf8(&json).unwrap_or_default());
+        was_cut |= walk.was_cut();
+    }
+    was_cut
 }
 
 /// Whether a client computed something over its request that nobody else can.
@@ -232,6 +279,9 @@ fn is_silent_header(name: &str) -> bool {
 struct Looker<'l> {
     seen: &'l mut SeenExchange,
     stands: Stands,
+    /// When that is said or known, and whether on a WebSocket.
+    at: i64,
+    in_session: bool,
     nouns: &'l Nouns,
     chosen: &'l Chosen<'l>,
     /// Beside what is known of places: values of this message, and the atom of each; of an answer
@@ -266,7 +316,7 @@ struct ToldValue<'v> {
 impl<'l> Looker<'l> {
     fn new(
         seen: &'l mut SeenExchange,
-        stands: Stands,
+        (stands, at): (Stands, i64),
         nouns: &'l Nouns,
         chosen: &'l Chosen<'l>,
         memo: &'l mut PlaceMemo,
@@ -274,6 +324,8 @@ impl<'l> Looker<'l> {
         Self {
             seen,
             stands,
+            at,
+            in_session: false,
             nouns,
             chosen,
             memo,
@@ -315,8 +367,8 @@ impl<'l> Looker<'l> {
             self.add(&mut told, None, "", 0);
         } else if let Some(name) = opaque_cookie(at, text) {
             self.add(&mut told, None, &format!("cookie {name}"), 0);
-        } else if !deep && is_weak(text) {
-            if strength::may_be_drawn(text) {
+        } else if !deep && is_weak(text) && self.takes_weak(at) {
+            if strength::may_be_drawn(text) && !self.in_session {
                 self.add(&mut told, None, "", WEAK);
             }
             self.weak(&mut told, value.label, noun.as_deref());
@@ -324,6 +376,16 @@ impl<'l> Looker<'l> {
         if !deep {
             self.inner(&mut told);
         }
+    }
+
+    /// Whether weak values mean something there. Those that a server sends on a WebSocket are
+    /// mostly counters of its messages, and so is the `id` that stands first in a client's.
+    fn takes_weak(&self, at: &Trail<'_>) -> bool {
+        let is_number_of_message = || match at.before().and_then(Trail::before) {
+            Some(list) => matches!(list.last(), Step::Root) && at.name() == Some("id"),
+            None => false,
+        };
+        !self.in_session || self.stands == Stands::Said && !is_number_of_message()
     }
 
     /// What a weak value names.
@@ -462,12 +524,13 @@ impl<'l> Looker<'l> {
         if self.left == 0 || echoes {
             return;
         }
-        // An answer issues a value once: where it stands alone, if it does anywhere.
+        // An answer issues a value once: where it stands alone, if it does anywhere; and on a
+        // WebSocket where it stands first, if its client had not said it before.
         let known = self.memo.known.get(&hash).map(|&at| at as usize).filter(|_| !said);
         if let Some(at) = known
-            && (range.is_some() || self.seen.atoms[at].whole)
+            && (range.is_some() || self.seen.atoms[at].whole || self.in_session)
         {
-            if range.is_none() {
+            if range.is_none() && !self.in_session {
                 self.other(at, told.at);
             }
             return;
@@ -479,6 +542,8 @@ impl<'l> Looker<'l> {
         let atom = Atom {
             hash,
             said,
+            at: self.at,
+            in_session: self.in_session,
             whole: range.is_none(),
             makes: said && range.is_none() && self.makes(told.at),
             flags: told.flags | flags,

@@ -259,7 +259,8 @@ impl<'c> Finder<'c> {
 fn weight(exchange: &Exchange) -> usize {
     let request = exchange.request.as_ref().map_or(0, |r| r.message.body.bytes.len());
     let response = exchange.response.as_ref().map_or(0, |r| r.message.body.bytes.len());
-    request + response
+    let messages = exchange.carriage.iter().flat_map(|carriage| &carriage.messages);
+    request + response + messages.map(|message| message.data.bytes.len()).sum::<usize>()
 }
 
 impl GatheredExchanges {
@@ -270,8 +271,8 @@ impl GatheredExchanges {
         self.totals.cut += u64::from(seen.was_cut);
         let route = self.templates.route(seen);
         let identity = self.clients.add(&seen.client, seen.id.connection);
-        let SeenExchange { id, at, answered, may_change, .. } = *seen;
-        let line = OrderLine { id, identity, route, at, answered, is_beside, may_change };
+        let SeenExchange { id, at, answered, may_change, opens, .. } = *seen;
+        let line = OrderLine { id, identity, route, at, answered, is_beside, may_change, opens };
         self.lines.write(&line.pack())?;
         let templates = &mut self.templates;
         self.sights.add(seen, |number| templates.template(route, &seen.atoms[number], seen))

@@ -29,11 +29,14 @@ pub(super) struct OrderLine {
     pub(super) is_beside: bool,
     /// Its request may change something.
     pub(super) may_change: bool,
+    /// It opened a WebSocket.
+    pub(super) opens: bool,
 }
 
 /// Bits of the last byte of a line.
 const IS_BESIDE: u8 = 1;
 const MAY_CHANGE: u8 = 2;
+const OPENS: u8 = 4;
 
 impl OrderLine {
     pub(super) fn pack(&self) -> [u8; BYTES] {
@@ -44,7 +47,9 @@ impl OrderLine {
         out[14..18].copy_from_slice(&self.route.to_be_bytes());
         out[18..26].copy_from_slice(&self.at.to_be_bytes());
         out[26..34].copy_from_slice(&self.answered.to_be_bytes());
-        out[34] = u8::from(self.is_beside) * IS_BESIDE + u8::from(self.may_change) * MAY_CHANGE;
+        out[34] = u8::from(self.is_beside) * IS_BESIDE
+            + u8::from(self.may_change) * MAY_CHANGE
+            + u8::from(self.opens) * OPENS;
         out
     }
 
@@ -60,6 +65,7 @@ impl OrderLine {
             answered: number(&bytes[26..34]) as i64,
             is_beside: bytes[34] & IS_BESIDE != 0,
             may_change: bytes[34] & MAY_CHANGE != 0,
+            opens: bytes[34] & OPENS != 0,
         }
     }
 }
@@ -469,6 +475,7 @@ mod tests {
             answered: i64::MAX,
             is_beside: true,
             may_change: false,
+            opens: false,
         };
         assert_eq!(OrderLine::unpack(&line.pack()), line);
     }

@@ -16,11 +16,15 @@ use super::things;
 use crate::store::{Sorted, Sorter, SpoolFile, Spooled, Window};
 
 /// Bytes before an exchange's values: when its answer was known, two hashes of its path, the flags
-/// of the path, how many values there are, and how many bytes their texts and places take.
-const HEAD: usize = 8 + 8 + 4 + 1 + 4 + 4;
+/// of the path, whether each value has a time of its own, how many values there are, and how many
+/// bytes their texts and places take.
+const HEAD: usize = 8 + 8 + 4 + 1 + 1 + 4 + 4;
 /// Bytes of a value before all texts and places: hash, flags, who says it (and makes what it
 /// names), template, where it is kept, what it names, its measure.
 const VALUE: usize = 8 + 1 + 1 + 4 + 4 + 4 + 4;
+/// Bytes behind the values for each of them, where it has a time of its own: that, and whether it
+/// was in a message of a WebSocket.
+const TIMED: usize = 8 + 1;
 /// Most kinds of things that are told apart.
 const THINGS: usize = 1 << 16;
 
@@ -97,10 +101,11 @@ impl Sights {
         let path_flags = event::PATH | if named { event::UNSAFE } else { 0 };
         let out = &mut self.buffer;
         out.clear();
-        out.extend_from_slice(&seen.known.to_le_bytes());
+        let known = seen.atoms.iter().find(|atom| !atom.said).map_or(seen.answered, |atom| atom.at);
+        out.extend_from_slice(&known.to_le_bytes());
         out.extend_from_slice(&whole_path.to_le_bytes());
         out.extend_from_slice(&path.to_le_bytes());
-        out.push(path_flags);
+        out.extend_from_slice(&[path_flags, u8::from(seen.opens)]);
         out.extend_from_slice(&(seen.atoms.len() as u32).to_le_bytes());
         out.extend_from_slice(&(seen.kept.len() as u32).to_le_bytes());
         for (number, atom) in seen.atoms.iter().enumerate() {
@@ -115,6 +120,10 @@ impl Sights {
             if flags & event::WEAK != 0 {
                 self.things.add(atom, self.count);
             }
+        }
+        for atom in seen.atoms.iter().filter(|_| seen.opens) {
+            out.extend_from_slice(&atom.at.to_le_bytes());
+            out.push(u8::from(atom.in_session));
         }
         if self.orders {
             self.sieve.add(whole_path, true, path_flags);
@@ -139,10 +148,12 @@ impl Sights {
         while let Some(sight) = sights.next_sight()? {
             let Some(line) = lines.next().transpose()? else { break };
             let OrderLine { id, identity, at, answered, .. } = line;
-            let Sight { known, whole_path, path, path_flags, values, texts } = sight;
+            let Sight { known, whole_path, path, path_flags, values, times, texts } = sight;
             let mut event =
                 ValueEvent { number, id, identity, path, answered, ..ValueEvent::default() };
+            let mut times = times.chunks_exact(TIMED);
             for value in values.chunks_exact(VALUE) {
+                let own = times.next();
                 let (hash, rest) = value.split_at(8);
                 let hash = u64::from_le_bytes(hash.try_into().expect("eight bytes"));
                 let (flags, said) = (rest[0], rest[1] & 1 != 0);
@@ -160,14 +171,19 @@ impl Sights {
                 kept.write(kept::bytes_at(texts, four(&rest[6..])).unwrap_or_default())?;
                 event.hash = hash;
                 (event.said, event.makes) = (said, rest[1] & 2 != 0);
-                event.at = if said { at } else { known };
+                event.at = match own {
+                    Some(own) => i64::from_le_bytes(*own.first_chunk().expect("nine bytes")),
+                    None if said => at,
+                    None => known,
+                };
+                event.in_session = own.is_some_and(|own| own[8] != 0);
                 event.flags = flags;
                 event.template = template;
                 events.push(event.pack())?;
             }
             if orders && sieve.passes(whole_path, true, path_flags) {
                 (event.hash, event.said, event.makes) = (whole_path, true, false);
-                event.at = at;
+                (event.at, event.in_session) = (at, false);
                 event.flags = path_flags;
                 events.push(event.pack())?;
             }
@@ -185,6 +201,7 @@ struct Sight<'s> {
     path: u32,
     path_flags: u8,
     values: &'s [u8],
+    times: &'s [u8],
     texts: &'s [u8],
 }
 
@@ -200,12 +217,14 @@ impl SightReader<'_> {
             return Ok(None);
         }
         let head = self.window.bytes(self.at, HEAD)?;
-        let (count, length) = (four(&head[21..]) as usize, four(&head[25..]) as usize);
-        let whole = HEAD + count * VALUE + length;
+        let (count, length) = (four(&head[22..]) as usize, four(&head[26..]) as usize);
+        let timed = if head[21] != 0 { count * TIMED } else { 0 };
+        let whole = HEAD + count * VALUE + timed + length;
         let bytes = self.window.bytes(self.at, whole)?;
         self.at += whole as u64;
         let (head, rest) = bytes.split_at(HEAD);
-        let (values, texts) = rest.split_at(count * VALUE);
+        let (values, rest) = rest.split_at(count * VALUE);
+        let (times, texts) = rest.split_at(timed);
         let eight =
             |at: usize| u64::from_le_bytes(head[at..at + 8].try_into().expect("eight bytes"));
         Ok(Some(Sight {
@@ -214,6 +233,7 @@ impl SightReader<'_> {
             path: four(&head[16..]),
             path_flags: head[20],
             values,
+            times,
             texts,
         }))
     }

@@ -5,8 +5,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::bind::{Part, Parts as _};
 use crate::exchange::ExchangeId;
-use crate::exchange::{TimedRequest, TimedResponse};
-use crate::flow::Endpoint;
+use crate::exchange::{Carriage, SocketKind, SocketMessage, TimedRequest, TimedResponse};
+use crate::flow::{Direction, Endpoint};
 use crate::message::{Body, Headers, Request, Response};
 use crate::record::flows::FlowEvidence;
 use crate::time::Timestamp;
@@ -999,4 +999,89 @@ fn what_clients_draw_is_not_from_before_the_capture() {
         recording.found().totals.older
     };
     assert_eq!(["state", "nonce", "code_challenge", "cursor"].map(older), [0, 0, 0, 1]);
+}
+
+/// Makes the last exchange one that opened a WebSocket; each message is so many nanoseconds behind
+/// its request: `c` of its client, `s` of the server.
+fn opens(recording: &mut MadeRecording, said: &[(i64, &str)]) {
+    let exchange = recording.exchanges.last_mut().expect("an exchange");
+    let answer = &mut exchange.response.as_mut().expect("an answer").message;
+    answer.status = 101;
+    answer.headers.push(b"Upgrade", b"websocket");
+    let message = |(at_ns, text): &(i64, &str)| {
+        let (from, text) = text.split_once(' ').expect("who, and what");
+        let direction = if from == "c" { Direction::ToServer } else { Direction::ToClient };
+        let data = Body::whole(text.as_bytes().to_vec());
+        SocketMessage { direction, at_ns: *at_ns, kind: SocketKind::Text, data }
+    };
+    let messages = said.iter().map(message).collect();
+    exchange.carriage = Some(Box::new(Carriage { messages, ..Carriage::default() }));
+}
+
+const SECOND: i64 = 1_000_000_000;
+
+#[test]
+fn what_is_said_on_a_websocket_flows_when_it_is_said() {
+    let mut recording = MadeRecording::default();
+    let token = format!(r#"{{"access_token":"{TOKEN}"}}"#);
+    recording.say(&SaidExchange { request: "POST /login", body: "ann", says: &token, ..SAID });
+    recording.say(&SaidExchange { lane: 1, request: "GET /live", ..SAID });
+    opens(
+        &mut recording,
+        &[
+            (SECOND / 4, &format!(r#"c {{"type":"auth","token":"{TOKEN}"}}"#)),
+            (SECOND / 2, r#"s {"room":"9d8e7f6a5b4c3d2e1f00"}"#),
+            // Issued by the next request, while the WebSocket is open.
+            (2 * SECOND, "c 42[\"join\",\"77aa01bc99de02ff31\",\"9d8e7f6a5b4c3d2e1f00\"]"),
+            (3 * SECOND, r#"s {"joined":"77aa01bc99de02ff31"}"#),
+            // Its client's own, which the server repeats, and the counters of both.
+            (4 * SECOND, r#"c {"id":5,"nonce":"0c1d2e3f4a5b6c7d8e"}"#),
+            (5 * SECOND, r#"s {"id":6,"nonce":"0c1d2e3f4a5b6c7d8e"}"#),
+            (6 * SECOND, r#"c {"id":6,"nonce":"0c1d2e3f4a5b6c7d8e"}"#),
+        ],
+    );
+    let ticket = r#"{"ticket":"77aa01bc99de02ff31"}"#;
+    recording.say_at(
+        &SaidExchange { lane: 2, request: "POST /tickets", says: ticket, ..SAID },
+        SECOND + SECOND * 3 / 4,
+        1_000_000,
+    );
+    recording.say_at(
+        &SaidExchange { lane: 2, request: "GET /rooms/9d8e7f6a5b4c3d2e1f00", ..SAID },
+        10 * SECOND,
+        1_000_000,
+    );
+    let found = recording.found();
+    assert_eq!(
+        shown(&found),
+        [
+            format!("1-0 $[0].token {TOKEN} 0-0"),
+            "1-0 $[1] 77aa01bc99de02ff31 2-0".to_owned(),
+            "1-0 $[1] 9d8e7f6a5b4c3d2e1f00 1-0".to_owned(),
+            "2-1 path[2] 9d8e7f6a5b4c3d2e1f00 1-0".to_owned(),
+        ]
+    );
+    let of = |id: &str| {
+        let part = found.parts.part(id.parse().expect("an id")).expect("it can be read");
+        part.expect("it is there")
+    };
+    let opening = of("1-0");
+    assert!(!opening.after.contains(&"2-0".parse().expect("an id")), "it went before that");
+    let births: Vec<String> = opening.births.iter().map(|birth| birth.place.to_string()).collect();
+    assert_eq!(births, ["$[0].room"]);
+}
+
+#[test]
+fn what_a_client_said_first_on_a_websocket_is_its_own() {
+    let mut recording = MadeRecording::default();
+    recording.say(&SaidExchange { request: "GET /live", ..SAID });
+    opens(
+        &mut recording,
+        &[
+            (SECOND / 4, r#"c {"key":"9d8e7f6a5b4c3d2e1f00"}"#),
+            (SECOND / 2, r#"s {"key":"9d8e7f6a5b4c3d2e1f00"}"#),
+        ],
+    );
+    recording.say(&SaidExchange { lane: 1, request: "GET /k/9d8e7f6a5b4c3d2e1f00", ..SAID });
+    assert_eq!(recording.uses(), [""; 0]);
 }

@@ -5,6 +5,7 @@ use std::io;
 use bytes::Bytes;
 
 use super::Binder;
+use super::slots::World;
 use super::words::{BoundOrder, request_of};
 use crate::bind::Use;
 use crate::bind::fill::put::{Put, Untouched, put};
@@ -26,21 +27,7 @@ impl Binder<'_> {
             return Ok(Ready::default());
         }
         let mut ready = Ready::default();
-        let mut puts = Vec::new();
-        for used in &order.part.uses {
-            match self.slots.get(world, used.slot) {
-                Some(slot) => match &slot.new {
-                    Some(new) => puts.push(Put {
-                        place: &used.place,
-                        range: used.range.clone(),
-                        old: &slot.old,
-                        new,
-                    }),
-                    None => ready.unbound.extend(slot.roots.iter().cloned()),
-                },
-                None => ready.unbound.push(self.never_issued(order.id.copy, used)?),
-            }
-        }
+        let puts = self.puts(world, &order.part.uses, &mut ready)?;
         if let Some(request) = request_of(order) {
             let now = Timestamp::now();
             let seconds = (now.nanos() - order.at) / NANOS_PER_SEC;
@@ -82,14 +69,50 @@ impl Binder<'_> {
                 ready.bytes = Some((Bytes::from(out), head));
             }
         }
+        self.have_gone(side, order.id.copy, &order.part.uses, &mut ready);
+        Ok(ready)
+    }
+
+    /// What is put for `uses`; what v2 had not issued is told in `ready`.
+    pub(super) fn puts<'p>(
+        &'p self,
+        world: World,
+        uses: &'p [Use],
+        ready: &mut Ready,
+    ) -> io::Result<Vec<Put<'p>>> {
+        let mut puts = Vec::new();
+        for used in uses {
+            match self.slots.get(world, used.slot) {
+                Some(slot) => match &slot.new {
+                    Some(new) => puts.push(Put {
+                        place: &used.place,
+                        range: used.range.clone(),
+                        old: &slot.old,
+                        new,
+                    }),
+                    None => ready.unbound.extend(slot.roots.iter().cloned()),
+                },
+                None => ready.unbound.push(self.never_issued(world.1, used)?),
+            }
+        }
+        Ok(puts)
+    }
+
+    /// Counts uses that were filled as far as they could be.
+    pub(super) fn have_gone(
+        &mut self,
+        side: TargetSide,
+        copy: u32,
+        uses: &[Use],
+        ready: &mut Ready,
+    ) {
         ready.unbound.sort_unstable();
         ready.unbound.dedup();
-        for used in &order.part.uses {
-            let known = self.slots.get(world, used.slot);
+        for used in uses {
+            let known = self.slots.get((side, copy), used.slot);
             self.journal.used(side, used, known.is_some_and(|slot| slot.new.is_some()));
-            self.slots.used(world, used.slot);
+            self.slots.used((side, copy), used.slot);
         }
-        Ok(ready)
     }
 
     /// The root of a use whose value no answer of v2's was asked for: its exchange was not

@@ -7,7 +7,9 @@
 
 mod filling;
 mod journal;
+mod said;
 mod slots;
+mod sockets;
 mod waits;
 mod words;
 
@@ -20,20 +22,22 @@ use rustc_hash::FxHashMap;
 
 pub(in crate::replay) use self::journal::BindingJournal;
 pub use self::journal::FlowCount;
+pub(in crate::replay) use self::said::BoundSocket;
+use self::said::WordsAhead;
 pub(in crate::replay) use self::slots::Uses;
 use self::slots::{Slots, World};
-use self::waits::{Behind, Key, Waits};
+use self::waits::{Behind, Key, Point, Waits};
 use self::words::request_of;
-pub(in crate::replay) use self::words::{BoundOrder, Ended, Word};
+pub(in crate::replay) use self::words::{BoundOrder, Ended, SocketTies, Word};
 pub(in crate::replay) use super::bell::Bell;
-use super::bell::wake;
+use super::bell::{Ring, wake};
 use super::gate::Ready;
 use super::shared::Shared;
 use super::side::TargetSide;
 use crate::bind::fill::jar::Jar;
 use crate::bind::fill::take::{Taken, take};
 use crate::bind::fill::touch::Touches;
-use crate::bind::{GRACE_NS, Part, Parts};
+use crate::bind::{Birth, GRACE_NS, Part, Parts};
 use crate::exchange::ExchangeId;
 use crate::message::Response;
 use crate::outcome::{ReplayId, Unbound};
@@ -53,6 +57,9 @@ pub(in crate::replay) struct Binder<'a> {
     inbox: Receiver<Word>,
     bells: Vec<Bell>,
     waits: Waits<Arc<BoundOrder>>,
+    /// The WebSockets that are not over.
+    sockets: FxHashMap<(TargetSide, ReplayId), Arc<BoundOrder>>,
+    words: WordsAhead,
     slots: Slots,
     jars: FxHashMap<(World, u32), Jar>,
     journal: BindingJournal,
@@ -74,6 +81,8 @@ impl<'a> Binder<'a> {
             inbox,
             bells,
             waits: Waits::default(),
+            sockets: FxHashMap::default(),
+            words: WordsAhead::default(),
             slots: Slots::default(),
             jars: FxHashMap::default(),
             journal,
@@ -92,8 +101,17 @@ impl<'a> Binder<'a> {
                 }
             };
             match word {
-                Ok(Word::Order(order)) => self.take_order(&order)?,
-                Ok(Word::Done(ended)) => self.take_end(*ended)?,
+                Ok(Word::Order(order)) => {
+                    self.take_order(&order)?;
+                    self.take_words(order.when)?;
+                }
+                Ok(Word::Read(when)) => self.take_words(when)?,
+                Ok(Word::Opened(ended)) => self.take_answer(&ended)?,
+                Ok(Word::Done(ended)) => {
+                    self.take_answer(&ended)?;
+                    self.end_socket(&ended)?;
+                }
+                Ok(Word::Said(said)) => self.take_said(&said)?,
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
@@ -114,47 +132,81 @@ impl<'a> Binder<'a> {
         let sides = [Some(TargetSide::Target), self.shared.baseline.map(|_| TargetSide::Baseline)];
         let copy = order.id.copy;
         let (at_once, timeout) = (self.shared.at_once, self.shared.timeout_ns);
-        // At full speed nothing is due: a wait ends with the answers, and nobody waits for others.
-        let until = if at_once { i64::MAX } else { order.due.saturating_add(timeout) };
+        // At full speed nobody waits for others.
+        let until = self.patience_of(order.due);
         let soon = order.due.saturating_add(GRACE_NS.min(timeout));
         let others = if at_once { &[][..] } else { &order.part.beside };
         for side in sides.into_iter().flatten() {
-            let key = (side, order.id);
-            let replayed = |exchange| ReplayId { exchange, copy };
-            let needed = Behind { answers: waits_for(&order.part).map(replayed), until };
+            let key = (side, order.id, Point::Whole);
+            let replayed = |exchange| (ReplayId { exchange, copy }, Point::Whole);
+            let answers = self.awaited(side, copy, &order.part).into_iter();
+            let needed = Behind { answers, until };
             let others = Behind { answers: others.iter().copied().map(replayed), until: soon };
             if self.waits.add(key, Arc::clone(order), needed, others) {
                 self.release(key)?;
             }
+            self.take_socket(side, order);
         }
         Ok(())
     }
 
-    /// Makes the request, opens its gate, and wakes the worker where it waits.
+    /// When something goes in any case that is due then. At full speed nothing is due: a wait ends
+    /// with the answers.
+    const fn patience_of(&self, due: i64) -> i64 {
+        if self.shared.at_once { i64::MAX } else { due.saturating_add(self.shared.timeout_ns) }
+    }
+
+    /// What a request waits for.
+    fn awaited(&self, side: TargetSide, copy: u32, part: &Part) -> Vec<(ReplayId, Point)> {
+        let mut all = self.givers(side, copy, &part.uses);
+        let whole = |&exchange: &ExchangeId| (ReplayId { exchange, copy }, Point::Whole);
+        all.extend(part.after.iter().map(whole));
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+
+    /// Makes the request, or a message on its WebSocket, opens its gate, and wakes the worker where
+    /// it waits.
     fn release(&mut self, key: Key) -> io::Result<()> {
         let Some((order, free)) = self.waits.get(key) else { return Ok(()) };
         let order = Arc::clone(order);
-        let ready = Ready { free, ..self.fill(key.0, &order)? };
-        if !order.gate.open(key.0, ready) {
-            return Ok(());
-        }
-        if let Some(bell) = self.bells.get(order.worker)
-            && bell.lanes.send((key.0, order.lane)).is_ok()
+        let is_whole = key.2 == Point::Whole;
+        let is_awaited = if is_whole {
+            let ready = Ready { free, ..self.fill(key.0, &order)? };
+            order.gate.open(key.0, ready)
+        } else {
+            self.release_word(key, &order)?
+        };
+        if is_awaited
+            && let Some(bell) = self.bells.get(order.worker)
+            && bell
+                .lanes
+                .send(Ring { side: key.0, lane: order.lane, connections: !is_whole })
+                .is_ok()
         {
             wake(&bell.wake);
         }
         Ok(())
     }
 
-    fn take_end(&mut self, ended: Ended) -> io::Result<()> {
-        let key = (ended.side, ended.id);
-        let Some((order, free)) = self.waits.done(key, ended.at) else { return Ok(()) };
+    /// A request was answered, or will not be.
+    fn take_answer(&mut self, ended: &Ended) -> io::Result<()> {
+        let key = (ended.side, ended.id, Point::Whole);
+        let Some((order, _)) = self.waits.get(key) else { return Ok(()) };
+        let order = Arc::clone(order);
         if let Some(answer) = &ended.answer {
             self.learn_cookies(ended.side, &order, answer);
         }
         if !order.part.births.is_empty() {
-            self.take_births(&ended, &order)?;
+            self.take_births(ended, &order)?;
         }
+        self.answered(key, ended.at)
+    }
+
+    /// What others wait for is there: lets them go.
+    fn answered(&mut self, key: Key, at: i64) -> io::Result<()> {
+        let Some((_, free)) = self.waits.done(key, at) else { return Ok(()) };
         free.into_iter().try_for_each(|key| self.release(key))
     }
 
@@ -169,13 +221,23 @@ impl<'a> Binder<'a> {
                 vec![Taken::Lacking(why.to_owned()); births.len()]
             }
         };
+        self.put_births((ended.side, ended.id), births, &taken, order)
+    }
+
+    /// Takes note of what became of births of one message.
+    fn put_births(
+        &mut self,
+        (side, id): (TargetSide, ReplayId),
+        births: &[Birth],
+        mut taken: &[Taken],
+        order: &BoundOrder,
+    ) -> io::Result<()> {
         // What a request lacked explains what its answer lacks.
-        let before: Arc<[Unbound]> = match order.gate.ready(ended.side) {
-            Some(ready) => ready.unbound.iter().cloned().collect(),
-            None => Arc::from([]),
-        };
+        let mut lacked = Vec::new();
+        lacked.extend(order.gate.ready(side).into_iter().flat_map(|ready| ready.unbound.clone()));
+        lacked.extend(order.socket.iter().flat_map(|socket| socket.gates.bound(side).1));
+        let before: Arc<[Unbound]> = lacked.into();
         let nothing: Arc<[Unbound]> = Arc::from([]);
-        let mut taken = &taken[..];
         for of_one in births.chunk_by(|a, b| a.slot == b.slot) {
             let (own, rest) = taken.split_at(of_one.len());
             taken = rest;
@@ -191,11 +253,11 @@ impl<'a> Binder<'a> {
                 (None, false) => Arc::clone(&before),
                 (None, true) => {
                     let place = birth.place.to_string();
-                    Arc::from([Unbound { root: ended.id, place }])
+                    Arc::from([Unbound { root: id, place }])
                 }
             };
-            if self.slots.put(world, birth, new.clone(), &roots, &self.uses) {
-                self.journal.birth(ended.side, ended.id, birth, new.as_deref(), why)?;
+            if self.slots.put((side, id.copy), birth, new.clone(), &roots, &self.uses) {
+                self.journal.birth(side, id, birth, new.as_deref(), why)?;
             }
         }
         Ok(())
@@ -216,13 +278,4 @@ impl<'a> Binder<'a> {
             self.jars.remove(&key);
         }
     }
-}
-
-/// The exchanges whose answers a request waits for.
-fn waits_for(part: &Part) -> impl Iterator<Item = ExchangeId> + '_ {
-    let mut all: Vec<ExchangeId> =
-        part.after.iter().copied().chain(part.uses.iter().map(|used| used.from)).collect();
-    all.sort_unstable();
-    all.dedup();
-    all.into_iter()
 }

@@ -13,15 +13,26 @@ use rustc_hash::FxHashMap;
 use crate::outcome::ReplayId;
 use crate::replay::side::TargetSide;
 
-/// A request of one side.
-pub(super) type Key = (TargetSide, ReplayId);
+/// A request of one side, or something on its WebSocket.
+pub(super) type Key = (TargetSide, ReplayId, Point);
+
+/// What of an exchange is waited for, or waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum Point {
+    /// Its request, and the answer; of a WebSocket that it is open.
+    Whole,
+    /// The message of its client with this number.
+    Word(u32),
+    /// The message of v2's with this number.
+    Heard(u32),
+}
 
 /// What is under way.
 #[derive(Debug)]
 pub(super) struct Waits<T> {
     running: FxHashMap<Key, Running<T>>,
     /// When those that wait have waited long enough; by time.
-    deadlines: BinaryHeap<Reverse<(i64, ReplayId, bool, Patience)>>,
+    deadlines: BinaryHeap<Reverse<(i64, ReplayId, Point, bool, Patience)>>,
 }
 
 #[derive(Debug)]
@@ -56,6 +67,11 @@ impl<T> Default for Waits<T> {
     }
 }
 
+/// Nothing to wait for.
+pub(super) fn nothing() -> Behind<std::iter::Empty<(ReplayId, Point)>> {
+    Behind { answers: std::iter::empty(), until: i64::MAX }
+}
+
 impl<T> Waits<T> {
     /// A request that must not go before the answers of `needed` and `others`, as far as these are
     /// under way, and not for ever. Gives whether it may go at once.
@@ -63,8 +79,8 @@ impl<T> Waits<T> {
         &mut self,
         key: Key,
         order: T,
-        needed: Behind<impl Iterator<Item = ReplayId>>,
-        others: Behind<impl Iterator<Item = ReplayId>>,
+        needed: Behind<impl Iterator<Item = (ReplayId, Point)>>,
+        others: Behind<impl Iterator<Item = (ReplayId, Point)>>,
     ) -> bool {
         let waits =
             [self.wait(key, others, Patience::Short), self.wait(key, needed, Patience::Long)];
@@ -77,19 +93,19 @@ impl<T> Waits<T> {
     fn wait(
         &mut self,
         key: Key,
-        behind: Behind<impl Iterator<Item = ReplayId>>,
+        behind: Behind<impl Iterator<Item = (ReplayId, Point)>>,
         patience: Patience,
     ) -> u32 {
         let mut waits = 0;
-        for other in behind.answers.filter(|other| *other != key.1) {
-            if let Some(running) = self.running.get_mut(&(key.0, other)) {
+        for (id, point) in behind.answers.filter(|other| *other != (key.1, key.2)) {
+            if let Some(running) = self.running.get_mut(&(key.0, id, point)) {
                 running.waiters.push((key, patience));
                 waits += 1;
             }
         }
         if waits > 0 && behind.until < i64::MAX {
             let is_baseline = key.0 == TargetSide::Baseline;
-            self.deadlines.push(Reverse((behind.until, key.1, is_baseline, patience)));
+            self.deadlines.push(Reverse((behind.until, key.1, key.2, is_baseline, patience)));
         }
         waits
     }
@@ -124,8 +140,9 @@ impl<T> Waits<T> {
     /// A request that has waited until `now`, and may go without what it waits for.
     pub(super) fn overdue(&mut self, now: i64) -> Option<Key> {
         while self.deadline().is_some_and(|at| at <= now) {
-            let Reverse((at, id, is_baseline, patience)) = self.deadlines.pop()?;
-            let key = (if is_baseline { TargetSide::Baseline } else { TargetSide::Target }, id);
+            let Reverse((at, id, point, is_baseline, patience)) = self.deadlines.pop()?;
+            let side = if is_baseline { TargetSide::Baseline } else { TargetSide::Target };
+            let key = (side, id, point);
             let Some(running) = self.running.get_mut(&key) else { continue };
             let Some(waits) = &mut running.waits else { continue };
             if std::mem::take(&mut waits[patience as usize]) > 0 && running.go_on(at) {
@@ -158,11 +175,11 @@ mod tests {
     }
 
     const fn key(id: ReplayId) -> Key {
-        (TargetSide::Target, id)
+        (TargetSide::Target, id, Point::Whole)
     }
 
-    fn behind(answers: &[u64], until: i64) -> Behind<impl Iterator<Item = ReplayId>> {
-        Behind { answers: answers.iter().map(|&connection| id(connection)), until }
+    fn behind(answers: &[u64], until: i64) -> Behind<impl Iterator<Item = (ReplayId, Point)>> {
+        Behind { answers: answers.iter().map(|&connection| (id(connection), Point::Whole)), until }
     }
 
     /// Adds a request that needs answers.
@@ -177,7 +194,11 @@ mod tests {
         assert!(needs(&mut waits, 2, &[9], 100), "9 is not replayed");
         assert!(!needs(&mut waits, 3, &[1, 2, 3], 100));
         assert_eq!(waits.done(key(id(2)), 7), Some(((), vec![])));
-        assert_eq!(waits.done((TargetSide::Baseline, id(1)), 8), None, "the sides are apart");
+        assert_eq!(
+            waits.done((TargetSide::Baseline, id(1), Point::Whole), 8),
+            None,
+            "the sides are apart"
+        );
         assert_eq!(waits.done(key(id(1)), 5), Some(((), vec![key(id(3))])));
         assert_eq!(waits.get(key(id(3))), Some((&(), 7)));
         assert_eq!(waits.overdue(200), None, "it went");

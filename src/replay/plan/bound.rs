@@ -8,9 +8,11 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::bind::fill::expected::Expected;
+use crate::bind::fill::socket::{self, InSocket};
 use crate::bind::fill::touch::{Touches, Wanted};
-use crate::bind::{Part, Parts};
-use crate::exchange::{Exchange, ExchangeId};
+use crate::bind::{Birth, Part, Parts};
+use crate::exchange::socket::SocketSession;
+use crate::exchange::{Exchange, ExchangeId, SocketMessage};
 use crate::replay::binder::Uses;
 use crate::replay::plan::spool::{Spool, SpoolPlace, SpoolReader, SpoolWriter};
 
@@ -34,6 +36,9 @@ pub(in crate::replay) struct Note {
     /// When it was recorded, in nanoseconds since the epoch.
     pub(in crate::replay) at: i64,
     pub(in crate::replay) expected: Expected,
+    /// Of the messages on its WebSocket that give values, one behind the other.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(in crate::replay) messages: Vec<Expected>,
 }
 
 /// What a plan knows of bound values.
@@ -80,10 +85,17 @@ impl BoundWriter {
         }
         self.holes += part.uses.len() as u64;
         self.waits += u64::from(!part.after.is_empty() || !part.uses.is_empty());
+        let socket = SocketSession::of(exchange).map(|session| {
+            let mut whole = part.clone();
+            let inside = InSocket::take_from(&mut whole);
+            (whole.births, giving(session, &inside))
+        });
+        let births = socket.as_ref().map_or(&part.births, |(births, _)| births);
         let expected = match &exchange.response {
-            Some(answer) => Expected::of(&answer.message, &part.births),
+            Some(answer) => Expected::of(&answer.message, births),
             None => Expected::default(),
         };
+        let messages = socket.map_or_else(Vec::new, |(_, messages)| messages);
         let request = exchange.request.as_ref();
         if let Some(request) = request.filter(|_| !self.touches.is_empty()) {
             let wanted = self.touches.look(&request.message);
@@ -94,7 +106,7 @@ impl BoundWriter {
             }
         }
         let at = request.map_or(0, |request| request.at.nanos());
-        let note = serde_json::to_vec(&Note { at, expected })?;
+        let note = serde_json::to_vec(&Note { at, expected, messages })?;
         self.notes.append(|out| out.extend_from_slice(&note))
     }
 
@@ -109,6 +121,16 @@ impl BoundWriter {
             holes: self.holes,
         })
     }
+}
+
+/// What v1's messages had where they issue values.
+fn giving(session: SocketSession<'_>, inside: &InSocket) -> Vec<Expected> {
+    let said: Vec<&SocketMessage> = session.answers().collect();
+    let of = |(number, births): &(u32, Vec<Birth>)| match said.get(*number as usize) {
+        Some(message) => socket::expected(births, message),
+        None => Expected::default(),
+    };
+    inside.births.iter().map(of).collect()
 }
 
 impl PlanBound {

@@ -24,6 +24,13 @@ pub(in crate::replay) struct SpoolPlace {
     pub(in crate::replay) length: u64,
 }
 
+impl SpoolPlace {
+    /// Where what stands behind it begins.
+    pub(in crate::replay) const fn end(self) -> u64 {
+        self.offset + self.length
+    }
+}
+
 /// Takes bytes.
 pub(in crate::replay) struct SpoolWriter {
     file: File,

@@ -193,6 +193,7 @@ mod tests {
             original: Original::default(),
             request: SpoolPlace::default(),
             filled: None,
+            socket: None,
             outcome: Outcome { sent_ns: Some(1), response: Some(response), ..Outcome::default() },
         }
     }
@@ -217,6 +218,7 @@ mod tests {
                 original: Original::default(),
                 request: SpoolPlace::default(),
                 filled: None,
+                socket: None,
                 outcome: Outcome { failure, ..Outcome::default() },
             },
             13,

@@ -117,7 +117,16 @@ impl Redacting {
         let place = done.request;
         match done.outcome.messages[..] {
             [] => Ok(Vec::new()),
-            [_, ..] => Course::read(&self.spool, place.offset + place.length)?.said(&self.spool),
+            [_, ..] => {
+                let course = Course::read(&self.spool, place.end())?;
+                let mut said = course.said(&self.spool)?;
+                for (number, message) in said.iter_mut().enumerate() {
+                    let socket = done.socket.as_ref();
+                    let filled = socket.and_then(|gates| gates.filled(number, done.side));
+                    message.data = filled.map_or(std::mem::take(&mut message.data), Body::whole);
+                }
+                Ok(said)
+            }
         }
     }
 }

@@ -526,8 +526,9 @@ impl Crew {
         // The recorder takes what comes; where it is gone, the replay is being stopped.
         let (route, request, filled) = (task.load.route, task.load.place, task.filled(side));
         let original = task.original();
-        let _ =
-            self.outbox.send(vec![Done { side, route, original, request, filled, outcome }].into());
+        let _ = self.outbox.send(
+            vec![Done { side, route, original, request, filled, socket: None, outcome }].into(),
+        );
         self.under_way.set(self.under_way.get() - 1);
         self.changed.notify_one();
     }

@@ -16,7 +16,7 @@ use crate::replay::plan::spool::Spool;
 use crate::replay::session::socket::Socket;
 use crate::replay::session::websocket::{SocketPlay, accepts};
 use crate::replay::session::{GoesOn, Heard, InFlight, Late, Session, Written};
-use crate::replay::task::{Answer, shown};
+use crate::replay::task::{Answer, TargetSide, shown};
 use crate::schedule::pacing::Pacing;
 use crate::time::Timestamp;
 use crate::wire::h1::parser::{
@@ -60,14 +60,15 @@ pub(in crate::replay) struct One {
     /// read.
     play: Option<Box<SocketPlay>>,
     course: Option<u64>,
+    side: TargetSide,
     pacing: Pacing,
     max_body: usize,
 }
 
 impl One {
-    /// On a new connection. Of an answer's body `max_body` bytes are kept; `pacing` says when the
-    /// messages of WebSockets are due.
-    pub(in crate::replay) fn new(max_body: usize, pacing: Pacing) -> Self {
+    /// On a new connection to `side`. Of an answer's body `max_body` bytes are kept; `pacing` says
+    /// when the messages of WebSockets are due.
+    pub(in crate::replay) fn new(side: TargetSide, max_body: usize, pacing: Pacing) -> Self {
         let limits = ParserLimits { body_bytes: max_body, strict: true, ..ParserLimits::default() };
         Self {
             in_flight: VecDeque::new(),
@@ -79,6 +80,7 @@ impl One {
             scratch: Vec::new(),
             play: None,
             course: None,
+            side,
             pacing,
             max_body,
         }
@@ -96,6 +98,10 @@ impl One {
         let wrong = answer.response.as_ref().and_then(|answer| accepts(head, answer).err());
         let answer = match (&mut self.play, wrong) {
             (Some(play), None) if answer.failure.is_none() => {
+                let ended = task.ended(self.side, &answer, now);
+                if let (Some(ties), Some(ended)) = (&task.socket, ended) {
+                    ties.opened(ended);
+                }
                 play.open(answer, task.due, request.until - request.sent, now);
                 self.in_flight.push_front(request);
                 return Heard::Go;
@@ -261,7 +267,7 @@ impl Session for One {
         let task = &request.task;
         let place = task.load.place;
         self.play = None;
-        self.course = task.load.traits.opens_socket().then_some(place.offset + place.length);
+        self.course = task.load.traits.opens_socket().then_some(place.end());
         self.parser.expect(match () {
             () if task.load.traits.is_head() => Expect::Head,
             () if task.load.traits.is_simple() => Expect::Simple,
@@ -291,7 +297,10 @@ impl Session for One {
         now: i64,
     ) -> io::Result<Written> {
         if let Some(offset) = self.course.take() {
-            let play = SocketPlay::read(spool, offset, self.pacing, self.max_body)?;
+            let mut play = SocketPlay::read(spool, offset, self.pacing, self.max_body)?;
+            if let Some(InFlight { task, .. }) = self.in_flight.back() {
+                play.tie(task.socket.clone(), (self.side, task.id));
+            }
             self.play = Some(Box::new(play));
         }
         if let Some(play) = self.played() {

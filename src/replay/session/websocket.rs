@@ -14,12 +14,13 @@ use crate::exchange::{SocketKind, SocketMessage};
 use crate::flow::Direction;
 use crate::message::encoding::base64_of;
 use crate::message::{Body, Response};
-use crate::outcome::{Failure, FailureKind};
+use crate::outcome::{Failure, FailureKind, ReplayId};
+use crate::replay::binder::SocketTies;
 use crate::replay::plan::course::{Course, CourseWord};
 use crate::replay::plan::spool::Spool;
 use crate::replay::session::Written;
 use crate::replay::session::socket::Socket;
-use crate::replay::task::{Answer, shown};
+use crate::replay::task::{Answer, TargetSide, shown};
 use crate::schedule::pacing::Pacing;
 use crate::time::Timestamp;
 use crate::wire::websocket::{self, WebSocket};
@@ -35,6 +36,9 @@ pub(super) struct SocketPlay {
     pacing: Pacing,
     /// Of an answer's message so much is kept.
     max_body: usize,
+    /// Gates before some of its words, and who is told of v2's messages; and whose they are.
+    ties: Option<SocketTies>,
+    of: (TargetSide, ReplayId),
     /// There once v2 has opened it.
     open: Option<OpenSocket>,
 }
@@ -73,6 +77,8 @@ struct OpenSocket {
 enum Awaits {
     /// A word that is due then.
     Word(i64),
+    /// The values that a word says, until then.
+    Values(i64),
     /// That v2 takes what is being written, until then.
     Room(i64),
     /// Messages of v2, until then.
@@ -93,7 +99,20 @@ impl SocketPlay {
         pacing: Pacing,
         max_body: usize,
     ) -> io::Result<Self> {
-        Ok(Self { course: Course::read(spool, offset)?, pacing, max_body, open: None })
+        let of = (TargetSide::Target, ReplayId::default());
+        let course = Course::read(spool, offset)?;
+        Ok(Self { course, pacing, max_body, ties: None, of, open: None })
+    }
+
+    /// Some of its words go when their gates are open, and v2's messages may give values.
+    pub(super) fn tie(&mut self, ties: Option<SocketTies>, of: (TargetSide, ReplayId)) {
+        (self.ties, self.of) = (ties, of);
+    }
+
+    /// Whether what the client's message of this number says is known.
+    fn passes(&self, number: usize) -> bool {
+        let gate = self.ties.as_ref().and_then(|ties| ties.gates.gate(number));
+        gate.is_none_or(|gate| gate.pass(self.of.0).is_some())
     }
 
     /// Whether v2 has opened it.
@@ -156,6 +175,9 @@ impl SocketPlay {
             SocketKind::Text | SocketKind::Binary => {
                 if open.count < self.course.answers {
                     open.progress = now;
+                }
+                if let Some(ties) = &self.ties {
+                    ties.said(self.of, open.count, &message);
                 }
                 open.count += 1;
                 if keeps {
@@ -250,12 +272,23 @@ impl SocketPlay {
         if let Some(ping) = open.ping.take() {
             websocket::encode(&mut open.out, SocketKind::Pong, &ping, Some(mask()));
         }
+        let ties = self.ties.as_ref();
         while let Some(word) = self.course.words.get(open.next)
             && open.is_free(word, self.pacing, now)
             && open.out.len() < AT_ONCE
         {
-            let mut content = vec![0; word.length as usize];
-            spool.read_at(&mut content, open.content)?;
+            let gate = ties.and_then(|ties| ties.gates.gate(open.next));
+            if gate.is_some_and(|gate| gate.pass(self.of.0).is_none()) {
+                break;
+            }
+            let content = match ties.and_then(|ties| ties.gates.filled(open.next, self.of.0)) {
+                Some(filled) => filled,
+                None => {
+                    let mut content = vec![0; word.length as usize];
+                    spool.read_at(&mut content, open.content)?;
+                    content.into()
+                }
+            };
             websocket::encode(&mut open.out, word.kind, &content, Some(mask()));
             open.content += u64::from(word.length);
             open.next += 1;
@@ -286,7 +319,8 @@ impl SocketPlay {
         if let Some(word) = self.course.words.get(open.next) {
             let due = open.due_of(word, self.pacing);
             return match open.count >= word.had {
-                true => Awaits::Word(due),
+                true if self.passes(open.next) => Awaits::Word(due),
+                true => Awaits::Values(patient(due).saturating_add(open.patience)),
                 false => Awaits::Messages(patient(due)),
             };
         }
@@ -309,6 +343,7 @@ impl SocketPlay {
             | Awaits::Messages(at)
             | Awaits::Echo(at)
             | Awaits::Close(at)
+            | Awaits::Values(at)
             | Awaits::End(at) => at,
         }
     }
@@ -330,6 +365,10 @@ impl SocketPlay {
                 "no message of the WebSocket within {waited}, behind {count} of the {answers} \
                  that v1 sent"
             )),
+            // Who binds lets it go before that, with what is known.
+            (Awaits::Values(until), None) if until <= now => timeout(
+                "the values of the next message on the WebSocket were not there in time".to_owned(),
+            ),
             (Awaits::Close(until), None) if until <= now => {
                 timeout(format!("v2 did not close the WebSocket within {waited}, as v1 had"))
             }

@@ -172,8 +172,9 @@ impl Worker<'_> {
         let sent = SentTimes { at: sent, connect_ns, waited };
         let outcome = task.outcome(side, answer, sent, now);
         let (route, request, filled) = (task.load.route, task.load.place, task.filled(side));
-        let original = task.original();
-        if self.outbox.add(Done { side, route, original, request, filled, outcome }, now) {
+        let (original, socket) = (task.original(), task.socket.map(|ties| ties.gates));
+        let done = Done { side, route, original, request, filled, socket, outcome };
+        if self.outbox.add(done, now) {
             self.hand_over(now);
         }
     }

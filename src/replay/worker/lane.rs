@@ -142,6 +142,7 @@ mod tests {
             bytes: Bytes::new(),
             ahead: 0,
             gate: None,
+            socket: None,
             again: false,
             blamed: false,
         }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use rustix::event::epoll;
 use rustix::io::Errno;
 
-use super::super::task::{bump, lower};
+use super::super::task::{TargetSide, bump, lower};
 use super::{Failure, FailureKind, Wake, Worker};
 use crate::outcome::Owner;
 use crate::replay::session::connection::{Phase, TargetConnection};
@@ -44,13 +44,13 @@ impl Worker<'_> {
         let lane = self.lanes.get(at);
         let target =
             &self.shared.targets[usize::from(lane.upstream).min(self.shared.targets.len() - 1)];
-        let (upstream, spoken) = (lane.upstream, lane.spoken);
+        let (side, upstream, spoken) = (lane.side, lane.upstream, lane.spoken);
         let (is_core, announced) = (lane.is_core, lane.announced);
         let address = target.address(lane.number);
         let source = self.shared.sources.of(address, lane.number);
         let (index, generation) = match Socket::connect(address, source) {
             Ok(socket) => {
-                let session = self.session(upstream, spoken, is_core, announced);
+                let session = self.session((side, upstream), spoken, is_core, announced);
                 self.connections.insert(TargetConnection::new(at, upstream, socket, session, now))
             }
             Err(error) => return self.no_socket(at, &error, now),
@@ -85,7 +85,7 @@ impl Worker<'_> {
     /// A session for a new connection, of a protocol that its end is known to speak.
     fn session(
         &self,
-        upstream: u16,
+        (side, upstream): (TargetSide, u16),
         spoken: Spoken,
         is_core: bool,
         announced: u16,
@@ -93,7 +93,7 @@ impl Worker<'_> {
         match self.shared.spoken(upstream, spoken) {
             Spoken::One => {
                 let pacing = self.shared.two.pacing;
-                (Spoken::One, Box::new(One::new(self.shared.max_body, pacing)))
+                (Spoken::One, Box::new(One::new(side, self.shared.max_body, pacing)))
             }
             Spoken::Two => {
                 let announced = Some(announced).filter(|&number| number > 0);
@@ -221,13 +221,14 @@ impl Worker<'_> {
     fn agreed(&mut self, at: usize, now: i64) {
         let connection = self.connections.get(at);
         if connection.spoken == Spoken::Two && connection.socket.agreed() != Some(b"h2") {
-            let upstream = connection.upstream;
+            let (upstream, lane) = (connection.upstream, connection.lane);
             if !self.shared.downgrade(upstream) {
                 let failure = Failure::new(FailureKind::Protocol, NOT_TWO);
                 return self.not_opened(at, failure, now);
             }
             self.figures.note("downgraded-to-http-1");
-            let (spoken, session) = self.session(upstream, Spoken::One, false, 0);
+            let side = self.lanes.get(lane).side;
+            let (spoken, session) = self.session((side, upstream), Spoken::One, false, 0);
             let connection = self.connections.get(at);
             (connection.spoken, connection.session) = (spoken, session);
         }

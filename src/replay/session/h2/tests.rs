@@ -58,6 +58,7 @@ fn in_flight(ordinal: u32, request: &Request, story: Story) -> InFlight {
             bytes: Bytes::from(bytes),
             ahead,
             gate: None,
+            socket: None,
             again: false,
             blamed: false,
         },
