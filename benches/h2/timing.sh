@@ -19,7 +19,8 @@ measure() {
     kill -INT "$dump"
     wait "$dump" || true
     # Both are read the same way: header fields of HTTP/2 are compressed.
-    "$shadowtap" -q parse "$work/replay.pcap" -o "$work/replay.jsonl" --force 2> "$work/parse.log"
+    rm -f "$work/replay.jsonl"
+    "$shadowtap" -q parse "$work/replay.pcap" -o "$work/replay.jsonl" > "$work/parse.log" 2>&1
     local told
     told=$(python3 "$bench/offsets.py" "$trace" "$work/replay.jsonl" 1) || failed=1
     echo "$name: $told"
