@@ -98,7 +98,7 @@ pub(crate) fn run(args: ReportArgs, global: &Global) -> Result<Exit, Failure> {
     let place = RunPlace::of_run(&folder)?;
     let policy = args.gate.clone().over_those_of(place.path())?.policy(&config)?;
     let folder = place.path().to_owned();
-    let (schema, show_secrets) = (config.schema.clone(), args.show_secrets);
+    let (schema, show_secrets) = (config.schema, args.show_secrets);
     let settings = ReportSettings { folder, policy, schema, show_secrets, excel: args.excel };
     let written = execute(&settings, global)?;
     tracing::info!("verdict: {}", written.verdict.name());
