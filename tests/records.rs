@@ -28,7 +28,7 @@ const TABLES: [(&str, &str, &str); 13] = [
     ("## differences.jsonl, mismatches.csv", "src/diff/mod.rs", "Difference"),
     ("## clusters.jsonl", "src/diff/mod.rs", "Cluster"),
     ("## noise.jsonl", "src/diff/noise.rs", "NoisePlace"),
-    ("## diff.json", "src/diff/mod.rs", "Totals"),
+    ("## diff.json", "src/diff/totals.rs", "Totals"),
     ("## egress.jsonl", "src/mock/ledger.rs", "Call"),
     ("## flows.jsonl", "src/record/flows.rs", "Flow"),
     ("## bindings.jsonl", "src/record/flows.rs", "Binding"),
