@@ -18,7 +18,7 @@ pub(super) fn find(
 ) -> usize {
     let end = start + SIGN.len();
     let before = text[done..start].iter().rev().find(|byte| !matches!(byte, b' ' | b'-'));
-    let is_line = !before.is_some_and(|&byte| byte != b'\n')
+    let is_line = before.is_none_or(|&byte| byte == b'\n')
         && text.get(end).is_none_or(u8::is_ascii_whitespace);
     if !is_line || text[start..end] != *SIGN.as_bytes() {
         return end;
