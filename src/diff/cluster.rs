@@ -103,8 +103,7 @@ pub(super) struct Drafts {
 }
 
 /// The stable name of a cluster: of the same change of the same place in any run. `apart` is the
-/// class where a cluster of regressions may have the same change; `root` is what consequences
-/// follow from.
+/// class of what is not v2's doing; `root` is what consequences follow from.
 pub(super) fn id(route: &str, stat: &Stat, apart: Option<Class>, root: Option<&str>) -> String {
     let parts = [route, stat.kind.name(), &stat.general, &stat.label];
     let parts = parts.map(|part| format!("{part}\0"));

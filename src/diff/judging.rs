@@ -130,7 +130,9 @@ impl Judge<'_> {
             let route = &self.account.routes[stat.route as usize].name;
             let follows = which.checked_sub(CAUSES).filter(|_| consequence.is_some());
             let of_cause = if follows.is_some() { which } else { 0 };
-            let apart = (!self.is_of_all(class, which, stat)).then_some(class);
+            // A cluster keeps its name when it is approved, also where that holds for a part.
+            let is_same = matches!(class, Class::Regression | Class::Approved);
+            let apart = (!is_same).then_some(class);
             let named = || {
                 let root = follows.and(consequence.as_ref()).map(|(why, _)| &**why);
                 cluster::id(route, stat, apart, root)
@@ -177,17 +179,6 @@ impl Judge<'_> {
             _ => totals.noisy += 1,
         }
         differences
-    }
-
-    /// Whether no other class can have the same change: a cluster keeps its name when it is
-    /// approved.
-    fn is_of_all(&self, class: Class, which: usize, stat: &Stat) -> bool {
-        let approval = self.settings.approvals.approved.get(which);
-        match class {
-            Class::Regression => true,
-            Class::Approved => approval.is_none_or(|approval| approval.shape == stat.label),
-            _ => false,
-        }
     }
 
     /// The approval that holds for a change, and the key under which it does: its own, else that of
