@@ -161,7 +161,7 @@ mod tests {
             assert_eq!(told(&left, json, &whole[..at], whole), none, "{}", &whole[..at]);
         }
         let other = whole.replace("y", "z");
-        assert_eq!(told(&left, json, &whole[..50], &other), none, "that was not there yet");
+        assert_eq!(told(&left, json, &whole[..47], &other), none, "that was not there yet");
         assert_eq!(told(&left, json, &whole[..53], &other), ["$.items[1].a changed"]);
         let fewer = r#"{"n":2,"items":[{"id":1,"a":"x]"}],"end":true,"more":1}"#;
         assert_eq!(told(&left, json, &whole[..53], fewer).len(), 1);
