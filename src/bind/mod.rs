@@ -19,7 +19,7 @@ use crate::message::place::Place;
 
 /// How long a request waits for what others had been answered just before it. Users do not wait for
 /// each other; but who came first must not rest on some milliseconds by which v2 is slower.
-pub const GRACE_NS: i64 = 100_000_000;
+pub const COURTESY_NS: i64 = 100_000_000;
 
 /// A value that an answer of v1 issued.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,7 +73,7 @@ pub struct Part {
     /// this one (at one instant: stands before it), and what this one needs of its answer was
     /// there: waits never go round in a circle.
     pub after: Vec<ExchangeId>,
-    /// Others' exchanges that were answered at most [`GRACE_NS`] before its request was sent, one
+    /// Others' exchanges that were answered at most [`COURTESY_NS`] before its request was sent, one
     /// of the two a change: it goes behind them too, but waits for them no longer than that.
     pub beside: Vec<ExchangeId>,
     /// How many values it uses that look issued, but by no answer of the recording.

@@ -235,6 +235,7 @@ pub fn execute(settings: &DemoSettings, global: &Global) -> Result<DemoShown, Fa
         approved: None,
         show_secrets: false,
         excel: false,
+        compress: false,
         policy: policy.clone(),
         mock: Some(mock),
     };

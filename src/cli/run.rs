@@ -60,6 +60,8 @@ pub(crate) struct RunSettings {
     pub(crate) show_secrets: bool,
     /// Whether tables begin with a byte order mark.
     pub(crate) excel: bool,
+    /// Whether the records are compressed once they are compared.
+    pub(crate) compress: bool,
     /// What is allowed.
     pub(crate) policy: Policy,
     /// The mock that v2 calls, already listening; it is stopped when the replay is over, and its
@@ -104,6 +106,7 @@ pub(crate) fn run(args: RunArgs, global: &Global) -> Result<Exit, Failure> {
         approved: args.approved,
         show_secrets: args.show_secrets,
         excel: args.excel,
+        compress: args.asked.compress,
         policy,
         mock,
     };
@@ -111,9 +114,6 @@ pub(crate) fn run(args: RunArgs, global: &Global) -> Result<Exit, Failure> {
     // Also while figures wait to be asked for.
     let _grace = Grace::ask();
     let ran = execute(settings, global);
-    if let (Ok(_), true) = (&ran, args.asked.compress) {
-        replay::compress(&RunFolder::open_to_write(place.path())?)?;
-    }
     if let (Err(_), Some(folder)) = (&ran, &begun) {
         folder.discard_begun();
     }
@@ -161,7 +161,8 @@ fn start_mock(
 
 /// Goes the whole road, without printing its result.
 pub(crate) fn execute(settings: RunSettings, global: &Global) -> Result<RanWhole, Failure> {
-    let RunSettings { mut replay, config, approved, show_secrets, excel, policy, mock } = settings;
+    let RunSettings { mut replay, config, approved, show_secrets, excel, compress, policy, mock } =
+        settings;
     // What is wrong with the rules is said before the first request is sent, not after an hour.
     let compare =
         |dir: &Path| diff::DiffSettings::of_run(dir, &config, approved.as_deref(), show_secrets);
@@ -179,6 +180,10 @@ pub(crate) fn execute(settings: RunSettings, global: &Global) -> Result<RanWhole
     let findings = diff::execute(compare, global)?;
     for warning in &findings.warnings {
         tracing::warn!("{warning}");
+    }
+    // Before the page, which links to the records.
+    if compress {
+        replay::compress(&replayed.folder)?;
     }
     let schema = config.schema.clone();
     let asked = report::ReportSettings { folder, policy, schema, show_secrets, excel };

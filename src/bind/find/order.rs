@@ -8,7 +8,7 @@ use std::path::Path;
 
 use super::client::{AT_ONCE, ClientSession, Clients};
 use super::event::{from_ordered, number, ordered};
-use crate::bind::GRACE_NS;
+use crate::bind::COURTESY_NS;
 use crate::exchange::ExchangeId;
 use crate::steps;
 use crate::store::{Sorted, Sorter, Spooled};
@@ -339,7 +339,7 @@ impl JustBefore {
         }
         for of in [&mut self.changes, &mut self.reads] {
             while of.len() > NEAREST
-                || of.front().is_some_and(|one| turn.at - one.answered > GRACE_NS)
+                || of.front().is_some_and(|one| turn.at - one.answered > COURTESY_NS)
             {
                 of.pop_front();
             }

@@ -37,7 +37,7 @@ use super::side::TargetSide;
 use crate::bind::fill::jar::Jar;
 use crate::bind::fill::take::{Taken, take};
 use crate::bind::fill::touch::Touches;
-use crate::bind::{Birth, GRACE_NS, Part, Parts};
+use crate::bind::{Birth, COURTESY_NS, Part, Parts};
 use crate::exchange::ExchangeId;
 use crate::message::Response;
 use crate::outcome::{ReplayId, Unbound};
@@ -134,7 +134,7 @@ impl<'a> Binder<'a> {
         let (at_once, timeout) = (self.shared.at_once, self.shared.timeout_ns);
         // At full speed nobody waits for others.
         let until = self.patience_of(order.due);
-        let soon = order.due.saturating_add(GRACE_NS.min(timeout));
+        let soon = order.due.saturating_add(COURTESY_NS.min(timeout));
         let others = if at_once { &[][..] } else { &order.part.beside };
         for side in sides.into_iter().flatten() {
             let key = (side, order.id, Point::Whole);

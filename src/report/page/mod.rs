@@ -218,11 +218,11 @@ fn files(report: &Report<'_>) -> Vec<(String, &'static str)> {
     let there = |name: &str| {
         super::names::ALL.contains(&name) || report.files.iter().any(|file| file == name)
     };
-    KNOWN
-        .into_iter()
-        .filter(|(name, _)| there(name))
-        .map(|(name, what)| (name.to_owned(), what))
-        .collect()
+    let found = |name: &str| {
+        let compressed = format!("{name}.zst");
+        if there(name) { Some(name.to_owned()) } else { Some(compressed).filter(|c| there(c)) }
+    };
+    KNOWN.into_iter().filter_map(|(name, what)| Some((found(name)?, what))).collect()
 }
 
 /// What is worth knowing of the run and no reason to distrust it.
