@@ -339,7 +339,7 @@ impl JustBefore {
         }
         for of in [&mut self.changes, &mut self.reads] {
             while of.len() > NEAREST
-                || of.front().is_some_and(|one| turn.at - one.answered > COURTESY_NS)
+                || of.front().is_some_and(|one| turn.at.saturating_sub(one.answered) > COURTESY_NS)
             {
                 of.pop_front();
             }

@@ -14,7 +14,7 @@ use crate::exchange::{SocketKind, SocketMessage};
 use crate::flow::Direction;
 use crate::message::encoding::base64_of;
 use crate::message::{Body, Response};
-use crate::outcome::{Failure, FailureKind, ReplayId};
+use crate::outcome::{Failure, FailureKind, Owner, ReplayId};
 use crate::replay::binder::SocketTies;
 use crate::replay::plan::course::{Course, CourseWord};
 use crate::replay::plan::spool::Spool;
@@ -365,10 +365,12 @@ impl SocketPlay {
                 "no message of the WebSocket within {waited}, behind {count} of the {answers} \
                  that v1 sent"
             )),
-            // Who binds lets it go before that, with what is known.
+            // Who binds lets it go before that, with what is known, unless at full speed the request
+            // that gives a value is not even read yet. That is not v2's doing.
             (Awaits::Values(until), None) if until <= now => timeout(
                 "the values of the next message on the WebSocket were not there in time".to_owned(),
-            ),
+            )
+            .map(|failure| failure.of(Owner::Replayer)),
             (Awaits::Close(until), None) if until <= now => {
                 timeout(format!("v2 did not close the WebSocket within {waited}, as v1 had"))
             }
@@ -459,10 +461,13 @@ fn key_of(request: &[u8]) -> Option<&[u8]> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, mpsc};
+
     use proptest::prelude::*;
 
     use super::*;
     use crate::exchange::socket::SocketSession;
+    use crate::replay::gate::{Ready, SocketGates};
     use crate::replay::plan::course;
     use crate::replay::plan::spool::SpoolWriter;
     use crate::schedule::pacing::Speed;
@@ -643,6 +648,25 @@ mod tests {
         let mut rig = Rig::new(&v1);
         assert!(rig.play.hear(&mut &[0x91, 0][..], 3));
         assert_eq!(rig.over(3), Some((vec![], Some("protocol".to_owned()))));
+    }
+
+    #[test]
+    fn a_word_whose_values_are_not_there_is_not_v2s_doing() {
+        let mut rig = Rig::new(&recorded(&["c one"]));
+        let gates = Arc::new(SocketGates::new([0].into_iter(), [].into_iter()));
+        let (binder, _) = mpsc::channel();
+        let of = (TargetSide::Target, ReplayId::default());
+        rig.play.tie(Some(SocketTies { gates: Arc::clone(&gates), binder }), of);
+        assert_eq!(rig.goes(20), [""; 0], "nobody has filled it");
+        assert!(rig.play.wake(PATIENCE + 20).is_none(), "who fills it has as long again");
+        let failure = rig.play.wake(2 * PATIENCE + 20).and_then(|answer| answer.failure);
+        let told = failure.map(|failure| (failure.kind, failure.owner));
+        assert_eq!(told, Some((FailureKind::Timeout, Some(Owner::Replayer))));
+        let mut rig = Rig::new(&recorded(&["c one"]));
+        gates.gate(0).unwrap().open(TargetSide::Target, Ready::default());
+        let (binder, _) = mpsc::channel();
+        rig.play.tie(Some(SocketTies { gates, binder }), of);
+        assert_eq!(rig.goes(20), ["one"]);
     }
 
     #[test]
