@@ -252,6 +252,21 @@ fn what_shards_bound_is_bound_in_their_sum() {
         assert_eq!(lines(&here.join(&into).join("flows.jsonl")), flows, "of {count}");
         assert_eq!(findings(&here.join(&into)), expected, "of {count}");
     }
+    // The same of shards in a store.
+    let store = Store::start();
+    for n in 1..=2 {
+        for entry in std::fs::read_dir(here.join(format!("of2/{n}"))).expect("the shard") {
+            let path = entry.expect("a file of it").path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let held = std::fs::read(&path).expect("it is read");
+            store.put(&format!("run/{n}/{name}"), &held);
+        }
+    }
+    let stored = ["merge", "s3://bucket/run/", "-o", "stored", "-q"];
+    let (code, said, _) = with_store(&store, here, &stored);
+    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(lines(&here.join("stored/bindings.jsonl")), bound);
+    assert_eq!(findings(&here.join("stored")), expected);
 }
 
 #[test]

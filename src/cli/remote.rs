@@ -7,14 +7,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::exit::Exit;
 use super::{Failure, signals};
+use crate::merge::OF_SHARD;
 use crate::run::{RunError, RunFolder, is_run_in, is_there, names, recording_in, recording_of};
 use crate::store::glob::is_pattern;
 use crate::store::paths::local_path;
 use crate::store::remote::{Remote, StoreError, is_store};
-
-/// Files of a shard that a merge needs; each may be compressed.
-const OF_SHARD: [&str; 5] =
-    [names::RUN, names::EXCHANGES, names::PLACES, names::OUTCOMES, names::BASELINE];
 
 /// A run's folder: a path, or a prefix of a store with the folder that stands for it here.
 pub(crate) struct RunPlace {

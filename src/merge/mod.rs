@@ -20,6 +20,18 @@ pub use self::weave::{WeaveError, weave};
 use crate::measure::open_records;
 use crate::run::{RunFolder, RunInfo, names, present};
 
+/// Files of a shard that its sum needs; each may be compressed.
+pub(crate) const OF_SHARD: [&str; 8] = [
+    names::RUN,
+    names::EXCHANGES,
+    names::PLACES,
+    names::OUTCOMES,
+    names::BASELINE,
+    names::FLOWS,
+    names::BINDINGS,
+    names::BASELINE_BINDINGS,
+];
+
 /// What was added up.
 #[derive(Debug)]
 pub struct MergedShards {
