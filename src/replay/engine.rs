@@ -15,7 +15,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::{Value, json};
 
 use super::bell::wake;
-use super::binder::{Bell, Binder, BindingJournal, FlowCount, Word};
+use super::binder::{Bell, Binder, BindingJournal, FlowCount, Notice};
 use super::feed::{FeedLine, Feeder};
 use super::hope::Hopeless;
 use super::plan::Plan;
@@ -425,7 +425,7 @@ impl Files {
 /// Who sends: of either transport.
 enum Hand<'a> {
     Worker(Box<Worker<'a>>),
-    Client(Option<Proxy>, Receiver<Vec<Task>>, SyncSender<OutcomeBatch>, Option<Sender<Word>>),
+    Client(Option<Proxy>, Receiver<Vec<Task>>, SyncSender<OutcomeBatch>, Option<Sender<Notice>>),
 }
 
 impl Hand<'_> {
@@ -434,8 +434,8 @@ impl Hand<'_> {
     fn work(self, shared: &Arc<Shared>, slots: usize, keeps: bool) -> io::Result<GeneratorFigures> {
         let mut figures = match self {
             Self::Worker(worker) => worker.run(),
-            Self::Client(proxy, inbox, records, words) => {
-                client::run(Arc::clone(shared), proxy, inbox, records, words, slots, keeps)
+            Self::Client(proxy, inbox, records, notices) => {
+                client::run(Arc::clone(shared), proxy, inbox, records, notices, slots, keeps)
             }
         }?;
         figures.run_queue_ns = generator::run_queue_ns();
@@ -459,7 +459,7 @@ impl<'a> Crew<'a> {
         options: &ReplayOptions,
         slots: usize,
         records: &SyncSender<OutcomeBatch>,
-        words: Option<&Sender<Word>>,
+        notices: Option<&Sender<Notice>>,
     ) -> Result<Self, ReplayError> {
         let workers = shared.live.len();
         let mut crew =
@@ -473,10 +473,10 @@ impl<'a> Crew<'a> {
             let share = slots / workers + usize::from(number < slots % workers);
             let hand = match &options.transport {
                 Transport::Wire => {
-                    let binder = words.map(|words| {
+                    let binder = notices.map(|notices| {
                         let (lanes, bell) = std::sync::mpsc::channel();
                         crew.bells.push(Bell { lanes, wake: Arc::clone(&event) });
-                        (words.clone(), bell)
+                        (notices.clone(), bell)
                     });
                     let worker =
                         Worker::new(shared, number, share, inbox, &event, records.clone(), binder);
@@ -485,7 +485,7 @@ impl<'a> Crew<'a> {
                     ))
                 }
                 Transport::Client { proxy } => {
-                    Hand::Client(proxy.clone(), inbox, records.clone(), words.cloned())
+                    Hand::Client(proxy.clone(), inbox, records.clone(), notices.cloned())
                 }
             };
             crew.hands.push(hand);
@@ -540,9 +540,9 @@ fn threads(
 ) -> Result<Ran, ReplayError> {
     let kept = kept_connections(plan, options, slots)?;
     let (records, record_inbox) = sync_channel(RECORD_QUEUE);
-    let (words, heard) = plan.bound.as_ref().map(|_| std::sync::mpsc::channel()).unzip();
+    let (notices, heard) = plan.bound.as_ref().map(|_| std::sync::mpsc::channel()).unzip();
     let Crew { hands, lines, bells, wakes } =
-        Crew::of(shared, options, slots, &records, words.as_ref())?;
+        Crew::of(shared, options, slots, &records, notices.as_ref())?;
     let (target, baseline) = files.0.take().expect("the files are taken once");
     let recorder = Recorder {
         inbox: record_inbox,
@@ -556,7 +556,7 @@ fn threads(
             .map(|by| Redacting { by, spool: shared.spool.clone() }),
         unwritten: &shared.unwritten,
     };
-    let feeder = Feeder::new(plan, shared, lines, records, words);
+    let feeder = Feeder::new(plan, shared, lines, records, notices);
     let binder = plan
         .bound
         .as_ref()

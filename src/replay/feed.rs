@@ -20,7 +20,7 @@ use super::task::{Done, Original, TargetSide, Task};
 use crate::bind::Part;
 use crate::bind::fill::socket::InSocket;
 use crate::outcome::{Failure, Outcome, ReplayId};
-use crate::replay::binder::{BoundOrder, BoundSocket, SocketTies, Word};
+use crate::replay::binder::{BoundOrder, BoundSocket, Notice, SocketTies};
 use crate::replay::plan::spool::SpoolPlace;
 use crate::replay::plan::spool::SpoolReader;
 use crate::replay::recorder::outbox::OutcomeBatch;
@@ -62,7 +62,7 @@ pub(super) struct Feeder<'a> {
     not_sent: Vec<Done>,
     spool: SpoolReader,
     /// Tells the thread that binds values of what it is to know, and reads what it must.
-    binding: Option<(Sender<Word>, SpoolReader)>,
+    binding: Option<(Sender<Notice>, SpoolReader)>,
     /// The gates of first requests whose connections were read ahead, and they were not.
     opened: FxHashMap<ReplayId, Arc<Gate>>,
     /// Most requests that are read ahead.
@@ -78,9 +78,9 @@ impl<'a> Feeder<'a> {
         shared: &'a Shared,
         lines: Vec<FeedLine>,
         records: SyncSender<OutcomeBatch>,
-        words: Option<Sender<Word>>,
+        notices: Option<Sender<Notice>>,
     ) -> Self {
-        let binding = words.zip(plan.bound.as_ref().map(PlanBound::notes));
+        let binding = notices.zip(plan.bound.as_ref().map(PlanBound::notes));
         let batches = lines.iter().map(|_| Vec::new()).collect();
         let at_once =
             usize::try_from(plan.totals.lanes.saturating_mul(TASKS_OF_LANE)).unwrap_or(usize::MAX);
@@ -218,7 +218,7 @@ impl<'a> Feeder<'a> {
         mut part: Part,
         (id, lane, due, worker, bytes): (ReplayId, u64, i64, usize, Bytes),
     ) -> io::Result<(Option<Arc<Gate>>, Option<SocketTies>)> {
-        let Some((words, notes)) = &mut self.binding else { return Ok((None, None)) };
+        let Some((notices, notes)) = &mut self.binding else { return Ok((None, None)) };
         let Note { at, expected, messages } = note(notes, load.note)?;
         let socket = if load.traits.opens_socket() {
             let (inside, course) = (InSocket::take_from(&mut part), load.place.end());
@@ -229,7 +229,7 @@ impl<'a> Feeder<'a> {
         };
         let ties = socket
             .as_ref()
-            .map(|socket| SocketTies { gates: Arc::clone(&socket.gates), binder: words.clone() });
+            .map(|socket| SocketTies { gates: Arc::clone(&socket.gates), binder: notices.clone() });
         let known = self.opened.remove(&id);
         let gate = known.unwrap_or_else(|| Arc::new(Gate::new(!part.births.is_empty())));
         let head = load.head;
@@ -249,7 +249,7 @@ impl<'a> Feeder<'a> {
             head,
         };
         // Where nobody hears it, the replay is being stopped.
-        let _ = words.send(Word::Order(Arc::new(order)));
+        let _ = notices.send(Notice::Order(Arc::new(order)));
         Ok(told)
     }
 
@@ -316,8 +316,8 @@ impl<'a> Feeder<'a> {
         for line in 0..self.lines.len() {
             self.flush_line(line);
         }
-        if let (true, Some((words, _))) = (self.tells_read, &self.binding) {
-            let _ = words.send(Word::Read(self.read));
+        if let (true, Some((notices, _))) = (self.tells_read, &self.binding) {
+            let _ = notices.send(Notice::Read(self.read));
         }
     }
 

@@ -37,7 +37,7 @@ use super::shared::Shared;
 use super::task::{Answer, Live, TargetSide, Task};
 use crate::outcome::{Failure, FailureKind};
 use crate::replay::bell::Ring;
-use crate::replay::binder::Word;
+use crate::replay::binder::Notice;
 use crate::replay::recorder::generator;
 use crate::replay::recorder::generator::{GeneratorFigures, RecentLengths};
 use crate::replay::recorder::outbox::{Outbox, OutcomeBatch};
@@ -96,7 +96,7 @@ pub(super) struct Worker<'a> {
     inbox_open: bool,
     outbox: Outbox<'a>,
     /// Tells the thread that binds values of answers, and hears of it which lanes may go on.
-    words: Option<Sender<Word>>,
+    notices: Option<Sender<Notice>>,
     bell: Option<Receiver<Ring>>,
     /// Requests read ahead, by due time.
     upcoming: VecDeque<Task>,
@@ -142,9 +142,9 @@ impl<'a> Worker<'a> {
         inbox: Receiver<Vec<Task>>,
         wake: &OwnedFd,
         outbox: SyncSender<OutcomeBatch>,
-        binder: Option<(Sender<Word>, Receiver<Ring>)>,
+        binder: Option<(Sender<Notice>, Receiver<Ring>)>,
     ) -> io::Result<Self> {
-        let (words, bell) = binder.unzip();
+        let (notices, bell) = binder.unzip();
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let alarm = Alarm::new(shared.clock)?;
         let edge = epoll::EventFlags::IN | epoll::EventFlags::ET;
@@ -160,7 +160,7 @@ impl<'a> Worker<'a> {
             inbox,
             inbox_open: true,
             outbox: Outbox::new(outbox, &shared.unwritten, shared.observed),
-            words,
+            notices,
             bell,
             upcoming: VecDeque::new(),
             openings: VecDeque::new(),

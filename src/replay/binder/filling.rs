@@ -5,8 +5,8 @@ use std::io;
 use bytes::Bytes;
 
 use super::Binder;
+use super::notices::{BoundOrder, request_of};
 use super::slots::World;
-use super::words::{BoundOrder, request_of};
 use crate::bind::Use;
 use crate::bind::fill::put::{Put, Untouched, put};
 use crate::bind::fill::touch::Touching;

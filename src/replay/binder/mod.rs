@@ -7,11 +7,11 @@
 
 mod filling;
 mod journal;
+mod notices;
 mod said;
 mod slots;
 mod sockets;
 mod waits;
-mod words;
 
 use std::io;
 use std::sync::Arc;
@@ -22,13 +22,13 @@ use rustc_hash::FxHashMap;
 
 pub(in crate::replay) use self::journal::BindingJournal;
 pub use self::journal::FlowCount;
+use self::notices::request_of;
+pub(in crate::replay) use self::notices::{BoundOrder, Ended, Notice, SocketTies};
 pub(in crate::replay) use self::said::BoundSocket;
 use self::said::WordsAhead;
 pub(in crate::replay) use self::slots::Uses;
 use self::slots::{Slots, World};
 use self::waits::{Behind, Key, Point, Waits};
-use self::words::request_of;
-pub(in crate::replay) use self::words::{BoundOrder, Ended, SocketTies, Word};
 pub(in crate::replay) use super::bell::Bell;
 use super::bell::{Ring, wake};
 use super::gate::Ready;
@@ -54,7 +54,7 @@ pub(in crate::replay) struct Binder<'a> {
     parts: Arc<dyn Parts>,
     uses: Arc<Uses>,
     touches: Arc<Touches>,
-    inbox: Receiver<Word>,
+    inbox: Receiver<Notice>,
     bells: Vec<Bell>,
     waits: Waits<Arc<BoundOrder>>,
     /// The WebSockets that are not over.
@@ -69,7 +69,7 @@ impl<'a> Binder<'a> {
     pub(in crate::replay) fn new(
         shared: &'a Shared,
         plan: &super::plan::bound::PlanBound,
-        inbox: Receiver<Word>,
+        inbox: Receiver<Notice>,
         bells: Vec<Bell>,
         journal: BindingJournal,
     ) -> Self {
@@ -92,26 +92,26 @@ impl<'a> Binder<'a> {
     /// Works until feeder and workers are gone; gives what was counted of the flows.
     pub(in crate::replay) fn run(mut self) -> io::Result<Vec<FlowCount>> {
         loop {
-            let word = match self.inbox.try_recv() {
-                Ok(word) => Ok(word),
+            let notice = match self.inbox.try_recv() {
+                Ok(notice) => Ok(notice),
                 Err(_) => {
                     // Nothing to do: what was bound may be read by others now.
                     self.journal.flush()?;
                     self.inbox.recv_timeout(self.patience())
                 }
             };
-            match word {
-                Ok(Word::Order(order)) => {
+            match notice {
+                Ok(Notice::Order(order)) => {
                     self.take_order(&order)?;
                     self.take_words(order.when)?;
                 }
-                Ok(Word::Read(when)) => self.take_words(when)?,
-                Ok(Word::Opened(ended)) => self.take_answer(&ended)?,
-                Ok(Word::Done(ended)) => {
+                Ok(Notice::Read(when)) => self.take_words(when)?,
+                Ok(Notice::Opened(ended)) => self.take_answer(&ended)?,
+                Ok(Notice::Done(ended)) => {
                     self.take_answer(&ended)?;
                     self.end_socket(&ended)?;
                 }
-                Ok(Word::Said(said)) => self.take_said(&said)?,
+                Ok(Notice::Said(said)) => self.take_said(&said)?,
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }

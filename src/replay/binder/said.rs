@@ -111,7 +111,8 @@ impl WordsAhead {
 
 /// The client's messages that say values, by number.
 fn words(spool: &Spool, course: u64, uses: Vec<(u32, Vec<Use>)>) -> io::Result<Vec<BoundWord>> {
-    let course = Course::read(spool, course)?;
+    let most = uses.last().map_or(0, |(last, _)| last.saturating_add(1));
+    let course = Course::read_up_to(spool, course, most)?;
     let mut words = Vec::with_capacity(uses.len());
     let mut uses = uses.into_iter().peekable();
     let mut offset = course.content;

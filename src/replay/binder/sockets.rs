@@ -7,9 +7,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::Binder;
+use super::notices::{BoundOrder, Ended};
 use super::said::{BoundWord, GivingMessage, SaidMessage};
 use super::waits::{Behind, Key, Point, nothing};
-use super::words::{BoundOrder, Ended};
 use crate::bind::Use;
 use crate::bind::fill::socket;
 use crate::bind::fill::take::Taken;

@@ -65,6 +65,11 @@ pub(in crate::replay) fn write(out: &mut Vec<u8>, session: SocketSession<'_>) {
 impl Course {
     /// Reads the course that begins at `offset`, without the bytes of its words.
     pub(in crate::replay) fn read(spool: &Spool, offset: u64) -> io::Result<Self> {
+        Self::read_up_to(spool, offset, u32::MAX)
+    }
+
+    /// The same of the first `most` words alone.
+    pub(in crate::replay) fn read_up_to(spool: &Spool, offset: u64, most: u32) -> io::Result<Self> {
         let mut head = [0; HEAD_BYTES];
         spool.read_at(&mut head, offset)?;
         let input = &mut &head[..];
@@ -76,12 +81,13 @@ impl Course {
             quiet: i64::from_be_bytes(get(input)),
             ..Self::default()
         };
-        let mut words = vec![0; count as usize * WORD_BYTES];
+        let known = count.min(most);
+        let mut words = vec![0; known as usize * WORD_BYTES];
         let behind = offset + HEAD_BYTES as u64;
         spool.read_at(&mut words, behind)?;
-        course.content = behind + words.len() as u64;
+        course.content = behind + u64::from(count) * WORD_BYTES as u64;
         let input = &mut &words[..];
-        course.words = (0..count)
+        course.words = (0..known)
             .map(|_| CourseWord {
                 kind: KINDS[usize::from(get::<1>(input)[0]).min(KINDS.len() - 1)],
                 at: i64::from_be_bytes(get(input)),
@@ -148,5 +154,7 @@ mod tests {
         assert_eq!((course.answers, course.end), (1, SocketEnd::Client));
         assert_eq!((course.ended_at, course.quiet), (99, 79));
         assert_eq!(course.said(&spool).unwrap(), messages[1..]);
+        let begun = Course::read_up_to(&spool, place.offset, 2).unwrap();
+        assert_eq!(begun.said(&spool).unwrap(), messages[1..3], "the others' bytes stay behind");
     }
 }

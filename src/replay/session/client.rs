@@ -37,7 +37,7 @@ use crate::limits;
 use crate::message::target::{host, host_and_port};
 use crate::message::{Body, Framing, Headers, Request, Response, Version};
 use crate::outcome::FailureKind;
-use crate::replay::binder::Word;
+use crate::replay::binder::Notice;
 use crate::replay::plan::StepKind;
 use crate::replay::recorder::generator;
 use crate::replay::recorder::generator::GeneratorFigures;
@@ -56,7 +56,7 @@ pub(in crate::replay) fn run(
     proxy: Option<Proxy>,
     inbox: Receiver<Vec<Task>>,
     outbox: SyncSender<OutcomeBatch>,
-    words: Option<Sender<Word>>,
+    notices: Option<Sender<Notice>>,
     slots: usize,
     keeps: bool,
 ) -> io::Result<GeneratorFigures> {
@@ -74,7 +74,7 @@ pub(in crate::replay) fn run(
         shared,
         proxy: proxy.map(Rc::new),
         outbox,
-        words,
+        notices,
         slots: Semaphore::new(slots.min(Semaphore::MAX_PERMITS)),
         keeps,
         figures: RefCell::default(),
@@ -94,7 +94,7 @@ struct Crew {
     proxy: Option<Rc<Proxy>>,
     outbox: SyncSender<OutcomeBatch>,
     /// Tells the thread that binds values of answers.
-    words: Option<Sender<Word>>,
+    notices: Option<Sender<Notice>>,
     slots: Semaphore,
     keeps: bool,
     figures: RefCell<GeneratorFigures>,
@@ -513,9 +513,9 @@ impl Crew {
             *figures.status.entry(response.status).or_default() += 1;
         }
         let ended = task.ended(side, &answer, now);
-        if let (Some(words), Some(ended)) = (&self.words, ended) {
+        if let (Some(notices), Some(ended)) = (&self.notices, ended) {
             // Where nobody hears it, the replay is being stopped.
-            let _ = words.send(Word::Done(Box::new(ended)));
+            let _ = notices.send(Notice::Done(Box::new(ended)));
         }
         let sent = sent.map_or_else(SentTimes::default, |sent| SentTimes {
             at: Some(sent.at),

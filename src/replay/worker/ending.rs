@@ -2,7 +2,7 @@
 
 use super::super::task::{Done, SentTimes, Task, bump, shown};
 use super::{Answer, Failure, FailureKind, Worker};
-use crate::replay::binder::Word;
+use crate::replay::binder::Notice;
 use crate::replay::recorder::generator;
 use crate::replay::session::connection::Phase;
 use crate::replay::session::{GoesOn, InFlight, Late};
@@ -165,9 +165,9 @@ impl Worker<'_> {
             *self.figures.status.entry(response.status).or_default() += 1;
         }
         let ended = task.ended(side, &answer, now);
-        if let (Some(words), Some(ended)) = (&self.words, ended) {
+        if let (Some(notices), Some(ended)) = (&self.notices, ended) {
             // Where nobody hears it, the replay is being stopped.
-            let _ = words.send(Word::Done(Box::new(ended)));
+            let _ = notices.send(Notice::Done(Box::new(ended)));
         }
         let sent = SentTimes { at: sent, connect_ns, waited };
         let outcome = task.outcome(side, answer, sent, now);

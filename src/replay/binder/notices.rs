@@ -17,7 +17,7 @@ use crate::replay::side::TargetSide;
 use crate::wire::h1::parser::{self, Ending, Message, Parser, ParserLimits};
 
 /// What the thread is told.
-pub(in crate::replay) enum Word {
+pub(in crate::replay) enum Notice {
     /// A request was read ahead.
     Order(Arc<BoundOrder>),
     /// It was answered, or will not be; a WebSocket that it opened is over.
@@ -35,7 +35,7 @@ pub(in crate::replay) enum Word {
 #[derive(Clone)]
 pub(in crate::replay) struct SocketTies {
     pub(in crate::replay) gates: Arc<SocketGates>,
-    pub(in crate::replay) binder: Sender<Word>,
+    pub(in crate::replay) binder: Sender<Notice>,
 }
 
 impl std::fmt::Debug for SocketTies {
@@ -48,7 +48,7 @@ impl SocketTies {
     /// v2 opened the WebSocket.
     pub(in crate::replay) fn opened(&self, ended: Ended) {
         // Where nobody hears it, the replay is being stopped.
-        let _ = self.binder.send(Word::Opened(Box::new(ended)));
+        let _ = self.binder.send(Notice::Opened(Box::new(ended)));
     }
 
     /// v2 said something there.
@@ -60,7 +60,7 @@ impl SocketTies {
     ) {
         if self.gates.takes(number) {
             let said = SaidMessage { side, id, number, message: message.clone() };
-            let _ = self.binder.send(Word::Said(Box::new(said)));
+            let _ = self.binder.send(Notice::Said(Box::new(said)));
         }
     }
 }
