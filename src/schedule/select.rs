@@ -359,11 +359,13 @@ impl Selection {
         if self.unsafe_methods {
             return None;
         }
-        // A server may do what such a field says, whatever the method.
+        // A server may do what such a field says, whatever the method; an empty one says nothing.
         let own = &request.method[..];
-        let mut fields = OVERRIDES.iter().flat_map(|name| request.headers.all(name));
+        let fields = OVERRIDES.iter().flat_map(|name| request.headers.all(name));
         let method = match is_safe(own) {
-            true => fields.find(|field| !is_safe(&field.trim_ascii().to_ascii_uppercase()))?,
+            true => fields
+                .map(<[u8]>::trim_ascii)
+                .find(|field| !field.is_empty() && !is_safe(&field.to_ascii_uppercase()))?,
             false => own,
         };
         Some(format!("unsafe method {}", String::from_utf8_lossy(method)).into())
@@ -459,6 +461,12 @@ mod tests {
                 None,
             ),
             (exchange("GET", "/", &[("X-HTTP-Method", "get")]), None, None),
+            (exchange("GET", "/", &[("X-HTTP-Method-Override", " ")]), None, None),
+            (
+                exchange("GET", "/", &[("X-HTTP-Method", ""), ("X-Method-Override", "PUT")]),
+                Some("unsafe method PUT"),
+                None,
+            ),
             (exchange("POST", "/", &[]), Some("unsafe method POST"), None),
             (exchange("get", "/", &[]), Some("unsafe method get"), None),
             (answered(101), Some("upgrade to other/1"), Some("upgrade to other/1")),
