@@ -1,6 +1,7 @@
 //! The beginnings of two contents, of which the first one was cut off: as much of the second as
 //! stands for what is known of the first.
 
+use super::content::json_lines;
 use crate::message::json::tape::{Node, Tape, Type};
 
 /// The whole lines of v1's text, and as many of v2's; none where there is none.
@@ -11,25 +12,60 @@ pub(super) fn of_lines<'t>(a: &'t [u8], b: &'t [u8]) -> Option<[&'t [u8]; 2]> {
     Some([&a[..end], behind.map_or(b, |at| &b[..=at])])
 }
 
+/// How v2's content goes with v1's cut document.
+pub(super) enum Begun {
+    /// Both as far as the shorter one goes.
+    Both([Vec<u8>; 2]),
+    /// v2's is whole, and no JSON.
+    Other,
+    /// v1's is no JSON, or v2's was cut where nothing is known of it.
+    Unknown,
+}
+
 /// v1's cut document with what was open closed, and v2's without the elements and members that
-/// v1's may have had behind the cut. None where one of them is no document, or v1's was not cut.
-pub(super) fn of_json(a: &[u8], b: &[u8]) -> Option<[Vec<u8>; 2]> {
-    let (a, open) = closed(a)?;
-    let (left, right) = (Tape::parse(&a).ok()?, Tape::parse(b).ok()?);
-    let mut out = Vec::with_capacity(a.len());
-    cut(left.root(), right.root(), open, &mut out);
-    Some([a, out])
+/// v1's may have had behind the cut. Where v2's `is_cut`, v1's without what v2's may have had.
+pub(super) fn of_json(a: &[u8], b: &[u8], is_cut: bool) -> Begun {
+    let Some((closed_a, open)) = closed(a) else { return Begun::Unknown };
+    let Ok(left) = Tape::parse(&closed_a) else { return Begun::Unknown };
+    let short = |of: &Tape<'_>, open, all: &Tape<'_>| {
+        let mut out = Vec::new();
+        cut(of.root(), all.root(), open, &mut out);
+        out
+    };
+    if let Ok(right) = Tape::parse(b) {
+        let short = short(&left, open, &right);
+        return Begun::Both([closed_a, short]);
+    }
+    if !is_cut {
+        return of_lines_of_json(a, b);
+    }
+    let Some((closed_b, behind)) = closed(b) else { return Begun::Unknown };
+    let Ok(right) = Tape::parse(&closed_b) else { return Begun::Unknown };
+    Begun::Both([short(&right, behind, &left), short(&left, open, &right)])
+}
+
+/// The same where v2 has several documents, a line each, under the name of one.
+fn of_lines_of_json(a: &[u8], b: &[u8]) -> Begun {
+    let lines = json_lines(b);
+    // Nothing at all would be no lines.
+    if b.trim_ascii().is_empty() || Tape::parse(&lines).is_err() {
+        return Begun::Other;
+    }
+    of_json(&[b"[", a].concat(), &lines, true)
 }
 
 /// A cut document up to the last value in it that is whole, with its containers closed, and how
-/// many these are.
+/// many these are: none where nothing but the end of its answer is missing.
 fn closed(text: &[u8]) -> Option<(Vec<u8>, usize)> {
     let mut open = Vec::new();
     let mut end = 0;
     let mut at = 0;
     while at < text.len() {
         match text[at] {
-            b'"' => at = string_end(text, at)?.max(at),
+            b'"' => match string_end(text, at) {
+                Some(end) => at = end,
+                None => break,
+            },
             b'{' => open.push(b'}'),
             b'[' => open.push(b']'),
             b'}' | b']' => _ = open.pop()?,
@@ -44,16 +80,14 @@ fn closed(text: &[u8]) -> Option<(Vec<u8>, usize)> {
     }
     let count = open.len();
     let closers = open.into_iter().rev();
-    (count > 0).then(|| (text[..end].iter().copied().chain(closers).collect(), count))
+    (end > 0).then(|| (text[..end].iter().copied().chain(closers).collect(), count))
 }
 
-/// Where the string ends that begins at `at`, or the text.
+/// Where the string ends that begins at `at`; none where the text ends before.
 fn string_end(text: &[u8], at: usize) -> Option<usize> {
     let mut from = at + 1;
     loop {
-        let Some(found) = memchr::memchr2(b'"', b'\\', text.get(from..)?) else {
-            return Some(text.len() - 1);
-        };
+        let found = memchr::memchr2(b'"', b'\\', text.get(from..)?)?;
         match text[from + found] {
             b'"' => return Some(from + found),
             _ => from += found + 2,

@@ -153,7 +153,11 @@ mod tests {
         };
         let script = "application/javascript";
         let none: [&str; 0] = [];
-        assert_eq!(told(script, "cb({\"a\":1,\"b\":2});", "cb({\"b\":2,\n\"a\":1})"), none);
+        assert_eq!(told(script, "cb({\"a\":1,\"b\":2});", "cb({\"b\":2,\n\"a\":1});\n"), none);
+        // What stands around it counts, too.
+        for other in ["cb([1]);", "/**/cb([1])", "/**/cb([1]);;", "/**/ob([1]);"] {
+            assert_eq!(told(script, "/**/cb([1]);", other).len(), 1, "{other}");
+        }
         assert_eq!(told(script, "/**/cb([1,2]);", "/**/cb([1,3]);"), ["$[1] changed"]);
         assert_eq!(told(script, "cb([1]);", "other([1]);").len(), 1);
         let sequence = "application/json-seq";

@@ -91,17 +91,21 @@ pub(super) fn in_code(
     sink: &mut Sink,
 ) -> bool {
     let [Some(a), Some(b)] = [expected, actual].map(called) else { return false };
-    a.0 == b.0 && json::compare(context, a.1.as_bytes(), b.1.as_bytes(), sink)
+    let ((before, argument, behind), (head, other, tail)) = (a, b);
+    (before, behind) == (head, tail)
+        && json::compare(context, argument.as_bytes(), other.as_bytes(), sink)
 }
 
-/// The name of a call that is a whole text, and its argument: JSON with padding.
-fn called(text: &str) -> Option<(&str, &str)> {
-    let text = text.trim_ascii().trim_end_matches(';').trim_ascii_end();
-    let text = text.strip_prefix("/**/").unwrap_or(text);
-    let (name, rest) = text.strip_suffix(')')?.split_once('(')?;
+/// What stands before the argument of a call that is a whole text, the argument, and what stands
+/// behind it: JSON with padding.
+fn called(text: &str) -> Option<(&str, &str, &str)> {
+    let (head, rest) = text.trim_ascii().split_once('(')?;
+    let (argument, tail) = rest.split_at(rest.trim_end_matches(';').trim_ascii_end().len());
+    let (name, rest) = (head.strip_prefix("/**/").unwrap_or(head), argument.strip_suffix(')')?);
     let is_name = |c: char| c.is_alphanumeric() || matches!(c, '_' | '$' | '.');
     let begins = rest.trim_ascii_start().starts_with(['{', '[']);
-    (begins && !name.is_empty() && name.chars().all(is_name)).then_some((name, rest))
+    let is_call = begins && !name.is_empty() && name.chars().all(is_name);
+    is_call.then_some((head, rest, tail.trim_ascii()))
 }
 
 /// Whether a value may hold a document: a cheap test.

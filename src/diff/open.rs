@@ -2,12 +2,13 @@
 //! of them counts. v2 may go on with a stream for as long as it likes, but not fail where v1 did
 //! not, nor begin otherwise.
 
-use super::content::{binary, json_lines, kind_of};
+use super::beginning::Begun;
+use super::content::{binary, json_lines, kind_of, shown};
 use super::{beginning, events, json, text};
 use crate::diff::Kind;
 use crate::diff::change::{Context, Look, Sink};
 use crate::exchange::{Completeness, Exchange};
-use crate::message::media::Format;
+use crate::message::media::{Format, in_utf8};
 use crate::message::{Response, content};
 use crate::outcome::{FailureKind, Outcome};
 use crate::redact::mask::Masker;
@@ -58,28 +59,52 @@ pub(super) fn begun(
         true => beginning::of_lines(&b.bytes, &a.bytes).map(|[b, a]| [a, b]),
         false => beginning::of_lines(&a.bytes, &b.bytes),
     };
+    let of_text = |sink: &mut Sink| {
+        let Some(both) = lines() else { return false };
+        let [a, b] = both.map(String::from_utf8_lossy);
+        text::compare(context, &a, &b, sink);
+        true
+    };
     match kind_of(&v1.headers).format(&a.bytes) {
-        Format::Json if !is_left_too => {
-            let both = beginning::of_json(&a.bytes, &b.bytes);
-            both.is_some_and(|[a, b]| json::compare(context, &a, &b, sink))
+        Format::Json => {
+            let heard = of_json(context, [v1, v2], is_left_too || b.is_cut(), sink);
+            heard.unwrap_or_else(|| of_text(sink))
         }
         Format::JsonLines => lines().is_some_and(|both| {
             let [a, b] = both.map(json_lines);
             json::compare(context, &a, &b, sink)
         }),
-        Format::Text => {
-            let Some(both) = lines() else { return false };
-            let [a, b] = both.map(String::from_utf8_lossy);
-            text::compare(context, &a, &b, sink);
-            true
-        }
+        Format::Text => of_text(sink),
         Format::Bytes => {
             let both = a.bytes.len().min(b.bytes.len());
             let had = if is_left_too || b.is_cut() { both } else { a.bytes.len() };
             binary(&a.bytes[..had], &b.bytes[..both], sink);
             true
         }
+        // Of markup and forms nobody knows how what is open would have ended.
         _ => false,
+    }
+}
+
+/// Compares the beginnings of JSON; whether there were any. None where only v1's looks like JSON,
+/// and nobody says that it is.
+fn of_json(
+    context: &Context<'_>,
+    answers: [&Response; 2],
+    is_cut: bool,
+    sink: &mut Sink,
+) -> Option<bool> {
+    let kinds = answers.map(|answer| kind_of(&answer.headers));
+    let [a, b] = [0, 1].map(|side| in_utf8(&answers[side].body.bytes, kinds[side]));
+    let is_said = kinds[0].is_json();
+    match beginning::of_json(&a, &b, is_cut) {
+        Begun::Both([a, b]) => Some(json::compare(context, &a, &b, sink)),
+        Begun::Other if is_said => {
+            let [a, b] = [a, b].map(|text| Some(shown(context, &text)));
+            sink.plain(Kind::Body, "$", "json→other", a, b, Look::Plain);
+            Some(true)
+        }
+        _ => (is_said || is_cut).then_some(false),
     }
 }
 
@@ -165,6 +190,43 @@ mod tests {
         assert_eq!(told(&left, json, &whole[..53], &other), ["$.items[1].a changed"]);
         let fewer = r#"{"n":2,"items":[{"id":1,"a":"x]"}],"end":true,"more":1}"#;
         assert_eq!(told(&left, json, &whole[..53], fewer).len(), 1);
+        assert_eq!(told(&left, json, whole, &other), ["$.items[1].a changed"]);
+        // What is no JSON where v1 had some, and what goes on as lines.
+        for other in ["", "<html>oops", &whole[..40], "{\"n\":2},"] {
+            assert_eq!(told(&left, json, &whole[..53], other), ["$ json→other"], "{other}");
+        }
+        assert_eq!(told(&left, json, "{\"a\":1,", "{\"a\":1,\"b\":2}\n{\"c\":3}\n"), none);
+        assert_eq!(told(&left, json, "{\"a\":1,", "{\"a\":2}\n{}\n"), ["$[0].a changed"]);
+        assert_eq!(told(&left, "text/plain", "[x] a\n[y", "[x] a\nb\n"), none);
+        assert_eq!(told(&left, "text/plain", "[x\n[y", "oops").len(), 1);
+    }
+
+    #[test]
+    fn of_json_that_both_left_the_beginning_that_both_had_is_compared() {
+        let request = Request::default();
+        let told = |a: &str, b: &str| {
+            let answer = |text: &str| Response {
+                headers: [(&b"Content-Type"[..], &b"application/json"[..])].into_iter().collect(),
+                body: Body::whole(text.as_bytes().to_vec()),
+                ..Response::default()
+            };
+            let mut sink = Sink::default();
+            let answers = [&answer(a), &answer(b)];
+            let heard = of_json(&Context::plain(&request), answers, true, &mut sink);
+            let places = sink.changes.iter().map(|change| change.place.clone());
+            (heard, places.collect::<Vec<_>>())
+        };
+        let whole = r#"{"n":2,"items":[{"id":1,"a":"x]"},{"id":2,"a":"y"}],"end":true}"#;
+        for at in 1..whole.len() {
+            for other in 1..whole.len() {
+                let found = told(&whole[..at], &whole[..other]);
+                assert_eq!(found, (Some(true), vec![]), "{at} {other}");
+            }
+        }
+        let other = whole.replace('y', "z");
+        assert_eq!(told(&whole[..60], &other[..53]).1, ["$.items[1].a"]);
+        assert_eq!(told(&whole[..53], &other[..60]).1, ["$.items[1].a"]);
+        assert_eq!(told(&whole[..53], "").0, Some(false), "nobody knows what would have come");
     }
 
     #[test]
