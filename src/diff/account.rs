@@ -357,31 +357,6 @@ impl Account {
     }
 }
 
-impl Account {
-    /// The number under which each way of changing is shown: where a member was renamed, its
-    /// removal and the addition of its new name in other exchanges (where the value had changed as
-    /// well) are the same cause.
-    pub(super) fn aliases(&self) -> Vec<u32> {
-        let mut aliases: Vec<u32> = (0..self.stats.len() as u32).collect();
-        let renamed = |stat: &Stat| {
-            let (_, new) = stat.label.strip_prefix("renamed ")?.split_once('→')?;
-            let parent = &stat.general[..stat.general.rfind(['.', '['])?];
-            Some([format!("{parent}.{new}"), format!("{parent}['{new}']")])
-        };
-        for (number, stat) in self.stats.iter().enumerate() {
-            let Some(places) = renamed(stat).filter(|_| stat.live > 0) else { continue };
-            for (other, alias) in self.stats.iter().zip(&mut aliases) {
-                let removed = other.label == "removed" && other.general == stat.general;
-                let added = other.label == "added" && places.contains(&other.general);
-                if other.route == stat.route && other.live <= stat.live && (removed || added) {
-                    *alias = number as u32;
-                }
-            }
-        }
-        aliases
-    }
-}
-
 /// Whether a place is one of a body.
 pub(super) fn of_body(general: &str) -> bool {
     ["$", "line", "form:", "part ", "body", "bytes"].iter().any(|start| general.starts_with(start))

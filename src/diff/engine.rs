@@ -34,7 +34,7 @@ use super::skipped::{Skipped, Undone, was_refused};
 use super::sockets;
 use super::spool::SpoolRecord;
 use super::survey::{DiffSurvey, NONE, survey};
-use super::{Class, Kind, Totals, calls, compare, csv, open};
+use super::{Class, Kind, Totals, calls, compare, csv, open, renames};
 use crate::exchange::socket::SocketSession;
 use crate::exchange::socket::list::SocketForm;
 use crate::exchange::{Completeness, Exchange, TimedRequest, UNANSWERED, tells_status_alone};
@@ -703,7 +703,7 @@ impl Engine<'_> {
             decisions: &decisions,
             skipped: &skipped,
             lacking: Lacking::new(&self.outcomes.roots, &met),
-            aliases: account.aliases(),
+            aliases: renames::aliases(&account.stats),
             known: known_noise(&account, &self.settings.noise),
             drafts: Drafts::default(),
             ids: FxHashMap::default(),

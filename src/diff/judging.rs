@@ -9,6 +9,7 @@ use super::cluster::{self, Drafts, MemberSet};
 use super::csv;
 use super::engine::settings::CompareSettings;
 use super::noise::{Decision, NoisePlace, Samples, Stat};
+use super::renames;
 use super::roots::{Met, Root, Roots};
 use super::rules::{Additions, FixedErrors};
 use super::skipped::{Skipped, UndoneWrite};
@@ -113,17 +114,19 @@ impl Judge<'_> {
         let mut error = false;
         let consequence = record.lacks.map(|lacks| self.lacking.consequence(lacks));
         let root = self.root_of(record);
-        for change in &record.changes {
+        let moved = renames::moved(&record.changes, &self.aliases, &self.account.stats);
+        for (index, change) in record.changes.iter().enumerate() {
+            let is_moved = moved.binary_search(&index).is_ok();
             let (class, which, why) = match &consequence {
                 Some((why, cause)) => (Class::Consequence, *cause, why.clone()),
-                None => self.class(change, record.behind),
+                None => self.class(change, record.behind, is_moved),
             };
             seen[class as usize] = true;
             let of_v2 = matches!(class, Class::Regression | Class::Approved);
             error |= !of_v2 && is_new_error(&self.account.stats[change.key as usize]);
             let key = match class {
-                Class::Regression => self.aliases[change.key as usize],
-                Class::Approved => self.approval(change).map_or(change.key, |(_, key)| key),
+                Class::Regression => self.shown(change, is_moved),
+                Class::Approved => self.approval(change, is_moved).map_or(change.key, |all| all.1),
                 _ => change.key,
             };
             let stat = &self.account.stats[key as usize];
@@ -182,19 +185,31 @@ impl Judge<'_> {
     }
 
     /// The approval that holds for a change, and the key under which it does: its own, else that of
-    /// the rename that it is a part of.
-    fn approval(&self, change: &SpooledChange) -> Option<(usize, u32)> {
-        let own = change.key;
-        let found = |key: u32, values| {
-            let stat = &self.account.stats[key as usize];
-            let route = &self.account.routes[stat.route as usize].name;
-            let (place, label) = (&stat.general, &stat.label);
-            let (approvals, today) = (&self.settings.approvals, &self.settings.today);
-            Some((approvals.find(route, stat.kind, place, label, values, today)?, key))
-        };
-        let shown = Some(self.aliases[own as usize]).filter(|shown| *shown != own);
-        found(own, [change.expected.as_deref(), change.actual.as_deref()])
-            .or_else(|| found(shown?, [None, None]))
+    /// the rename that it is a part of, where its value `is_moved` and not another one.
+    fn approval(&self, change: &SpooledChange, is_moved: bool) -> Option<(usize, u32)> {
+        let (own, shown) = (change.key, self.aliases[change.key as usize]);
+        let values = [change.expected.as_deref(), change.actual.as_deref()];
+        let renamed = || is_moved.then(|| self.found(shown, [None, None]))?;
+        let own = self.found(own, values).map(|approval| (approval, own));
+        own.or_else(|| renamed().map(|approval| (approval, shown)))
+    }
+
+    /// The approval of a way of changing.
+    fn found(&self, key: u32, values: [Option<&str>; 2]) -> Option<usize> {
+        let stat = &self.account.stats[key as usize];
+        let route = &self.account.routes[stat.route as usize].name;
+        let (place, label) = (&stat.general, &stat.label);
+        let (approvals, today) = (&self.settings.approvals, &self.settings.today);
+        approvals.find(route, stat.kind, place, label, values, today)
+    }
+
+    /// The key under which a regression is shown: that of the rename that it is a part of, unless
+    /// the rename has an approval that does not hold for it.
+    fn shown(&self, change: &SpooledChange, is_moved: bool) -> u32 {
+        let shown = self.aliases[change.key as usize];
+        let is_part = shown != change.key && !is_moved;
+        let is_apart = is_part && self.found(shown, [None, None]).is_some();
+        if is_apart { change.key } else { shown }
     }
 
     /// The value for want of which an exchange differs.
@@ -285,11 +300,12 @@ impl Judge<'_> {
     }
 
     /// The class of a change, which approval gives it, and why. `behind` is the write before it
-    /// that was not done at v2.
+    /// that was not done at v2; `is_moved` says that it is a part of a rename, with the same value.
     fn class(
         &mut self,
         change: &SpooledChange,
         behind: Option<UndoneWrite>,
+        is_moved: bool,
     ) -> (Class, usize, String) {
         if change.excused {
             return (Class::Noise, usize::MAX, EXCUSED.to_owned());
@@ -303,7 +319,7 @@ impl Judge<'_> {
         {
             return (Class::Noise, usize::MAX, why);
         }
-        if let Some((index, _)) = self.approval(change) {
+        if let Some((index, _)) = self.approval(change, is_moved) {
             self.used[index] = true;
             let approval = &self.settings.approvals.approved[index];
             let until =

@@ -35,6 +35,7 @@ pub mod parts;
 pub mod planned;
 mod predicate;
 mod query;
+mod renames;
 pub mod repeat;
 mod roots;
 pub mod rules;
