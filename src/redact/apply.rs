@@ -544,7 +544,7 @@ impl<'a> Pass<'a> {
         let kind = names::header_secret(name)
             .filter(|kind| (self.rules.defaults || named) && *kind != HeaderSecret::Authority);
         match kind {
-            Some(HeaderSecret::Whole | HeaderSecret::Drawn) | None if named => {
+            kind if named && kind.is_none_or(HeaderSecret::is_whole) => {
                 hide::whole(self, HeaderSecret::All, value, ViewEncoding::Plain)
             }
             Some(kind) => hide::whole(self, kind, value, ViewEncoding::Plain),

@@ -8,6 +8,7 @@ use std::ops::Range;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
 use base64::{DecodeError, Engine as _};
 
+use super::drawn;
 use super::edits::Edits;
 pub(super) use super::hider::Hide;
 use super::names::{self, HeaderSecret};
@@ -28,7 +29,7 @@ pub(super) fn whole(
 ) -> Option<Vec<u8>> {
     let view = View::new(source, encoding);
     let mut found = values::find(kind, &view.bytes);
-    if found.is_empty() && kind == HeaderSecret::Drawn {
+    if found.is_empty() && kind.is_by_look() {
         return parts(hide, source, encoding);
     }
     if found.is_empty() && matches!(kind, HeaderSecret::Protocols | HeaderSecret::Authority) {
@@ -348,9 +349,7 @@ pub(super) fn target(hide: &mut impl Hide, target: &[u8]) -> Option<Vec<u8>> {
 /// `name=value&name=value`
 pub(super) fn pairs(hide: &mut impl Hide, form: &[u8], kind: PairKind) -> Option<Vec<u8>> {
     // What OAuth's token requests send (RFC 6749 §4.1.3) has the names of its redirects.
-    // So does what a server has a browser send back (`response_mode=form_post`).
-    let has = |name: &[u8]| memchr::memmem::find(form, name).is_some();
-    let is_grant = has(b"grant_type") || has(b"code=") && has(b"state=");
+    let is_grant = memchr::memmem::find(form, b"grant_type").is_some() || is_form_post(form);
     let variables = graphql_variables(hide, form);
     let mut named = NamedBefore::default();
     let mut edits = Edits::new(form);
@@ -382,6 +381,24 @@ pub(super) fn pairs(hide: &mut impl Hide, form: &[u8], kind: PairKind) -> Option
         edits.put(&(range.start + equals + 1..range.end), new);
     }
     edits.finish()
+}
+
+/// Whether it is what a server has a browser send back after a login (`response_mode=form_post`):
+/// a code and a state that looks drawn, or has beside it what else such an answer has.
+fn is_form_post(form: &[u8]) -> bool {
+    const BESIDE: [&[u8]; 3] = [b"session_state", b"iss", b"id_token"];
+    let (mut has_code, mut has_state, mut is_certain) = (false, false, false);
+    for pair in form.split(|&byte| byte == b'&') {
+        let equals = memchr::memchr(b'=', pair).unwrap_or(pair.len());
+        let (name, value) = (&pair[..equals], pair.get(equals + 1..).unwrap_or_default());
+        has_code |= name == b"code";
+        is_certain |= BESIDE.contains(&name);
+        if name == b"state" {
+            has_state = true;
+            is_certain |= drawn::as_value(&View::new(value, ViewEncoding::Form).bytes);
+        }
+    }
+    has_code && has_state && is_certain
 }
 
 /// The name of a pair, which may be encoded several times.

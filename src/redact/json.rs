@@ -20,9 +20,33 @@ const DEPTH: usize = 128;
 const LOCATIONS: [&str; 2] = ["loc", "path"];
 /// Members that say, where they are true, that the value beside them is secret (Terraform, GitLab,
 /// Azure).
-const FLAGS: [&str; 5] = ["sensitive", "masked", "secret", "issecret", "is_secret"];
+const FLAGS: [&str; 4] = ["sensitive", "masked", "issecret", "is_secret"];
+/// Operations of a JSON Patch (RFC 6902 §4).
+const OPERATIONS: [&[u8]; 6] = [b"add", b"remove", b"replace", b"move", b"copy", b"test"];
 /// Members of a JSON Web Key (RFC 7518 §6) that are secret.
 const KEY_PARTS: [&[u8]; 8] = [b"d", b"p", b"q", b"dp", b"dq", b"qi", b"oth", b"k"];
+
+/// Members that say something of the value beside them only where another member does, too.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum JointMember {
+    /// `op` and `path` of a JSON Patch (RFC 6902 §4).
+    Operation,
+    Pointer,
+    /// `name` or `key`, and `secret`.
+    Title,
+    Flag,
+}
+
+impl JointMember {
+    fn of(key: &[u8]) -> Option<Self> {
+        match key {
+            b"op" => Some(Self::Operation),
+            b"path" => Some(Self::Pointer),
+            _ if names::is_among(&["secret"], key) => Some(Self::Flag),
+            _ => names::is_among(&["name", "key"], key).then_some(Self::Title),
+        }
+    }
+}
 
 /// What encloses a value.
 #[derive(Default)]
@@ -39,6 +63,14 @@ struct JsonFrame {
     strings: usize,
     /// It is a path, whose last name says what another member holds.
     is_location: bool,
+    /// It has an operation of a JSON Patch.
+    has_operation: bool,
+    /// What the pointer of a JSON Patch names is secret.
+    pointed: Option<HeaderSecret>,
+    /// It has a name or a key.
+    has_title: bool,
+    /// It says `"secret": true`.
+    is_flagged: bool,
     /// The value that a member may name later, and how it is written.
     value: Option<(Range<usize>, ViewEncoding)>,
 }
@@ -55,6 +87,7 @@ struct KeySays {
     is_location: bool,
     /// Whether it says, where it is true, that what stands beside it is secret.
     is_flag: bool,
+    joint: Option<JointMember>,
 }
 
 /// The content with its secrets replaced; none where there are none.
@@ -199,6 +232,7 @@ impl SecretJsonWalk<'_> {
             is_variables: source == b"variables" && !self.variables.is_empty(),
             is_location: names::is_among(&LOCATIONS, source),
             is_flag: names::is_among(&FLAGS, source),
+            joint: JointMember::of(source),
             secret: None,
         };
         let is_part_of_key = self.is_key && KEY_PARTS.contains(&source);
@@ -260,6 +294,9 @@ impl SecretJsonWalk<'_> {
         let key = std::mem::take(&mut self.key);
         let scalar = &self.content[range.clone()];
         let is_text = range.start > 0 && self.content[range.start - 1] == b'"';
+        if let Some(member) = key.joint {
+            self.joint(hide, member, &range, is_text);
+        }
         if !is_text && matches!(scalar, b"true" | b"false" | b"null") {
             if key.is_flag && scalar == b"true" {
                 self.name(hide, HeaderSecret::Whole);
@@ -317,7 +354,7 @@ impl SecretJsonWalk<'_> {
             let named = frame.named.take();
             if has_name && named.is_none() && encoding == ViewEncoding::Json {
                 frame.named = name_of(hide, &self.content[range.clone()]).filter(|kind| {
-                    *kind != HeaderSecret::Whole
+                    !kind.is_whole()
                         || (in_pairs && frame.strings == 1)
                         || is_extension(&self.content[range.clone()])
                         || self.content[range.clone()].starts_with(b"--")
@@ -336,6 +373,31 @@ impl SecretJsonWalk<'_> {
             self.name(hide, kind);
         }
         None
+    }
+
+    /// Takes the value beside two members that say together that it is secret.
+    fn joint(
+        &mut self,
+        hide: &mut impl Hide,
+        member: JointMember,
+        range: &Range<usize>,
+        is_text: bool,
+    ) {
+        let scalar = &self.content[range.clone()];
+        let pointed =
+            (member == JointMember::Pointer && is_text).then(|| name_of(hide, scalar)).flatten();
+        let Some(frame) = self.frames.last_mut().filter(|frame| !frame.is_array) else { return };
+        match member {
+            JointMember::Operation => frame.has_operation |= OPERATIONS.contains(&scalar),
+            JointMember::Pointer => frame.pointed = pointed,
+            JointMember::Title => frame.has_title |= is_text,
+            JointMember::Flag => frame.is_flagged |= !is_text && scalar == b"true",
+        }
+        let flagged = (frame.is_flagged && frame.has_title).then_some(HeaderSecret::Whole);
+        let secret = frame.pointed.filter(|_| frame.has_operation).or(flagged);
+        if let Some(kind) = secret.filter(|_| frame.named.is_none()) {
+            self.name(hide, kind);
+        }
     }
 
     /// Takes the value beside a member that says it is secret.
@@ -423,6 +485,33 @@ pub(super) fn variables_of(hide: &impl Hide, content: &[u8]) -> Vec<Vec<u8>> {
 mod tests {
     use super::*;
     use crate::redact::Masker;
+
+    #[test]
+    fn some_members_tell_of_a_value_only_beside_another() {
+        let masker = Masker::new(b"key");
+        for (text, is_hidden) in [
+            (r#"{"op":"replace","path":"/spec/password","value":"k1"}"#, true),
+            (r#"{"value":"k1","path":"/spec/password","op":"add"}"#, true),
+            (r#"{"path":"/login/password","value":"k1"}"#, false),
+            (r#"{"op":"get","path":"/login/password","value":"k1"}"#, false),
+            (r#"{"name":"x","secret":true,"value":"k1"}"#, true),
+            (r#"{"value":"k1","secret":true,"key":"x"}"#, true),
+            (r#"{"secret":true,"value":"k1"}"#, false),
+            (r#"{"name":"x","secret":false,"value":"k1"}"#, false),
+            (r#"[{"name":"x"},{"secret":true,"value":"k1"}]"#, false),
+            (r#"{"sensitive":true,"value":"k1"}"#, true),
+            (r#"{"pw":"hunter22","cred":"k1"}"#, false),
+            (r#"{"pw":"k1-3","cred":"k1-3"}"#, true),
+            (r#"{"parola":"ciao k1"}"#, false),
+            (r#"{"parola":"xk1x"}"#, true),
+            (r#"{"user_code":"EMP-k1"}"#, false),
+        ] {
+            let shown = masker.text(text);
+            assert_eq!(!shown.contains("k1"), is_hidden, "{text}: {shown}");
+        }
+        let text = r#"{"path":"/login/password","value":12}"#;
+        assert_eq!(masker.text(text), text);
+    }
 
     #[test]
     fn a_text_without_names_is_searched_as_any_other() {

@@ -4,6 +4,7 @@
 
 use std::ops::Range;
 
+use super::drawn;
 use super::edits::Edits;
 use super::hide::{self, Hide};
 use super::marks::Marks;
@@ -129,7 +130,7 @@ impl<'a> SecretMarkupWalk<'a> {
         }
         let (has_look, has_name) = self.marks.has_look(self.content, &range);
         let labelled = self.label.take().or_else(|| self.table.column()).filter(|_| {
-            let is_value = if self.holds_value { values::is_in_cell } else { values::is_drawn };
+            let is_value = if self.holds_value { values::is_in_cell } else { drawn::in_text };
             self.inside.is_none() && is_value(text)
         });
         let new = match self.inside.map(|(_, kind, _)| kind).or(labelled) {

@@ -108,7 +108,7 @@ impl Masker {
 
     /// Whether everything below these names is masked.
     pub fn hides_all_below<'n>(&self, names: impl IntoIterator<Item = &'n str>) -> bool {
-        !self.is_off() && names.into_iter().any(names::is_secret_field)
+        !self.is_off() && names.into_iter().any(names::is_always_secret)
     }
 
     /// The value at a place that is written as a path, as `$.user.keys[0]` or `/user/@key`: see

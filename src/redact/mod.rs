@@ -13,6 +13,7 @@ mod agreement;
 pub mod answer;
 pub mod apply;
 mod body;
+mod drawn;
 mod echoes;
 mod edits;
 mod hide;

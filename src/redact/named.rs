@@ -6,6 +6,7 @@
 
 use std::ops::Range;
 
+use super::drawn;
 use super::names::{self, HeaderSecret};
 use super::shape::SecretShape;
 use super::values;
@@ -129,7 +130,7 @@ fn encoded_pair(
                     || rest.starts_with(b"%2526")
             })
             .unwrap_or(text.len() - value);
-    put(text, value..end, SecretShape::Parameter, found)
+    put_named(text, name, value..end, SecretShape::Parameter, found)
 }
 
 /// Words that stand in a sentence between a secret's name and the secret.
@@ -162,11 +163,14 @@ fn in_sentence(text: &[u8], name: Range<usize>) -> Option<Range<usize>> {
     for _ in 0..=MOST_BETWEEN {
         let blanks = text[at..].iter().take(MOST_BLANKS).take_while(|&&byte| is_blank(byte));
         let from = at + blanks.count();
+        if from == at {
+            return None;
+        }
         let is_end = |byte: u8| byte.is_ascii_whitespace() || b"\"'`<>".contains(&byte);
         let word = &text[from..from + ends(&text[from..], is_end)];
         let bare = word.trim_ascii_end().len()
             - word.iter().rev().take_while(|byte| b".,;:!?)".contains(byte)).count();
-        if from == at || bare == 0 {
+        if bare == 0 {
             return None;
         }
         let word = &word[..bare];
@@ -197,7 +201,7 @@ fn is_drawn_alone(word: &[u8]) -> bool {
         let kind = std::str::from_utf8(word).ok().and_then(kinds::of_text);
         kind.is_some_and(ValueKind::is_time)
     };
-    values::is_drawn(word)
+    drawn::in_text(word)
         && word.iter().all(is_plain)
         && !inside.contains(&b'=')
         && (word.len() >= LONG || !inside.contains(&b'.'))
@@ -227,40 +231,44 @@ fn loose_pair(
         let before = &text[..start];
         quote.is_some_and(|quote| before.ends_with(&[b'(', quote]))
     };
-    // Where a value that must be in quotes may begin, or one that need not be.
-    let (value, is_bare) = match &text[at..] {
+    // Where a value in quotes may begin, and how one without them must look.
+    let (value, is_bare): (_, fn(&[u8]) -> bool) = match &text[at..] {
         // Printed by PHP: `[password] => VALUE`.
-        [b'=', b'>', ..] => (at + 2, text[start..end].starts_with(b"[") || drawn_at(text, at + 2)),
-        [b'-', b'>', ..] => (at + 2, drawn_at(text, at + 2)),
-        [b',', ..] if is_argument() => (at + 1, false),
-        rest if blanks > 0 && rest.starts_with(b"was ") => (at + 4, drawn_at(text, at + 4)),
-        rest if blanks > 0 && rest.starts_with(b"is ") => (at + 3, drawn_at(text, at + 3)),
-        rest if blanks > 0 && rest.starts_with(b"eq ") => (at + 3, drawn_at(text, at + 3)),
+        [b'=', b'>', ..] if text[start..end].starts_with(b"[") => (at + 2, |_| true),
+        [b'=', b'>', ..] | [b'-', b'>', b' ' | b'\t', ..] => (at + 2, drawn::in_text),
+        // A member in code, too: `session->http2_conn`.
+        [b'-', b'>', ..] => (at + 2, drawn::as_value),
+        [b',', ..] if is_argument() => (at + 1, |_| false),
+        rest if blanks > 0 && rest.starts_with(b"was ") => (at + 4, drawn::in_text),
+        rest if blanks > 0 && (rest.starts_with(b"is ") || rest.starts_with(b"eq ")) => {
+            (at + 3, drawn::in_text)
+        }
         [b'\r' | b'\n', ..] => return named_by_line(text, start..end, at, found),
         [next, ..] if blanks > 0 && *next != b'-' => {
             let is_option = text[start..end].starts_with(b"--");
-            (at, is_option || text[start..end] == *b"password" && follows_login(&text[..start]))
+            let is_password =
+                is_option || text[start..end] == *b"password" && follows_login(&text[..start]);
+            (at, if is_password { |_| true } else { |_| false })
         }
         _ => return None,
     };
     let name = std::str::from_utf8(&text[start..end]).ok()?;
-    if !names::is_secret_field(name) && !is_of_two_words(text, &(start..end)) {
-        return None;
-    }
+    let name = if names::is_secret_field(name) { name } else { two_words(text, &(start..end))? };
     if quote.is_none()
         && let Some(word) = in_sentence(text, start..end)
     {
-        return put(text, word, SecretShape::Named, found);
+        return put_named(text, name, word, SecretShape::Named, found);
     }
     let value =
         value + text[value..].iter().take(MOST_BLANKS).take_while(|&&byte| is_blank(byte)).count();
     if let Some(quoted) = quoted(text, value) {
-        return put(text, quoted, SecretShape::Named, found);
+        return put_named(text, name, quoted, SecretShape::Named, found);
     }
-    let length = word_length(&text[value..]);
-    (is_bare && length > 0)
-        .then(|| put(text, value..value + length, SecretShape::Named, found))
-        .flatten()
+    if !is_bare(word_at(text, value)) {
+        return None;
+    }
+    let end = value + word_length(&text[value..]);
+    (end > value).then(|| put_named(text, name, value..end, SecretShape::Named, found)).flatten()
 }
 
 /// Whether a colon stands before how visible a member of an object in PHP is: `:protected]=>`.
@@ -288,28 +296,33 @@ fn dumped(
     let is_set = rest[blanks..].starts_with(b"= ");
     let rest = rest[blanks..].strip_prefix(if is_set { &b"="[..] } else { b"=>" })?;
     let begins = begins || text[..name.start].ends_with(b"['");
-    if !begins || !names::is_secret_field(std::str::from_utf8(&text[name]).ok()?) {
+    let name = std::str::from_utf8(&text[name]).ok()?;
+    if !begins || !names::is_secret_field(name) {
         return None;
     }
     let from = text.len() - rest.len();
     let blanks = rest.iter().take(LONGEST_NAME).take_while(|byte| byte.is_ascii_whitespace());
     let value = from + blanks.count();
-    let line = value..value + ends(&text[value..], |byte| matches!(byte, b'\r' | b'\n'));
-    let of_type = text[line.clone()].starts_with(b"string(");
-    let quote = memchr::memchr(b'"', &text[line.clone()]).filter(|_| of_type);
-    match quoted(text, line.start + quote.unwrap_or(0)) {
-        Some(value) => put(text, value, SecretShape::Named, found),
-        // Code, not a value.
-        None if is_set => None,
-        None => put(text, line, SecretShape::Named, found),
+    // `string(2) "k1"`
+    let head = &text[value..text.len().min(value + LONGEST_NAME)];
+    let quote = memchr::memchr(b'"', head).filter(|_| head.starts_with(b"string("));
+    if let Some(quoted) = quoted(text, value + quote.unwrap_or(0)) {
+        return put_named(text, name, quoted, SecretShape::Named, found);
     }
+    // Code, not a value.
+    if is_set {
+        return None;
+    }
+    let end = value + ends(&text[value..], |byte| matches!(byte, b'\r' | b'\n'));
+    put_named(text, name, value..end, SecretShape::Named, found)
 }
 
-/// Whether a word that looks drawn at random begins there, as none of a sentence does.
-fn drawn_at(text: &[u8], at: usize) -> bool {
-    let at = at + text[at..].iter().take(MOST_BLANKS).take_while(|&&byte| is_blank(byte)).count();
-    let word = &text[at..at + ends(&text[at..], |byte| byte.is_ascii_whitespace())];
-    values::is_drawn(word.strip_suffix(b".").unwrap_or(word))
+/// The word that begins there, without a point at its end; of a long one its start, which tells
+/// what all of it is.
+fn word_at(text: &[u8], at: usize) -> &[u8] {
+    let word = &text[at..text.len().min(at + LONGEST_LOOK)];
+    let word = &word[..ends(word, |byte| byte.is_ascii_whitespace())];
+    word.strip_suffix(b".").unwrap_or(word)
 }
 
 /// The value in the line behind one that names it, as lists of YAML have them:
@@ -330,13 +343,14 @@ fn named_by_line(
     if !is_name || !(rest.starts_with(b"value:") || rest.starts_with(b"Value:")) {
         return None;
     }
-    if !names::is_secret_field(std::str::from_utf8(&text[name]).ok()?) {
+    let name = std::str::from_utf8(&text[name]).ok()?;
+    if !names::is_secret_field(name) {
         return None;
     }
     let from = next + b"value:".len();
     let from = from + text[from..].iter().take_while(|&&byte| is_blank(byte)).count();
     let line = from..from + ends(&text[from..], |byte| matches!(byte, b'\r' | b'\n'));
-    put(text, quoted(text, from).unwrap_or(line), SecretShape::Named, found)
+    put_named(text, name, quoted(text, from).unwrap_or(line), SecretShape::Named, found)
 }
 
 /// Whether `machine HOST login NAME` stands before it, as in a netrc.
@@ -435,6 +449,7 @@ pub(super) fn scheme(
     let from = end + gap;
     let is_part = |byte: &&u8| byte.is_ascii_alphanumeric() || b"+/_~.-".contains(byte);
     let length = text[from..].iter().take_while(is_part).count();
+    crate::steps::add(length);
     let padding = text[from + length..].iter().take_while(|&&byte| byte == b'=').count();
     let bytes = &text[from..from + length + padding];
     if length < SHORTEST_CREDENTIALS {
@@ -442,7 +457,9 @@ pub(super) fn scheme(
     }
     let is_prose = bytes.len() < 20
         && bytes[1..].iter().all(|byte| byte.is_ascii_lowercase() || b"./-=".contains(byte));
+    // Names of parameters are short.
     let is_parameter = padding > 0
+        && length <= LONGEST_NAME
         && text
             .get(from + bytes.len())
             .is_some_and(|&next| next == b'"' || next.is_ascii_alphanumeric());
@@ -496,8 +513,9 @@ fn pair(
     let header =
         header.filter(|kind| !matches!(kind, HeaderSecret::Authority | HeaderSecret::Drawn));
     let parameter = if of_url { names::parameter_secret(word) } else { None };
+    let two_words = two_words(text, &name);
     let secret = header.is_some()
-        || is_of_two_words(text, &name)
+        || two_words.is_some()
         || parameter.is_some()
         || !of_url && !colon && names::is_secret_field(word);
     if !secret {
@@ -506,16 +524,20 @@ fn pair(
     let is_between = |byte: u8| is_blank(byte) || byte == b'*';
     from += text[from..].iter().take(MOST_BLANKS).take_while(|&&byte| is_between(byte)).count();
     if of_url {
-        let end = from
-            + ends(&text[from..], |byte| {
-                byte.is_ascii_whitespace() || b"\"'<>&#`\\".contains(&byte)
-            });
-        let is_word = parameter == Some(HeaderSecret::Drawn)
-            && values::find(HeaderSecret::Drawn, &text[from..end]).is_empty();
-        return (!is_word).then(|| put(text, from..end, SecretShape::Parameter, found)).flatten();
+        let is_end = |byte: u8| byte.is_ascii_whitespace() || b"\"'<>&#`\\".contains(&byte);
+        if let Some(kind) = parameter.filter(|kind| kind.is_by_look()) {
+            let head = &text[from..text.len().min(from + LONGEST_LOOK)];
+            let head = View::new(&head[..ends(head, is_end)], ViewEncoding::Percent);
+            if values::find(kind, &head.bytes).is_empty() {
+                return None;
+            }
+        }
+        let end = from + ends(&text[from..], is_end);
+        return put(text, from..end, SecretShape::Parameter, found);
     }
+    let word = two_words.unwrap_or(word);
     if let Some(quoted) = quoted(text, from) {
-        return put(text, quoted, SecretShape::Named, found);
+        return put_named(text, word, quoted, SecretShape::Named, found);
     }
     // The line that the pair stands in, or what encloses it in quotes.
     let enclosing = before
@@ -526,7 +548,7 @@ fn pair(
     let quote = enclosing.and_then(|quote| memchr::memchr(quote, &text[from..done.line]));
     let line = from..quote.map_or(done.line, |length| from + length);
     if colon && let Some(block) = block(text, line.clone()) {
-        return put(text, block, SecretShape::Named, found);
+        return put_named(text, word, block, SecretShape::Named, found);
     }
     match header {
         Some(HeaderSecret::Credentials) => {
@@ -550,7 +572,7 @@ fn pair(
             let end = from + word_length(&text[from..line.end]);
             // A call is code, not a value.
             (text.get(end) != Some(&b'('))
-                .then(|| put(text, from..end, SecretShape::Named, found))?
+                .then(|| put_named(text, word, from..end, SecretShape::Named, found))?
         }
     }
 }
@@ -572,17 +594,32 @@ fn put(
     Some(range.end)
 }
 
-/// Whether a name of two words stands before a sign: `API key: …`.
-fn is_of_two_words(text: &[u8], last: &Range<usize>) -> bool {
+/// Adds the value of a name, where it is one that the name asks for. Answers where it ends.
+fn put_named(
+    text: &[u8],
+    name: &str,
+    range: Range<usize>,
+    shape: SecretShape,
+    found: &mut Vec<(Range<usize>, SecretShape)>,
+) -> Option<usize> {
+    crate::steps::add(range.len());
+    let kind = names::field_secret(name).filter(|kind| kind.is_by_look());
+    let is_none = kind.is_some_and(|kind| {
+        values::find(kind, &text[range.start..range.end.min(range.start + LONGEST_LOOK)]).is_empty()
+    });
+    if is_none { Some(range.end) } else { put(text, range, shape, found) }
+}
+
+/// The name of two words that stands before a sign: `API key: …`.
+fn two_words<'a>(text: &'a [u8], last: &Range<usize>) -> Option<&'a str> {
     const SECOND: [&str; 6] = ["key", "code", "string", "number", "phrase", "answer"];
     let word = String::from_utf8_lossy(&text[last.clone()]).to_ascii_lowercase();
-    let Some(before) = text[..last.start].strip_suffix(b" ") else { return false };
+    let before = text[..last.start].strip_suffix(b" ")?;
     let first =
         before.iter().rev().take(LONGEST_NAME).take_while(|&&byte| is_of_name(byte)).count();
     let name = &text[before.len() - first..last.end];
-    SECOND.contains(&&*word)
-        && first > 1
-        && std::str::from_utf8(name).is_ok_and(names::is_secret_field)
+    let name = std::str::from_utf8(name).ok()?;
+    (SECOND.contains(&&*word) && first > 1 && names::is_secret_field(name)).then_some(name)
 }
 
 /// The name in front of the `=` or `:` at `at`, without quotes around it.
@@ -609,7 +646,9 @@ fn name_before(text: &[u8], at: usize) -> Option<Range<usize>> {
 
 /// How many bytes there are before one that ends a value.
 fn ends(text: &[u8], end: impl Fn(u8) -> bool) -> usize {
-    text.iter().position(|&byte| end(byte)).unwrap_or(text.len())
+    let length = text.iter().position(|&byte| end(byte)).unwrap_or(text.len());
+    crate::steps::add(length);
+    length
 }
 
 /// What stands in quotes at `from`, which may be escaped ones; to the end where they are not
@@ -672,6 +711,12 @@ fn credentials(text: &[u8], line: Range<usize>) -> Range<usize> {
 /// How long a bare value is: to a blank or a quote, or to a separator behind which another pair, or
 /// nothing more, comes.
 fn word_length(text: &[u8]) -> usize {
+    let length = length_of_word(text);
+    crate::steps::add(length);
+    length
+}
+
+fn length_of_word(text: &[u8]) -> usize {
     for (at, &byte) in text.iter().enumerate() {
         let end = match byte {
             b'"' | b'\'' | b'`' | b'>' => true,
@@ -756,11 +801,41 @@ mod tests {
             ("Array\n(\n    [password] => k1\n    [a] => b\n)", &["k1"]),
             ("os.environ['TOKEN'] = 'k1'; a['x'] = 'y'", &["k1"]),
             ("token => aB3dE5fG7h\ntoken -> bC4eF6gH8i", &["aB3dE5fG7h", "bC4eF6gH8i"]),
-            ("at https://x.example/cb?state=aB3dE5fG7h&code=k2 now", &["aB3dE5fG7h", "k2"]),
+            ("at https://x.example/cb?state=aB3dE5fG7hI9jK1l&code=k2", &["aB3dE5fG7hI9jK1l", "k2"]),
+            ("token ->aB3dE5fG7hI9jK1l;", &["aB3dE5fG7hI9jK1l"]),
+            ("a['token'] = 'k1';a['token'] = b;a['token'] = 'k2'", &["k1", "k2"]),
+            ("[\"token\"]=>\"k1\"[\"token\"]=>string(2) \"k2\"", &["k1", "k2"]),
+            ("pw=hunter22 heslo: x1-y2\nUser code: WDJB-MJHT", &["hunter22", "x1-y2", "WDJB-MJHT"]),
             ("a:\n  token: |-\n    k1\n    k2\n  b: c", &["k1\n    k2"]),
         ] {
             assert_eq!(texts(text), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn names_in_a_row_take_no_more_than_n_log_n() {
+        for unit in [
+            "token=>",
+            "token ->",
+            "token=>a1-",
+            "a['token'] = b;",
+            "[\"token\"]=>\"a\"",
+            "[\"token\"]=>string(1) \"a\"",
+            "[token]=>",
+            "?state=",
+            "&state=a1/",
+            "token was ",
+            "password=\"\"\"",
+            "token: next(",
+        ] {
+            crate::steps::hold_to_n_log_n(2_000, |n| {
+                crate::steps::add(n);
+                drop(texts(&unit.repeat(n)));
+            });
+        }
+        crate::steps::hold_to_n_log_n(2_000, |n| {
+            drop(texts(&format!("{}=x", "bearer+".repeat(n))));
+        });
     }
 
     #[test]
@@ -793,6 +868,12 @@ mod tests {
             "[tokens] => 5, [password_required] => 1",
             "a key: b, the primary key: id, ls -a x:y/z",
             "next=%2Fcb%3Fpage%3D2%26max_tokens%3D3",
+            "at session->http2_conn and token->sha256sum; of x.c",
+            "at session ->http2_conn and token ->sha256sum; of x.c",
+            "the pw=low heslo: slunce, 'parola' => 'ciao', user code: EMP-00123",
+            "/x?state=WaitingForCustomerReply&policy=B2C_1_SignUpSignIn&hash=9f8a7b6c",
+            "/x?h=gcpu2e8p&e=6f1d7c1e-0d0a-4d1c-9a53-2f6b1c7c0a11&hash=0x9f8a7b6c5d4e3f2a",
+            "/x?state=%2Fcheckout%2Fdone%3Fstep%3D2&state=backInStockSoon",
             "you sent Y2wn7Njs1Token3gePinXo4= and that",
         ] {
             assert_eq!(texts(text), [""; 0], "{text}");

@@ -57,10 +57,8 @@ const SECRET_WORDS: &[&str] = &[
     "cred",
     "haslo",
     "hasło",
-    "heslo",
     "jelszó",
     "lösenord",
-    "parola",
     "psw",
     "pswd",
     "pw",
@@ -128,6 +126,12 @@ const SECRET_NAMES: &[&str] = &[
     "wresult",
 ];
 
+/// Words that name a password in one language and something else in the same or another one: a
+/// word in Italian, an entry in Czech.
+const AMBIGUOUS_WORDS: &[&str] = &["heslo", "parola"];
+/// Abbreviations that are as ambiguous where they are the whole name.
+const AMBIGUOUS_NAMES: &[&str] = &["cred", "pw"];
+
 /// Two words in a row that make a name secret wherever they stand in it.
 const SECRET_PAIRS: &[[&str; 2]] = &[
     ["access", "code"],
@@ -171,7 +175,6 @@ const SECRET_PAIRS: &[[&str; 2]] = &[
     ["2fa", "code"],
     ["login", "pin"],
     ["pass", "word"],
-    ["user", "code"],
 ];
 
 /// Pairs of words that name a key to something.
@@ -208,8 +211,8 @@ const KEY_KINDS: &[&str] = &[
 /// Parameters that let in who has them, or tie the answer to a login to its request, where their
 /// value looks drawn at random; as a word it says something else.
 const DRAWN_PARAMETERS: &[&str] = &[
-    "ct", "e", "h", "hash", "hdnea", "hdntl", "hdnts", "nonce", "policy", "sas", "st", "state",
-    "tk", "txsecret", "verify", "wssecret",
+    "ct", "hdnea", "hdntl", "hdnts", "nonce", "policy", "sas", "st", "state", "tk", "txsecret",
+    "wssecret",
 ];
 
 /// First words of headers whose `key` names something and opens nothing.
@@ -279,7 +282,7 @@ const HARMLESS_ENDS: &[&str] = &[
 ];
 
 /// Members whose value is the name of what another member holds.
-const NAMING: [&str; 13] = [
+const NAMING: [&str; 12] = [
     "name",
     "key",
     "field",
@@ -288,7 +291,6 @@ const NAMING: [&str; 13] = [
     "n",
     "param",
     "parameter",
-    "path",
     "property",
     "header",
     "variable",
@@ -321,7 +323,7 @@ const LONGEST_REMEMBERED: usize = 64;
 /// What a name says of its value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct NameSays {
-    field: bool,
+    field: Option<HeaderSecret>,
     header: Option<HeaderSecret>,
     /// The header's values are of a grammar that leaves no room for a secret.
     closed: bool,
@@ -351,7 +353,7 @@ fn answer(name: &str) -> NameSays {
 
 impl NameSays {
     fn of(name: &str) -> Self {
-        let field = has_secret_words(name);
+        let field = secret_by_words(name);
         let closed = CLOSED.iter().any(|known| name.eq_ignore_ascii_case(known));
         Self { field, header: header_of(name, field), closed }
     }
@@ -359,7 +361,12 @@ impl NameSays {
 
 /// Whether a JSON or form field of this name holds a secret.
 pub fn is_secret_field(name: &str) -> bool {
-    answer(name).field
+    answer(name).field.is_some()
+}
+
+/// Whether a field of this name holds a secret whatever its value looks like.
+pub(super) fn is_always_secret(name: &str) -> bool {
+    answer(name).field == Some(HeaderSecret::Whole)
 }
 
 /// Whether, and how, a JSON or form field of this name holds a secret: as the header does, where it
@@ -367,10 +374,8 @@ pub fn is_secret_field(name: &str) -> bool {
 pub fn field_secret(name: &str) -> Option<HeaderSecret> {
     let answer = answer(name);
     match answer.header {
-        Some(HeaderSecret::Whole | HeaderSecret::Drawn | HeaderSecret::Authority) | None => {
-            answer.field.then_some(HeaderSecret::Whole)
-        }
-        header => header,
+        Some(kind) if kind.is_of_headers_alone() => Some(kind),
+        _ => answer.field,
     }
 }
 
@@ -393,20 +398,35 @@ static TABLES: LazyLock<WordTables> = LazyLock::new(|| WordTables {
     harmless: HARMLESS_ENDS.iter().copied().collect(),
 });
 
-fn has_secret_words(name: &str) -> bool {
+/// How a field is secret by the words of its name.
+fn secret_by_words(name: &str) -> Option<HeaderSecret> {
     let tables = &*TABLES;
     let words = Words::of(name);
-    let Some(last) = words.iter().next_back() else { return false };
-    if words.iter().count() > 1 && tables.harmless.contains(last) {
-        return false;
+    let last = words.iter().next_back()?;
+    let count = words.iter().count();
+    if count > 1 && tables.harmless.contains(last) {
+        return None;
     }
-    words.iter().any(|word| is_secret_word(tables, word))
+    let joined = words.joined().trim_end_matches(|c: char| c.is_ascii_digit());
+    if count == 1 && AMBIGUOUS_NAMES.contains(&joined) {
+        return Some(HeaderSecret::NoWord);
+    }
+    let is_secret = words.iter().any(|word| is_secret_word(tables, word))
         || words.iter().zip(words.iter().skip(1)).any(|(first, second)| {
             let key = matches!(second, "key" | "keys") && tables.keys.contains(first);
             key || tables.pairs.contains(&[first, second])
         })
-        || tables.names.contains(words.joined().trim_end_matches(|c: char| c.is_ascii_digit()))
-        || tables.joined_pairs.contains(words.joined())
+        || tables.names.contains(joined)
+        || tables.joined_pairs.contains(words.joined());
+    if is_secret {
+        return Some(HeaderSecret::Whole);
+    }
+    let is_ambiguous =
+        |word: &str| AMBIGUOUS_WORDS.contains(&word.trim_end_matches(|c: char| c.is_ascii_digit()));
+    if words.iter().any(is_ambiguous) {
+        return Some(HeaderSecret::NoWord);
+    }
+    words.joined().ends_with("usercode").then_some(HeaderSecret::UserCode)
 }
 
 fn is_secret_word(tables: &WordTables, word: &str) -> bool {
@@ -468,8 +488,29 @@ pub enum HeaderSecret {
     Whole,
     /// The whole value, where it looks drawn at random.
     Drawn,
+    /// The whole value, unless it is a plain word.
+    NoWord,
+    /// The whole value, where it is a code by which a device is let in, or looks drawn.
+    UserCode,
     /// The whole value, whatever it says.
     All,
+}
+
+impl HeaderSecret {
+    /// Whether the value has a grammar of headers that a field of a header's name has, too.
+    const fn is_of_headers_alone(self) -> bool {
+        matches!(self, Self::Credentials | Self::Cookies | Self::SetCookie | Self::Protocols)
+    }
+
+    /// Whether it depends on how the value looks.
+    pub(super) const fn is_by_look(self) -> bool {
+        matches!(self, Self::Drawn | Self::NoWord | Self::UserCode)
+    }
+
+    /// Whether the value is secret as a whole, if at all.
+    pub(super) const fn is_whole(self) -> bool {
+        matches!(self, Self::Whole) || self.is_by_look()
+    }
 }
 
 /// Whether, and how, a header of this name holds a secret.
@@ -505,7 +546,7 @@ pub(super) fn is_closed(name: &str) -> bool {
     answer(name).closed
 }
 
-fn header_of(name: &str, is_secret: bool) -> Option<HeaderSecret> {
+fn header_of(name: &str, field: Option<HeaderSecret>) -> Option<HeaderSecret> {
     let is = |known: &str| name.eq_ignore_ascii_case(known);
     if is("authorization") || is("proxy-authorization") {
         Some(HeaderSecret::Credentials)
@@ -535,10 +576,9 @@ fn header_of(name: &str, is_secret: bool) -> Option<HeaderSecret> {
         ]
         .into_iter()
         .any(is);
-        match is_secret || known {
-            true => Some(HeaderSecret::Whole),
-            false => is_named_key(name).then_some(HeaderSecret::Drawn),
-        }
+        field
+            .or_else(|| known.then_some(HeaderSecret::Whole))
+            .or_else(|| is_named_key(name).then_some(HeaderSecret::Drawn))
     }
 }
 
@@ -734,6 +774,18 @@ mod tests {
     }
 
     #[test]
+    fn ambiguous_names_ask_how_the_value_looks() {
+        for name in ["pw", "cred", "parola", "nuovaParola", "heslo", "pw2"] {
+            assert_eq!(field_secret(name), Some(HeaderSecret::NoWord), "{name}");
+        }
+        for name in ["db_pw", "parola_token", "password"] {
+            assert_eq!(field_secret(name), Some(HeaderSecret::Whole), "{name}");
+        }
+        assert_eq!(field_secret("user_code"), Some(HeaderSecret::UserCode));
+        assert_eq!(field_secret("userCode"), Some(HeaderSecret::UserCode));
+    }
+
+    #[test]
     fn headers_say_how_they_hold_it() {
         assert_eq!(header_secret("AUTHORIZATION"), Some(HeaderSecret::Credentials));
         assert_eq!(header_secret("Cookie"), Some(HeaderSecret::Cookies));
@@ -750,7 +802,9 @@ mod tests {
         assert_eq!(field_secret("X-Kong-Key"), None);
         assert_eq!(parameter_secret("state"), Some(HeaderSecret::Drawn));
         assert_eq!(parameter_secret("code"), Some(HeaderSecret::Whole));
-        assert_eq!(parameter_secret("statement"), None);
+        for common in ["statement", "e", "h", "hash", "verify"] {
+            assert_eq!(parameter_secret(common), None, "{common}");
+        }
         for harmless in [
             "Content-Type",
             "ETag",

@@ -6,6 +6,7 @@
 
 use std::ops::Range;
 
+use super::drawn;
 use super::shape::SecretShape;
 
 /// Segments behind which anything that looks drawn at random is a secret, a UUID too. Hyphens and
@@ -91,31 +92,15 @@ const LINKS: &[&str] = &[
 
 /// Segments behind which the secret is long, and ids stand before it.
 const HOOKS: &[&str] = &[
-    "access",
-    "approve",
-    "auth",
-    "callback",
     "catch",
-    "deny",
-    "dl",
     "download",
     "downloads",
-    "embed",
-    "exchange",
     "feed",
     "feeds",
-    "go",
-    "guest",
     "hooks",
     "incoming",
     "incomingwebhook",
     "onetime",
-    "pair",
-    "paste",
-    "preview",
-    "public",
-    "qr",
-    "revoke",
     "services",
     "share",
     "shared",
@@ -127,10 +112,58 @@ const HOOKS: &[&str] = &[
     "capability",
 ];
 
+/// Common words, directly behind which a secret may stand, as behind a single letter.
+const WORDS: &[&str] = &[
+    "access", "approve", "auth", "callback", "deny", "dl", "embed", "exchange", "go", "guest",
+    "pair", "paste", "preview", "public", "qr", "revoke",
+];
+
 /// Most segments behind the word in which the secret is looked for.
 const REACH: usize = 4;
 /// Longest segment that names a route.
 const LONGEST_NAME: usize = 40;
+
+/// What a segment says of those behind it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum RouteKind {
+    Link,
+    Hook,
+    Word,
+}
+
+impl RouteKind {
+    fn of(name: &str) -> Option<Self> {
+        let is_letter = || matches!(name.as_bytes(), [letter] if letter.is_ascii_alphabetic());
+        if LINKS.contains(&name) {
+            Some(Self::Link)
+        } else if HOOKS.contains(&name) {
+            Some(Self::Hook)
+        } else {
+            (is_letter() || WORDS.contains(&name)).then_some(Self::Word)
+        }
+    }
+
+    /// In how many segments behind it the secret is looked for.
+    const fn reach(self) -> usize {
+        match self {
+            Self::Link | Self::Hook => REACH,
+            Self::Word => 1,
+        }
+    }
+
+    /// Whether a segment behind it is a secret.
+    fn announces(self, segment: &[u8]) -> bool {
+        if is_uuid(segment) {
+            return self == Self::Link;
+        }
+        let is_drawn = match self {
+            Self::Link => drawn::behind_link,
+            Self::Hook => drawn::behind_hook,
+            Self::Word => drawn::behind_word,
+        };
+        !has_extension(segment) && is_drawn(segment)
+    }
+}
 
 const fn is_of_segment(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()
@@ -140,7 +173,8 @@ const fn is_of_segment(byte: u8) -> bool {
         )
 }
 
-/// Adds the secrets that the segment around `hit` announces. Answers how far it looked.
+/// Adds the secrets that the segment around `hit` announces. Answers where it ends: what stands
+/// behind it may announce more.
 pub(super) fn find(text: &[u8], hit: usize, found: &mut Vec<(Range<usize>, SecretShape)>) -> usize {
     let hit = hit + usize::from(text[hit] == b'/');
     let before = text[..hit].iter().rev().take(LONGEST_NAME).take_while(|&&b| is_of_segment(b));
@@ -155,86 +189,26 @@ pub(super) fn find(text: &[u8], hit: usize, found: &mut Vec<(Range<usize>, Secre
         .filter(|byte| !matches!(byte, b'-' | b'_'))
         .map(|&byte| char::from(byte.to_ascii_lowercase()))
         .collect();
-    let is_link = LINKS.contains(&&*name);
-    let is_letter = name.len() == 1 && name.as_bytes()[0].is_ascii_alphabetic();
-    if !is_link && !is_letter && !HOOKS.contains(&&*name) {
-        return end;
-    }
-    let is_secret = |segment: &[u8]| {
-        is_secret(segment, is_link)
-            && (!is_letter || segment.len() >= 32 || Randomness::of(segment).mixes_all())
-    };
+    let Some(kind) = RouteKind::of(&name) else { return end };
     let mut at = end;
-    for _ in 0..REACH {
+    for _ in 0..kind.reach() {
         // Slashes are doubled where a base URL and a path were joined.
         let slashes = text[at..].iter().take(2).take_while(|&&byte| byte == b'/').count();
         let from = at + slashes;
         at = segment(text, from);
+        crate::steps::add(at - from);
         if slashes == 0 || from == at {
             break;
         }
-        if is_secret(&text[from..at]) {
+        if kind.announces(&text[from..at]) {
             found.push((from..at, SecretShape::Route));
         }
     }
-    at.max(end)
+    end
 }
 
 fn segment(text: &[u8], from: usize) -> usize {
     from + text[from..].iter().take_while(|&&byte| is_of_segment(byte)).count()
-}
-
-/// Whether a segment looks drawn at random.
-fn is_secret(segment: &[u8], is_link: bool) -> bool {
-    let random = Randomness::of(segment);
-    if is_uuid(segment) {
-        return is_link;
-    }
-    if has_extension(segment) {
-        return false;
-    }
-    if is_link {
-        random.mixes_all() && segment.len() >= 6
-            || random.turns >= 2 && random.digits >= 2 && segment.len() >= 8 && !is_dated(segment)
-            || random.capitals_inside >= 3 && segment.len() >= 16
-            || random.digits == segment.len() && segment.len() >= 16
-    } else {
-        segment.len() >= 20 && random.turns >= 4 && !is_dated(segment)
-            || segment.len() >= 32 && random.capitals_inside >= 5
-    }
-}
-
-/// How a segment is mixed.
-struct Randomness {
-    digits: usize,
-    small: usize,
-    capitals: usize,
-    /// How often a digit stands beside a letter.
-    turns: usize,
-    /// How often a capital follows a small letter.
-    capitals_inside: usize,
-}
-
-impl Randomness {
-    fn of(segment: &[u8]) -> Self {
-        let count = |is: fn(&u8) -> bool| segment.iter().filter(|byte| is(byte)).count();
-        let pairs =
-            |is: fn(u8, u8) -> bool| segment.windows(2).filter(|pair| is(pair[0], pair[1])).count();
-        Self {
-            digits: count(u8::is_ascii_digit),
-            small: count(u8::is_ascii_lowercase),
-            capitals: count(u8::is_ascii_uppercase),
-            turns: pairs(|a, b| {
-                a.is_ascii_digit() && b.is_ascii_alphabetic()
-                    || a.is_ascii_alphabetic() && b.is_ascii_digit()
-            }),
-            capitals_inside: pairs(|a, b| a.is_ascii_lowercase() && b.is_ascii_uppercase()),
-        }
-    }
-
-    const fn mixes_all(&self) -> bool {
-        self.digits > 0 && self.small > 0 && self.capitals > 0
-    }
 }
 
 fn is_uuid(segment: &[u8]) -> bool {
@@ -243,13 +217,6 @@ fn is_uuid(segment: &[u8]) -> bool {
             8 | 13 | 18 | 23 => *byte == b'-',
             _ => byte.is_ascii_hexdigit(),
         })
-}
-
-/// `2026-11-28T10`, `v1.2.3-rc1`, `order-1a-2b`: words and numbers of a few characters each.
-fn is_dated(segment: &[u8]) -> bool {
-    segment
-        .split(|byte| !byte.is_ascii_alphanumeric())
-        .all(|word| word.len() <= 5 || word.iter().all(u8::is_ascii_alphabetic))
 }
 
 /// `report-2f3a91c0.pdf`
@@ -300,9 +267,25 @@ mod tests {
                 "/open-apis/bot/v2/hook/6f1d7c1e-0d0a-4d1c-9a53-2f6b1c7c0a11",
                 "6f1d7c1e-0d0a-4d1c-9a53-2f6b1c7c0a11",
             ),
+            (
+                "/auth/reset-password/6f1d7c1e-0d0a-4d1c-9a53-2f6b1c7c0a11",
+                "6f1d7c1e-0d0a-4d1c-9a53-2f6b1c7c0a11",
+            ),
+            ("/public/invite/aB3xK9", "aB3xK9"),
+            ("/u/verify/aB3xK9", "aB3xK9"),
+            ("/share/verify/aB3xK9", "aB3xK9"),
+            ("/s/share/k3j9x2m4p7q1z8w5v6n0", "k3j9x2m4p7q1z8w5v6n0"),
+            ("/s/u/aB3dE5fG7hI9jK1lM3nO5pQ7", "aB3dE5fG7hI9jK1lM3nO5pQ7"),
             ("/trigger/door/with/key/c9ZxYvU8tSrQpOnM7lK6jI", "c9ZxYvU8tSrQpOnM7lK6jI"),
         ] {
             assert_eq!(texts(path), [secret], "{path}");
+        }
+    }
+
+    #[test]
+    fn paths_of_nothing_but_announcements_take_no_more_than_n_log_n() {
+        for unit in ["/s", "/auth", "/token", "/share/token/x"] {
+            crate::steps::hold_to_n_log_n(1_000, |n| drop(texts(&unit.repeat(n))));
         }
     }
 
@@ -332,6 +315,13 @@ mod tests {
             "/s/6f1d7c1e-0d0a-4d1c-9a53-2f6b1c7c0a11",
             "/m/products/shoes-42",
             "/feed/atom.xml",
+            "/public/products/507f1f77bcf86cd799439011",
+            "/auth/users/507f1f77bcf86cd799439011",
+            "/preview/507f1f77bcf86cd799439011",
+            "/m/products/9f8a7b6c5d4e3f2a1b0c9d8e7f6a5b4c",
+            "/f/9f8a7b6c5d4e3f2a1b0c9d8e7f6a5b4c9f8a7b6c5d4e3f2a1b0c9d8e7f6a5b4c",
+            "/public/507F1f77bcf86cd799439011",
+            "/go/docs/aB3dE5fG7hI9jK1lM3nO5pQ7",
         ] {
             assert_eq!(texts(path), [""; 0], "{path}");
         }

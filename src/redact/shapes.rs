@@ -94,7 +94,8 @@ impl CloserLook<'_> {
             done.pem = private_key(text, hit.end, found);
         }
         if hit.kinds.has(Kinds::MANIFEST) && hit.start >= done.manifest {
-            done.manifest = manifest::find(text, hit.start, done.manifest, found);
+            let end = manifest::find(text, hit.start..hit.end, done.manifest, found);
+            done.manifest = end.unwrap_or(done.manifest);
         }
         if hit.kinds.has(Kinds::AT) && hit.start >= done.address {
             done.address = email(text, hit.start, done.address, found);

@@ -314,7 +314,7 @@ static SIEVE: LazyLock<Sieve> = LazyLock::new(|| {
     add("-----BEGIN ", Kinds::PEM, 0);
     add("Private-Lines: ", Kinds::PEM, 0);
     add("@", Kinds::AT, 0);
-    add(super::manifest::SIGN, Kinds::MANIFEST, 0);
+    super::manifest::SIGNS.iter().for_each(|sign| add(sign, Kinds::MANIFEST, 0));
     VENDORS
         .iter()
         .enumerate()

@@ -9,9 +9,9 @@ use std::ops::Range;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use super::drawn;
 use super::names::{self, HeaderSecret};
 use super::shapes::{self, SecretShape};
-use crate::message::kinds::{self, ValueKind};
 
 /// Values that are no secrets, whatever their name.
 const HARMLESS: &[&str] = &[
@@ -78,8 +78,11 @@ pub(super) fn find(kind: HeaderSecret, value: &[u8]) -> Vec<(Range<usize>, Secre
             .map(|range| one(range, SecretShape::UrlPassword))
             .unwrap_or_default(),
         HeaderSecret::Whole => credentials(value, false),
-        HeaderSecret::Drawn if !is_drawn_whole(value) => Vec::new(),
-        HeaderSecret::Drawn => one(0..value.len(), SecretShape::Named),
+        HeaderSecret::NoWord if !is_in_cell(value) => Vec::new(),
+        HeaderSecret::NoWord => credentials(value, false),
+        HeaderSecret::UserCode if !is_user_code(value) => Vec::new(),
+        HeaderSecret::Drawn if !drawn::as_value(value) => Vec::new(),
+        HeaderSecret::UserCode | HeaderSecret::Drawn => one(0..value.len(), SecretShape::Named),
         HeaderSecret::All if value.is_empty() => Vec::new(),
         HeaderSecret::All => one(0..value.len(), SecretShape::Named),
     }
@@ -105,36 +108,17 @@ pub(super) fn is_in_cell(value: &[u8]) -> bool {
 /// Fewest characters of a value in a cell.
 const SHORTEST_VALUE: usize = 4;
 
-/// Whether a word looks drawn at random: letters and digits, and nothing that a sentence has.
-pub(super) fn is_drawn(word: &[u8]) -> bool {
-    let word = word.trim_ascii();
-    let has = |is: fn(&u8) -> bool| word.iter().any(is);
-    word.len() >= 8
-        && has(u8::is_ascii_digit)
-        && has(u8::is_ascii_alphabetic)
-        && word.iter().all(|byte| byte.is_ascii_graphic() && !b"<>\"'()[]{},".contains(byte))
-        && !word.contains(&b'/')
-}
-
-/// Whether a whole value looks drawn, in base64 or in parts, too: it may hold slashes, `=` and `~`,
-/// but letters and digits stand side by side in it more often than in names, and it is neither a
-/// time nor a target.
-fn is_drawn_whole(value: &[u8]) -> bool {
-    let turns = value.windows(2).filter(|pair| {
-        pair[0].is_ascii_digit() && pair[1].is_ascii_alphabetic()
-            || pair[0].is_ascii_alphabetic() && pair[1].is_ascii_digit()
-            || pair[0].is_ascii_lowercase() && pair[1].is_ascii_uppercase()
-    });
-    let is_target = || value.starts_with(b"/") || memchr::memmem::find(value, b"://").is_some();
-    let is_time = || {
-        let kind = std::str::from_utf8(value).ok().and_then(kinds::of_text);
-        kind.is_some_and(ValueKind::is_time)
-    };
-    value.len() >= 8
-        && value.iter().all(|byte| byte.is_ascii_graphic() && !b"<>\"'()[]{}".contains(byte))
-        && turns.count() >= 3.max(value.len() / 8)
-        && !is_target()
-        && !is_time()
+/// Whether it is a code by which a device is let in (RFC 8628 §6.1, `WDJB-MJHT`), or looks drawn.
+fn is_user_code(value: &[u8]) -> bool {
+    let is_sign = |byte: &u8| byte.is_ascii_uppercase() || byte.is_ascii_digit();
+    let is_half =
+        |half: &[u8]| half.iter().all(is_sign) && half.iter().any(|b| !b.is_ascii_digit());
+    match value.trim_ascii() {
+        [first @ .., b'-', _, _, _, _] if first.len() == 4 => {
+            is_half(first) && is_half(&value.trim_ascii()[5..])
+        }
+        value => drawn::as_value(value),
+    }
 }
 
 /// Whether a value says nothing that anyone could use.
@@ -283,7 +267,14 @@ mod tests {
             (HeaderSecret::Whole, "token s3cret", &["s3cret"]),
             (HeaderSecret::Whole, "correct horse battery", &["correct horse battery"]),
             (HeaderSecret::Whole, "True", &[]),
-            (HeaderSecret::Drawn, "aB3dE5fG7hI9", &["aB3dE5fG7hI9"]),
+            (HeaderSecret::Drawn, "aB3dE5fG7hI9jK1l", &["aB3dE5fG7hI9jK1l"]),
+            (HeaderSecret::Drawn, "aB3dE5fG7hI9", &[]),
+            (HeaderSecret::NoWord, "hunter22", &["hunter22"]),
+            (HeaderSecret::NoWord, "ciao", &[]),
+            (HeaderSecret::NoWord, "una bella parola", &[]),
+            (HeaderSecret::UserCode, "WDJB-MJHT", &["WDJB-MJHT"]),
+            (HeaderSecret::UserCode, "EMP-00123", &[]),
+            (HeaderSecret::UserCode, "2026-1128", &[]),
             (HeaderSecret::Drawn, "closed", &[]),
             (HeaderSecret::Drawn, "2026-11-28T10:00:00Z", &[]),
             (HeaderSecret::Drawn, "/users/list", &[]),

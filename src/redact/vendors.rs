@@ -121,15 +121,25 @@ pub(super) const MIDDLES: &[(&str, fn(&[u8], usize) -> Option<Range<usize>>)] = 
     ("7Q~", entra),
     // The password in a code that lets devices into a wireless network: `WIFI:T:WPA;S:home;P:…;;`.
     ("WIFI:", |text, at| {
-        let code = &text[at..text.len().min(at + 256)];
-        let from =
-            at + memchr::memmem::find(code, b"P:").filter(|&p| b":;".contains(&code[p - 1]))? + 2;
-        let rest = code.get(from - at..).unwrap_or_default();
-        let mut end = 0;
-        while !matches!(rest.get(end), None | Some(b';' | b'"' | b'\n')) {
-            end += 1 + usize::from(rest[end] == b'\\');
+        let code = &text[..text.len().min(at + 256)];
+        let mut from = at + "WIFI:".len();
+        loop {
+            let is_password = code.get(from..)?.starts_with(b"P:");
+            let mut end = from;
+            while let Some(&byte) = code.get(end)
+                && !matches!(byte, b';' | b'\n')
+                && !(is_password && byte == b'"')
+            {
+                end += 1 + usize::from(byte == b'\\');
+            }
+            if is_password {
+                return (end > from + 2).then(|| from + 2..end.min(code.len()));
+            }
+            if code.get(end) != Some(&b';') {
+                return None;
+            }
+            from = end + 1;
         }
-        (end > 0).then(|| from..from + end.min(rest.len()))
     }),
     // Addresses of calendars: `/private-0123…/basic.ics`.
     ("/private-", |text, at| {
@@ -165,6 +175,22 @@ mod tests {
         let count = prefixes.len();
         prefixes.dedup();
         assert_eq!(prefixes.len(), count);
+    }
+
+    #[test]
+    fn the_password_of_a_wireless_network_is_the_field_that_is_named_so() {
+        let (_, password) = MIDDLES.iter().find(|(sign, _)| *sign == "WIFI:").unwrap();
+        for (code, expected) in [
+            ("WIFI:S:SHOP:1;T:WPA;P:hunter22;;", Some("hunter22")),
+            ("WIFI:P:hunter22;S:home;;", Some("hunter22")),
+            ("WIFI:S:\"my;net\";P:a\\;b;;", Some("a\\;b")),
+            ("WIFI:S:a\\;P:b;T:nopass;;", None),
+            ("WIFI:S:home;P:", None),
+            ("WIFI:", None),
+        ] {
+            let range = password(code.as_bytes(), 0);
+            assert_eq!(range.map(|range| &code[range]), expected, "{code}");
+        }
     }
 
     #[test]
