@@ -171,7 +171,8 @@ mod tests {
 
     #[test]
     fn many_secrets_in_a_list_take_no_more_than_n_log_n() {
-        for unit in ["- kind: Secret\n  data:\n    a: k1\n", "kind: Secret\n", "a kind: Secret "] {
+        let item = "- kind: Secret\n  data:\n    a: k1\n";
+        for unit in [item, "kind: Secret\n", "a kind: Secret "] {
             crate::steps::hold_to_n_log_n(1_000, |n| {
                 crate::steps::add(n);
                 drop(texts(&unit.repeat(n)));
