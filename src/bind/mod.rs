@@ -73,8 +73,8 @@ pub struct Part {
     /// this one (at one instant: stands before it), and what this one needs of its answer was
     /// there: waits never go round in a circle.
     pub after: Vec<ExchangeId>,
-    /// Others' exchanges that were answered at most [`COURTESY_NS`] before its request was sent, one
-    /// of the two a change: it goes behind them too, but waits for them no longer than that.
+    /// Others' exchanges that were answered at most [`COURTESY_NS`] before its request was sent,
+    /// one of the two a change: it goes behind them too, but waits for them no longer than that.
     pub beside: Vec<ExchangeId>,
     /// How many values it uses that look issued, but by no answer of the recording.
     pub older: u32,
