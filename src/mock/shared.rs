@@ -20,6 +20,7 @@ pub(super) const HELD_BYTES: usize = 256 << 20;
 /// How long a connection may be open without a request, in units of the patience: clients pool
 /// connections.
 const IDLE: u32 = 5;
+
 /// When an answer is given.
 #[derive(
     Clone,
