@@ -132,6 +132,11 @@ impl SocketGates {
         Some(&self.gates[at].1)
     }
 
+    /// Whether what the client's message of this number says is known.
+    pub(in crate::replay) fn passes(&self, number: usize, side: TargetSide) -> bool {
+        self.gate(number).is_none_or(|gate| gate.pass(side).is_some())
+    }
+
     /// What the client's message of this number says with v2's values in it.
     pub(in crate::replay) fn filled(&self, number: usize, side: TargetSide) -> Option<Bytes> {
         let ready = self.gate(number)?.ready(side)?;

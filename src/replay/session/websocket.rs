@@ -111,8 +111,7 @@ impl SocketPlay {
 
     /// Whether what the client's message of this number says is known.
     fn passes(&self, number: usize) -> bool {
-        let gate = self.ties.as_ref().and_then(|ties| ties.gates.gate(number));
-        gate.is_none_or(|gate| gate.pass(self.of.0).is_some())
+        self.ties.as_ref().is_none_or(|ties| ties.gates.passes(number, self.of.0))
     }
 
     /// Whether v2 has opened it.
@@ -276,11 +275,8 @@ impl SocketPlay {
         while let Some(word) = self.course.words.get(open.next)
             && open.is_free(word, self.pacing, now)
             && open.out.len() < AT_ONCE
+            && ties.is_none_or(|ties| ties.gates.passes(open.next, self.of.0))
         {
-            let gate = ties.and_then(|ties| ties.gates.gate(open.next));
-            if gate.is_some_and(|gate| gate.pass(self.of.0).is_none()) {
-                break;
-            }
             let content = match ties.and_then(|ties| ties.gates.filled(open.next, self.of.0)) {
                 Some(filled) => filled,
                 None => {
