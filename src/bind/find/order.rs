@@ -268,8 +268,7 @@ const MOST: usize = 16;
 /// one that was said last, which had waited for those before it.
 #[derive(Default)]
 struct Before {
-    /// Those of which the answer is not known yet, the first to be answered on top.
-    under_way: BinaryHeap<Reverse<AnsweredTurn>>,
+    under_way: UnderWay,
     /// Those of which the answer is known to the next one, as they were answered.
     known: VecDeque<AnsweredTurn>,
     /// The one of these that was said last.
@@ -282,15 +281,32 @@ struct AnsweredTurn {
     answered: i64,
     at: i64,
     id: ExchangeId,
+    may_change: bool,
+}
+
+/// Those of which the answer is not there yet, the first to be answered on top.
+#[derive(Default)]
+struct UnderWay(BinaryHeap<Reverse<AnsweredTurn>>);
+
+impl UnderWay {
+    /// The next one that was answered by then.
+    fn answered(&mut self, at: i64) -> Option<AnsweredTurn> {
+        self.0.peek().filter(|Reverse(one)| one.answered <= at)?;
+        steps::add(1);
+        self.0.pop().map(|Reverse(one)| one)
+    }
+
+    fn add(&mut self, turn: &Turn) {
+        let Turn { answered, at, id, may_change, .. } = *turn;
+        if answered != i64::MAX {
+            self.0.push(Reverse(AnsweredTurn { answered: answered.max(at), at, id, may_change }));
+        }
+    }
 }
 
 impl Before {
     fn follow(&mut self, turn: &Turn, after: &mut Vec<ExchangeId>) {
-        while let Some(Reverse(one)) = self.under_way.peek().copied()
-            && one.answered <= turn.at
-        {
-            steps::add(1);
-            self.under_way.pop();
+        while let Some(one) = self.under_way.answered(turn.at) {
             self.known.push_back(one);
             self.latest = self.latest.filter(|latest| latest.at > one.at).or(Some(one));
         }
@@ -306,10 +322,7 @@ impl Before {
             after.extend(others.chain([latest]));
             steps::add(after.len());
         }
-        if turn.answered != i64::MAX {
-            let Turn { answered, at, id, .. } = *turn;
-            self.under_way.push(Reverse(AnsweredTurn { answered: answered.max(at), at, id }));
-        }
+        self.under_way.add(turn);
     }
 }
 
@@ -320,21 +333,15 @@ const NEAREST: usize = 4;
 /// request was told may rest on which of them came first.
 #[derive(Default)]
 struct JustBefore {
-    /// Those of which the answer is not there yet, the first to be answered on top; whether each
-    /// may have changed something.
-    under_way: BinaryHeap<Reverse<(AnsweredTurn, bool)>>,
+    under_way: UnderWay,
     changes: VecDeque<AnsweredTurn>,
     reads: VecDeque<AnsweredTurn>,
 }
 
 impl JustBefore {
     fn look(&mut self, turn: &Turn, beside: &mut Vec<ExchangeId>) {
-        while let Some(Reverse((one, may_change))) = self.under_way.peek().copied()
-            && one.answered <= turn.at
-        {
-            steps::add(1);
-            self.under_way.pop();
-            let of = if may_change { &mut self.changes } else { &mut self.reads };
+        while let Some(one) = self.under_way.answered(turn.at) {
+            let of = if one.may_change { &mut self.changes } else { &mut self.reads };
             of.push_back(one);
         }
         for of in [&mut self.changes, &mut self.reads] {
@@ -349,11 +356,7 @@ impl JustBefore {
             beside.extend(self.reads.iter().map(|one| one.id));
         }
         steps::add(beside.len());
-        if turn.answered != i64::MAX {
-            let Turn { answered, at, id, may_change, .. } = *turn;
-            let answered = answered.max(at);
-            self.under_way.push(Reverse((AnsweredTurn { answered, at, id }, may_change)));
-        }
+        self.under_way.add(turn);
     }
 }
 
