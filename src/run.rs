@@ -20,6 +20,7 @@ use crate::limits;
 use crate::measure::{compressed_twin as zst, open_records};
 use crate::message::encoding::hex;
 use crate::mode;
+use crate::record::lines::ZSTD_LEVEL;
 use crate::record::outcomes::OutcomesHeader;
 pub use crate::source::InputInfo;
 use crate::store::local;
@@ -483,10 +484,8 @@ pub fn json<T: DeserializeOwned>(path: &Path) -> Result<T, RunError> {
 
 /// Puts a file of records, compressed, in its own place.
 fn compress(path: &Path) -> io::Result<()> {
-    /// About as fast as a disk.
-    const LEVEL: i32 = 3;
     let part = local::UnfinishedFile::create(&zst(path))?;
-    let mut encoder = zstd::stream::write::Encoder::new(part.file()?, LEVEL)?;
+    let mut encoder = zstd::stream::write::Encoder::new(part.file()?, ZSTD_LEVEL)?;
     io::copy(&mut File::open(path)?, &mut encoder)?;
     encoder.finish()?;
     part.commit()?;

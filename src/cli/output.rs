@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use super::Failure;
+use crate::record::lines::ZSTD_LEVEL;
 use crate::record::noted::LineNotes;
 use crate::store::local::{self, UnfinishedFile};
 use crate::store::paths::local_path;
@@ -17,8 +18,6 @@ use crate::store::writer;
 const BUFFER_BYTES: usize = 256 << 10;
 /// Pieces that the kernel takes in one call (IOV_MAX).
 const MOST_SLICES: usize = 1_024;
-/// zstd's level: about as fast as a disk.
-const ZSTD_LEVEL: i32 = 3;
 
 /// Lines on their way into a file: gathered, so that few writes are made.
 pub(crate) struct GatheredLines {

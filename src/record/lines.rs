@@ -129,6 +129,9 @@ pub(crate) fn read_at(file: &File, offset: u64, length: u32) -> io::Result<Vec<u
     Ok(bytes)
 }
 
+/// Level of zstd for records: about as fast as a disk.
+pub(crate) const ZSTD_LEVEL: i32 = 3;
+
 /// Opens a file of records: as named, or its `.zst` where only that is there.
 pub fn open(path: &Path) -> io::Result<Box<dyn Read>> {
     let compressed = compressed_twin(path);
