@@ -296,6 +296,11 @@ fn drawn(dice: &mut Dice) -> Vec<(&'static str, String)> {
     ]
 }
 
+/// A password as services propose one: 24 letters, digits and signs.
+fn password(dice: &mut Dice) -> String {
+    dice.of(&format!("{BASE62}!@#$%^*()"), 24)
+}
+
 /// Ways in which a value stands in an answer.
 type Put = fn(&[(&'static str, String)]) -> Said;
 const PUTS: [(&str, Put); 5] = [
@@ -340,6 +345,59 @@ fn random_values_of_every_form_are_noise_at_every_place() {
             assert_eq!(found.of(Class::Regression), [""; 0], "{name}, {count} samples");
         }
     }
+}
+
+#[test]
+fn generated_passwords_are_noise_and_what_else_stands_there_is_found() {
+    for (name, put) in PUTS.into_iter().filter(|(name, _)| *name != "lines") {
+        let run = |second: &dyn Fn(&mut Dice) -> String| {
+            let (mut v1, mut v2) = (Dice(21), Dice(22));
+            let one = |n| {
+                let both = [password(&mut v1), second(&mut v2)];
+                let [v1, v2] = both.map(|value| put(&[("proposed", value)]));
+                talk(&format!("GET /x/{n}"), v1, v2)
+            };
+            diff(&(0..40).map(one).collect::<Vec<_>>()).of(Class::Regression)
+        };
+        assert_eq!(run(&password), [""; 0], "{name}");
+        let twice = if name == "html" { 2 } else { 1 };
+        for other in [
+            &|_: &mut Dice| "ChooseYourOwn(Password)1".to_owned(),
+            &|dice: &mut Dice| dice.of(BASE62, 16),
+            &|_: &mut Dice| "none".to_owned(),
+        ] as [&dyn Fn(&mut Dice) -> String; 3]
+        {
+            assert_eq!(run(other).len(), twice, "{name}");
+        }
+    }
+}
+
+#[test]
+fn state_beside_a_nonce_in_one_script_is_compared_by_structure() {
+    let page = |nonce: &str, state: &str, total: u32| {
+        format!(
+            "<script>use(nonce(\"{nonce}\"));preload({{\"/posts/4\":{{\"at\":\"{state}\",\"total\":{total}\
+             }}}});</script>"
+        )
+    };
+    let run = |call: &str, total: u32| {
+        let (mut v1, mut v2) = (Dice(31), Dice(32));
+        let state = |dice: &mut Dice| format!("id-{}", dice.of(HEX, 16));
+        let one = |n| {
+            let expected = page(&v1.of(HEX, 10), &state(&mut v1), 7);
+            let actual = page(&v2.of(HEX, 10), &state(&mut v2), total).replace("use(", call);
+            talk(
+                &format!("GET /x/{n}"),
+                answer(200, "text/html", expected),
+                answer(200, "text/html", actual),
+            )
+        };
+        diff(&(0..30).map(one).collect::<Vec<_>>()).places()
+    };
+    assert_eq!(run("use(", 7), [""; 0]);
+    let places = run("use(", 8);
+    assert!(places.len() == 1 && places[0].ends_with(".total"), "{places:?}");
+    assert_eq!(run("leave(", 7), ["/html/head/script/text()"]);
 }
 
 /// A second of thirty years in the forms in which people and programs write it, each with a name.

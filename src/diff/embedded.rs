@@ -11,10 +11,11 @@ use base64::Engine as _;
 use base64::alphabet::{STANDARD, URL_SAFE};
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
-use super::Kind;
-use super::change::{Context, Sink, mix};
-use super::{json, query};
+use super::change::{Change, Context, Differ, SeenChange, Sink, kind_of, mix, shown_below};
+use super::rules::RuleVerdict;
+use super::{Kind, json, nouns, query};
 use crate::message::json::code;
+use crate::message::tokens::{Token, tokens};
 
 /// Documents inside documents that are opened, one in another.
 const MAX_DEPTH: usize = 3;
@@ -51,6 +52,68 @@ impl Base {
     pub(super) fn root_hash(&self) -> u64 {
         mix(self.hash, b" $")
     }
+
+    /// Whether a rule takes the values here.
+    pub(super) fn is_ruled(
+        &self,
+        context: &Context<'_>,
+        [a, b]: [Option<&str>; 2],
+        sink: &mut Sink,
+    ) -> bool {
+        let RuleVerdict::Taken(rule) = context.rules.judge_place(&self.general, a, b) else {
+            return false;
+        };
+        sink.ruled.push(rule);
+        true
+    }
+
+    /// Reports two values here that are not written alike, unless v2's stands for v1's; `things`
+    /// tells what they may name.
+    pub(super) fn told(
+        &self,
+        context: &Context<'_>,
+        [a, b]: [Option<&str>; 2],
+        things: impl FnOnce() -> Vec<String>,
+        sink: &mut Sink,
+    ) {
+        let (label, seen) = match (a, b) {
+            (Some(a), Some(b)) => match context.differ(a, b, false, things) {
+                Differ::Not => return sink.twins.push(self.hash),
+                Differ::Identity(label) => (label, SeenChange::PLAIN),
+                Differ::So(seen) => ("changed", seen),
+            },
+            (Some(_), None) => ("removed", SeenChange::PLAIN),
+            _ => ("added", SeenChange::PLAIN),
+        };
+        sink.saw(self.hash);
+        let names = || self.names.iter().map(String::as_str);
+        let shown =
+            |value: Option<&str>| value.map(|value| shown_below(context.masker, names(), value));
+        sink.add(Change {
+            kind: kind_of(label, self.kind),
+            place: self.place.clone(),
+            general: self.general.clone(),
+            place_hash: self.hash,
+            label: Cow::Borrowed(label),
+            expected: shown(a),
+            actual: shown(b),
+            look: seen.look,
+            parts: seen.parts,
+        });
+    }
+
+    /// The same, unless a rule takes them.
+    pub(super) fn value(
+        &self,
+        context: &Context<'_>,
+        both: [Option<&str>; 2],
+        things: impl FnOnce() -> Vec<String>,
+        sink: &mut Sink,
+    ) {
+        if !self.is_ruled(context, both, sink) {
+            self.told(context, both, things, sink);
+        }
+    }
 }
 
 /// Compares the documents that two values hold; false where one of them holds none.
@@ -74,12 +137,18 @@ pub(super) fn compare(
     {
         return true;
     }
-    match surrounded(expected, actual) {
-        Some([a, b]) if a.len() < expected.len() => {
-            json::compare_within(context, base, a.as_bytes(), b.as_bytes(), sink)
-        }
-        _ => query::compare(context, base, expected, actual, sink),
+    let Some([left, right]) = surrounded(expected, actual) else {
+        return query::compare(context, base, expected, actual, sink);
+    };
+    let documents = [&left, &right].map(|text| text.documents.as_bytes());
+    if !json::compare_within(context, base, documents[0], documents[1], sink) {
+        return false;
     }
+    if left.around != right.around {
+        let things = || nouns::at(&[], &context.request.target);
+        base.value(context, [Some(&left.around), Some(&right.around)], things, sink);
+    }
+    true
 }
 
 /// Compares two texts that are documents in code, equal around them, as `callback({…});` is; false
@@ -128,11 +197,31 @@ pub(super) fn may_surround(text: &str) -> bool {
     memchr::memchr2_iter(b'{', b'[', bytes).any(|at| code::begins(&bytes[at..]))
 }
 
-/// The documents inside of two texts that are equal around them: the one in each, or a list of
-/// them.
-fn surrounded<'t>(a: &'t str, b: &'t str) -> Option<[Cow<'t, str>; 2]> {
+/// A text with documents inside, taken apart.
+#[derive(Debug, PartialEq)]
+struct Surrounded<'t> {
+    /// The one document in it, or a list of them.
+    documents: Cow<'t, str>,
+    /// What stands around them, with a sign for each.
+    around: String,
+}
+
+/// Takes two texts apart that say the same around the documents in them, but for values: nonces
+/// stand beside the state of a page.
+fn surrounded<'t>(a: &'t str, b: &'t str) -> Option<[Surrounded<'t>; 2]> {
+    /// Stands for a document in what is around it; bytes of no JSON and hardly of any code.
+    const DOCUMENT: &str = "{…}";
     let (left, right) = (code::documents(a), code::documents(b));
-    if left.is_empty() || left.len() != right.len() || around(a, &left).ne(around(b, &right)) {
+    if left.is_empty() || left.len() != right.len() {
+        return None;
+    }
+    let around = |text: &str, documents: &[Range<usize>]| {
+        let starts = std::iter::once(0).chain(documents.iter().map(|one| one.end));
+        let ends = documents.iter().map(|one| one.start).chain([text.len()]);
+        starts.zip(ends).map(|(start, end)| &text[start..end]).collect::<Vec<_>>().join(DOCUMENT)
+    };
+    let (before, behind) = (around(a, &left), around(b, &right));
+    if before == DOCUMENT || before != behind && !say_the_same(&before, &behind) {
         return None;
     }
     let listed = |text: &'t str, documents: &[Range<usize>]| match documents {
@@ -142,14 +231,21 @@ fn surrounded<'t>(a: &'t str, b: &'t str) -> Option<[Cow<'t, str>; 2]> {
             Cow::Owned(format!("[{}]", all.join(",")))
         }
     };
-    Some([listed(a, &left), listed(b, &right)])
+    let (one, other) = (listed(a, &left), listed(b, &right));
+    Some([
+        Surrounded { documents: one, around: before },
+        Surrounded { documents: other, around: behind },
+    ])
 }
 
-/// What stands before, between and behind documents.
-fn around<'t>(text: &'t str, documents: &[Range<usize>]) -> impl Iterator<Item = &'t str> {
-    let starts = std::iter::once(0).chain(documents.iter().map(|one| one.end));
-    let ends = documents.iter().map(|one| one.start).chain([text.len()]);
-    starts.zip(ends).map(|(start, end)| &text[start..end])
+/// Whether two texts differ in nothing but values: what stands between these is equal, and where one
+/// has a word, the other has one.
+fn say_the_same(a: &str, b: &str) -> bool {
+    let sort = |token: Token<'_>| match token {
+        Token::Mark(mark) => Some(mark.to_owned()),
+        Token::Value(_) | Token::Chunk(_) => None,
+    };
+    tokens(a).map(sort).eq(tokens(b).map(sort))
 }
 
 /// What a `data:` URI (RFC 2397) says of its data, and the data; of any other text nothing, and
@@ -207,19 +303,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_stands_around_a_document_must_be_equal() {
-        let pair = |a: &str, b: &str| Some([a.to_owned().into(), b.to_owned().into()]);
+    fn what_stands_around_documents_says_the_same_but_for_values() {
+        let of = |a: &str, b: &str| {
+            surrounded(a, b).map(|both| both.map(|one| one.documents.into_owned()))
+        };
+        let pair = |a: &str, b: &str| Some([a.to_owned(), b.to_owned()]);
+        assert_eq!(of("s = [{\"a\":1}];", "s = [{\"a\":2}];"), pair("[{\"a\":1}]", "[{\"a\":2}]"));
         assert_eq!(
-            surrounded("s = [{\"a\":1}];", "s = [{\"a\":2}];"),
-            pair("[{\"a\":1}]", "[{\"a\":2}]")
-        );
-        assert_eq!(
-            surrounded("f(() => {g({\"a\":1},{\"b\":2})})", "f(() => {g({\"a\":1},{\"b\":3})})"),
+            of("f(() => {g({\"a\":1},{\"b\":2})})", "f(() => {g({\"a\":1},{\"b\":3})})"),
             pair("[{\"a\":1},{\"b\":2}]", "[{\"a\":1},{\"b\":3}]")
         );
-        assert_eq!(surrounded("s = {\"a\":1};", "t = {\"a\":1};"), None);
-        assert_eq!(surrounded("s = {\"a\":1};", "s = {\"a\":1}; {\"b\":2}"), None);
-        assert_eq!(surrounded("} {\"", "} {\""), None);
+        assert_eq!(
+            of("nonce(\"cab5c15f27\"); s({\"a\":1});", "nonce(\"6ca02282f6\"); s({\"a\":2});"),
+            pair("{\"a\":1}", "{\"a\":2}")
+        );
+        let [left, _] = surrounded("s = {\"a\":1};", "t = {\"a\":1};").unwrap();
+        assert_eq!(left.around, "s = {…};");
+        assert_eq!(of("s = {\"a\":1};", "s += {\"a\":1};"), None);
+        assert_eq!(of("s = {\"a\":1};", "s = {\"a\":1}; {\"b\":2}"), None);
+        assert_eq!(of("} {\"", "} {\""), None);
+        assert_eq!(of("{\"a\":1}", "{\"a\":1}"), None);
     }
 
     #[test]

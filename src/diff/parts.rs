@@ -4,6 +4,7 @@
 //! `~3` behind a place is the third thing in its text, `~3.2` the second run of letters in it.
 //! Noise is judged by these, so that a new id in a text hides no other price beside it.
 
+use std::borrow::Cow;
 use std::hash::{Hash as _, Hasher as _};
 
 use rustc_hash::FxHasher;
@@ -59,6 +60,10 @@ pub(super) fn of(context: &Context<'_>, a: &str, b: &str) -> Vec<DifferingPart> 
     if a.len().max(b.len()) > LONGEST {
         return Vec::new();
     }
+    // The signs of a password are drawn like its letters.
+    if are_passwords(a, b) {
+        return vec![DifferingPart::of(context, a, b, None)];
+    }
     let mut parts = Vec::new();
     let (mut left, mut right) = (tokens(a), tokens(b));
     // Whether an address stood before, and its colon.
@@ -91,6 +96,14 @@ pub(super) fn of(context: &Context<'_>, a: &str, b: &str) -> Vec<DifferingPart> 
         }
     }
     parts
+}
+
+/// Whether both texts may be passwords that were generated, one of them with signs: chance may leave
+/// them out of the other.
+fn are_passwords(a: &str, b: &str) -> bool {
+    let both = [a, b];
+    both.iter().any(|text| TextForm::is_of_password(text))
+        && both.iter().all(|text| TextForm::of(text).is_some())
 }
 
 /// What stands before a value of a text.
@@ -205,7 +218,11 @@ impl DifferingPart {
 
     fn of(context: &Context<'_>, a: &str, b: &str, at: Option<At>) -> Self {
         // What is `%2F` in one value is a letter in another.
-        let plain = [a, b].map(|text| Encoding::Percent.decoded(text));
+        let as_written = are_passwords(a, b);
+        let plain = [a, b].map(|text| match as_written {
+            true => Cow::Borrowed(text),
+            false => Encoding::Percent.decoded(text),
+        });
         let [a, b] = [&*plain[0], &*plain[1]];
         let forms = [a, b].map(TextForm::of);
         let free = forms != [None, None] && !context.asked_for(a);

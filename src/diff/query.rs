@@ -2,13 +2,11 @@
 //!
 //! Places are `$.next query:cursor`; what stands before the query is compared as the value itself.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use super::change::{Change, Context, Differ, SeenChange, Sink, kind_of, mix, shown_below};
+use super::change::{Context, Sink, mix};
 use super::embedded::{self, Base};
 use super::nouns;
-use super::rules::RuleVerdict;
 
 /// Most parameters of one URL that are compared by name.
 const MOST: usize = 100;
@@ -82,57 +80,27 @@ fn one(
     [a, b]: [Option<&str>; 2],
     sink: &mut Sink,
 ) {
-    let at = |outer: &str| match name {
-        Some(name) => format!("{outer} query:{name}"),
-        None => outer.to_owned(),
+    let Some(name) = name else {
+        let things = || nouns::at(&[], &context.request.target);
+        return base.value(context, [a, b], things, sink);
     };
-    let general = at(&base.general);
-    if let RuleVerdict::Taken(rule) = context.rules.judge_place(&general, a, b) {
-        sink.ruled.push(rule);
+    let at = |outer: &str| format!("{outer} query:{name}");
+    let inner = Base {
+        place: at(&base.place),
+        general: at(&base.general),
+        hash: mix(base.hash, name.as_bytes()),
+        names: base.names.iter().cloned().chain([name.to_owned()]).collect(),
+        depth: base.depth + 1,
+        ..base.clone()
+    };
+    if inner.is_ruled(context, [a, b], sink) {
         return;
     }
-    let place_hash = name.map_or(base.hash, |name| mix(base.hash, name.as_bytes()));
     if let (Some(a), Some(b)) = (a, b)
         && embedded::may_hold(a)
+        && embedded::compare(context, &inner, a, b, sink)
     {
-        let inner = Base {
-            place: at(&base.place),
-            general: general.clone(),
-            hash: place_hash,
-            names: base.names.iter().cloned().chain(name.map(str::to_owned)).collect(),
-            depth: base.depth + 1,
-            ..base.clone()
-        };
-        if embedded::compare(context, &inner, a, b, sink) {
-            return;
-        }
+        return;
     }
-    let things = || match name {
-        Some(name) => nouns::of_link(name, path, &context.request.target),
-        None => nouns::at(&[], &context.request.target),
-    };
-    let (label, seen) = match (a, b) {
-        (Some(a), Some(b)) => match context.differ(a, b, false, things) {
-            Differ::Not => return sink.twins.push(place_hash),
-            Differ::Identity(label) => (label, SeenChange::PLAIN),
-            Differ::So(seen) => ("changed", seen),
-        },
-        (Some(_), None) => ("removed", SeenChange::PLAIN),
-        _ => ("added", SeenChange::PLAIN),
-    };
-    sink.saw(place_hash);
-    let names = || base.names.iter().map(String::as_str).chain(name);
-    let shown =
-        |value: Option<&str>| value.map(|value| shown_below(context.masker, names(), value));
-    sink.add(Change {
-        kind: kind_of(label, base.kind),
-        place: at(&base.place),
-        general,
-        place_hash,
-        label: Cow::Borrowed(label),
-        expected: shown(a),
-        actual: shown(b),
-        look: seen.look,
-        parts: seen.parts,
-    });
+    inner.told(context, [a, b], || nouns::of_link(name, path, &context.request.target), sink);
 }

@@ -37,6 +37,11 @@ const STANDARD: u16 = 32;
 const URL: u16 = 64;
 const PADDING: u16 = 128;
 const SYMBOLS: u16 = STANDARD | URL;
+/// Signs that generated passwords have beside letters and digits. Code, addresses and URLs have
+/// others as well.
+const PASSWORD_SIGNS: &[u8] = b"!@#$%^&*()~";
+/// Shortest password with signs that is taken for one.
+const SHORTEST_PASSWORD: usize = 12;
 /// Where a form keeps how likely its letters follow each other in words, beside its classes.
 const WORD_AT: u32 = 8;
 const CLASSES: u16 = (1 << WORD_AT) - 1;
@@ -85,6 +90,7 @@ impl TextForm {
             return None;
         }
         let lettered = has_lettered_groups(bytes);
+        let is_password = is_password(bytes);
         let mut form = Self { length: bytes.len() as u16, ..Self::default() };
         if text.len() > bytes.len() {
             form.classes = PADDING;
@@ -99,7 +105,8 @@ impl TextForm {
                 let _ = rest.nth(digits - 2);
                 continue;
             }
-            let class = class(byte)?;
+            let sign = || is_password.then_some(URL);
+            let class = class(byte).or_else(sign)?;
             if class & (STANDARD | URL) != 0 {
                 form.skeleton = form.skeleton.wrapping_mul(31).wrapping_add(at as u16 + 1);
             }
@@ -121,6 +128,13 @@ impl TextForm {
     /// … and of these, how many say whether it was drawn.
     const fn counted(self) -> u16 {
         self.length().saturating_sub(self.length >> NUMBERS_AT)
+    }
+
+    /// Whether a text has the signs of a password, more than the escapes of a URL.
+    pub fn is_of_password(text: &str) -> bool {
+        let bytes = text.as_bytes();
+        let is_more = |byte: &u8| *byte != b'%' && PASSWORD_SIGNS.contains(byte);
+        is_password(bytes) && bytes.iter().any(is_more)
     }
 
     /// As one number, and back.
@@ -164,6 +178,17 @@ fn has_lettered_groups(bytes: &[u8]) -> bool {
     let is_lettered = |group: &&[u8]| group.iter().any(u8::is_ascii_alphabetic);
     let lettered = || groups().filter(is_lettered).map(<[u8]>::len).sum::<usize>();
     groups().nth(1).is_some() && lettered() >= LETTERED
+}
+
+/// Whether a value may be a password that was generated: letters and digits, and some of the signs
+/// that such have. [`TextForm`] counts these as symbols.
+fn is_password(bytes: &[u8]) -> bool {
+    let is_sign = |byte: &u8| PASSWORD_SIGNS.contains(byte);
+    let signs = bytes.iter().filter(|byte| is_sign(byte)).count();
+    (1..=bytes.len() / 2).contains(&signs)
+        && bytes.len() >= SHORTEST_PASSWORD
+        && bytes.iter().all(|byte| is_sign(byte) || class(*byte).is_some())
+        && bytes.iter().any(u8::is_ascii_alphabetic)
 }
 
 /// How long the group of at least two digits is that stands here between symbols.

@@ -26,6 +26,7 @@ const BASE62: &str = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuv
 fn generators() -> Vec<(&'static str, String, usize)> {
     let with = |more: &str| format!("{BASE62}{more}");
     let mut all = vec![
+        ("password with signs", with("!@#$%^&*()"), 24),
         ("nano id", with("-_"), 21),
         ("short nano id", with("-_"), 10),
         ("shortest nano id", with("-_"), 8),
@@ -145,6 +146,13 @@ fn what_means_something_is_not_drawn() {
         &["LH4711-2026", "UA0093-2026", "BA1234-2026"],
         &["RED42-1001", "BLUE7-1002", "GREEN1-1003"],
         &["2026-W39-1", "2026-W40-2", "2026-W41-5"],
+        &["getUserById(42)", "getUserById(17)", "getOrderById(9)"],
+        &["iPhone15(Pro)Max", "GalaxyS24(Ultra)"],
+        &["Save50%OffToday!", "Save20%OffSunday!"],
+        &["tom&ann*friends", "red&green*colours"],
+        &["$1,299.00", "$2,499.00"],
+        &["#section-12-part", "#section-7-part-b"],
+        &["~alice/projects-2026", "~bob/projects-2025"],
     ] {
         assert!(!of(values), "{values:?}");
     }
