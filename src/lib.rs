@@ -27,6 +27,7 @@
 //! report      bytes         HTML, CSV, JUnit, Markdown, JSON
 //! inspect                   what captures and recordings hold
 //! run                       the folder of a run
+//! review                    what the folder of a run says, judged
 //! merge                     runs of shards as one
 //! demo                      a small shop in two versions
 //! cli                       the commands
@@ -88,6 +89,7 @@ pub mod report;
 
 pub mod inspect;
 pub mod merge;
+pub mod review;
 pub mod run;
 
 #[cfg(target_os = "linux")]

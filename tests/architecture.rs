@@ -31,6 +31,7 @@ const RANKS: &[&[&str]] = &[
     &["report"],
     &["inspect"],
     &["run"],
+    &["review"],
     &["merge"],
     &["demo"],
     &["cli"],

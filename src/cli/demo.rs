@@ -12,9 +12,8 @@ use std::time::Duration;
 use clap::Parser as _;
 
 use super::config::Config;
-use super::evidence::Loaded;
 use super::exit::unreadable;
-use super::progress::Progress;
+use super::progress::{Progress, measuring};
 use super::replay::{self, ReplayFlags, ReplayShape};
 use super::signals::{self, Grace};
 use super::{Exit, Failure, Global, log, mock, output, run};
@@ -30,6 +29,7 @@ use crate::mock::ledger::CallVerdict;
 use crate::mock::summary::CallSummary;
 use crate::mock::{self as egress, Timing};
 use crate::report::shape_words;
+use crate::review::Loaded;
 use crate::run::{RunFolder, is_there, names};
 
 /// Where it writes if nothing else is said.
@@ -245,7 +245,7 @@ pub fn execute(settings: &DemoSettings, global: &Global) -> Result<DemoShown, Fa
     drop(provider);
     runtime.shutdown_background();
 
-    let loaded = Loaded::read(&RunFolder::open(folder)?, &policy, false, global)?;
+    let loaded = Loaded::read(&RunFolder::open(folder)?, &policy, false, measuring(global))?;
     let checks = &loaded.report().judgement.checks;
     let untrusted =
         checks.iter().filter(|check| !check.holds).map(|check| check.why.clone()).collect();

@@ -9,7 +9,7 @@ use super::exit::unreadable;
 use super::output::replace;
 use super::progress::Progress;
 use super::remote::RunPlace;
-use super::{Exit, Failure, Global, closeups, evidence, log};
+use super::{Exit, Failure, Global, log};
 use crate::diff::approvals::Approvals;
 use crate::diff::engine::{self, CompareInputs, DiffError, DiffOutputs, Findings, RunNotes};
 use crate::diff::noise::NoisePlace;
@@ -19,6 +19,7 @@ use crate::measure::{compressed_twin, open_records};
 use crate::message::media::UTF_8_MARK;
 use crate::record::exchanges::write_line;
 use crate::redact::Masker;
+use crate::review;
 use crate::route::Routes;
 use crate::run::{RunFolder, names, present};
 use crate::store::local::UnfinishedFile;
@@ -157,7 +158,7 @@ pub(crate) fn run(args: DiffArgs, global: &Global) -> Result<Exit, Failure> {
 /// Diffs a run and writes the files.
 pub(crate) fn execute(mut settings: DiffSettings, global: &Global) -> Result<Findings, Failure> {
     let folder = RunFolder::open_to_write(&settings.dir)?;
-    settings.engine.masker = evidence::masker(&folder, settings.show_secrets)?;
+    settings.engine.masker = review::masker(&folder, settings.show_secrets)?;
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(settings.threads)
         .build()
@@ -184,7 +185,7 @@ pub(crate) fn execute(mut settings: DiffSettings, global: &Global) -> Result<Fin
     }
     let progress = Progress::start(global, "diff", Some(100));
     let outputs = DiffOutputs { differences: &mut differences, mismatches: &mut mismatches };
-    let mut measuring = evidence::measuring(&folder);
+    let mut measuring = review::measuring(&folder);
     let findings = pool.install(|| {
         engine::run_before(
             &mut measuring,
@@ -222,10 +223,10 @@ pub(crate) fn execute(mut settings: DiffSettings, global: &Global) -> Result<Fin
     write_json(&folder.file(names::ROUTES), &findings.routes)?;
     write_json(&folder.file(names::DIFF), &findings.totals)?;
     if let Some(whereabouts) = findings.whereabouts.take() {
-        closeups::keep_places(&folder, &findings.clusters, &whereabouts);
+        review::closeups::keep_places(&folder, &findings.clusters, &whereabouts);
     }
     // While they were at hand, so that who reports and judges need not read the records again.
-    measuring.finish().map_or(Ok(()), |summary| evidence::keep_figures(&folder, &summary))?;
+    measuring.finish().map_or(Ok(()), |summary| review::keep_figures(&folder, &summary))?;
     Ok(findings)
 }
 

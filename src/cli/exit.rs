@@ -6,6 +6,7 @@ use std::fmt;
 use std::path::Path;
 use std::process::ExitCode;
 
+use crate::review::ReviewError;
 use crate::run::RunError;
 use crate::store::shown;
 
@@ -117,6 +118,15 @@ impl From<RunError> for Failure {
             _ => Exit::Unusable,
         };
         Self::new(exit, error.to_string()).because(&error)
+    }
+}
+
+impl From<ReviewError> for Failure {
+    fn from(error: ReviewError) -> Self {
+        match error {
+            ReviewError::Run(error) => error.into(),
+            error => Self::unusable(error.to_string()).because(&error),
+        }
     }
 }
 

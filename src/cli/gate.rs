@@ -3,13 +3,15 @@
 use std::path::PathBuf;
 
 use super::config::Config;
-use super::evidence::{GateFlags, Loaded};
 use super::output::print;
 use super::paint::look;
+use super::policy::GateFlags;
+use super::progress::measuring;
 use super::remote::RunPlace;
 use super::{Exit, Failure, Global};
 use crate::gate::{Judgement, Policy, Verdict};
 use crate::report::terminal;
+use crate::review::Loaded;
 use crate::run::RunFolder;
 
 /// Judge a run by the policy; the exit code is the verdict
@@ -54,7 +56,7 @@ pub(crate) fn run(args: GateArgs, global: &Global) -> Result<Exit, Failure> {
 /// Reads and judges.
 pub(crate) fn execute(settings: &GateSettings, global: &Global) -> Result<Loaded, Failure> {
     let folder = RunFolder::open(&settings.folder)?;
-    Loaded::read(&folder, &settings.policy, false, global)
+    Ok(Loaded::read(&folder, &settings.policy, false, measuring(global))?)
 }
 
 /// The exit code of a verdict.

@@ -8,7 +8,6 @@ pub mod approve;
 pub mod args;
 #[cfg(target_os = "linux")]
 pub mod capture;
-mod closeups;
 mod command;
 pub mod completions;
 pub mod config;
@@ -18,7 +17,6 @@ pub mod demo;
 pub mod diff;
 #[cfg(not(target_os = "linux"))]
 mod elsewhere;
-mod evidence;
 pub mod exit;
 pub mod export;
 pub mod flows;
@@ -36,7 +34,7 @@ pub mod mock;
 mod output;
 mod paint;
 pub mod parse;
-mod placed;
+mod policy;
 pub mod progress;
 mod reading;
 pub mod redaction;

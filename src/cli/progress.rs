@@ -46,6 +46,17 @@ struct SharedProgress {
     ended: AtomicBool,
 }
 
+/// Shows that a run is being measured, from when its files are read; told how many bytes were, and
+/// of how many.
+pub(crate) fn measuring(global: &Global) -> impl FnMut(u64, u64) {
+    let mut progress = None;
+    move |done, total| {
+        progress
+            .get_or_insert_with(|| Progress::start(global, "report", Some(total)))
+            .set(done, || format!("{} of {} MB", done / 1_000_000, total / 1_000_000));
+    }
+}
+
 impl Progress {
     /// Shows `what` is being done; `total` in the unit of [`Self::set`], where it is known.
     pub fn start(global: &Global, what: &'static str, total: Option<u64>) -> Self {

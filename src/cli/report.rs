@@ -6,10 +6,11 @@ use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use super::config::Config;
-use super::evidence::{GateFlags, Loaded};
 use super::history;
 use super::output::{print, replace};
 use super::paint::{colour, columns, look};
+use super::policy::GateFlags;
+use super::progress::measuring;
 use super::remote::RunPlace;
 use super::{Exit, Failure, Global};
 use crate::gate::{Policy, Verdict};
@@ -19,6 +20,7 @@ use crate::message::protobuf::Schema;
 use crate::report::compare::{self, Snapshot};
 use crate::report::terminal::{self, WIDTH};
 use crate::report::{Report, csv, github, hlog, html, json, junit, markdown, names};
+use crate::review::Loaded;
 use crate::run::RunFolder;
 use crate::store::local::UnfinishedFile;
 
@@ -124,7 +126,7 @@ fn compare(
         let place = RunPlace::of_run(folder)?;
         let policy = args.gate.clone().over_those_of(place.path())?.policy(config)?;
         let run = RunFolder::open(place.path())?;
-        let loaded = Loaded::read(&run, &policy, args.show_secrets, global)?;
+        let loaded = Loaded::read(&run, &policy, args.show_secrets, measuring(global))?;
         Ok(Snapshot::of(&loaded.report()))
     };
     let (old, new) = (snapshot(old)?, snapshot(new)?);
@@ -149,7 +151,8 @@ pub(crate) fn execute(
     global: &Global,
 ) -> Result<WrittenReport, Failure> {
     let folder = RunFolder::open_to_write(&settings.folder)?;
-    let mut loaded = Loaded::read(&folder, &settings.policy, settings.show_secrets, global)?;
+    let mut loaded =
+        Loaded::read(&folder, &settings.policy, settings.show_secrets, measuring(global))?;
     loaded.look_close(&folder, settings.show_secrets, &settings.schema)?;
     let report = loaded.report();
     let files: [(&str, fn(&Report<'_>) -> Vec<u8>); 7] = [

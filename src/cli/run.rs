@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use super::config::Config;
-use super::evidence::GateFlags;
+use super::policy::GateFlags;
 use super::replay::ReplayShape;
 use super::signals::Grace;
 use super::{Exit, Failure, Global, diff, gate, mock, output, replay, report};

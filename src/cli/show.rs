@@ -6,9 +6,7 @@ use std::fmt::Write as _;
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
 
-use super::closeups::{self, FoundExchange, Servers, each_picked, gather, route_of};
 use super::config::Config;
-use super::evidence::{clusters, masker};
 use super::paint::{self, colour};
 use super::remote::RunPlace;
 use super::{Exit, Failure, Global, args, output};
@@ -24,6 +22,8 @@ use crate::report::closeup::{Closeup, Flight, json, raw};
 use crate::report::query::{HeldTerms, Query};
 use crate::report::terminal::fit;
 use crate::report::{text, what};
+use crate::review::closeups::{self, FoundExchange, Servers, each_picked, gather, route_of};
+use crate::review::{clusters, masker};
 use crate::run::{self, RunFolder, names, present};
 
 /// Columns where there is no terminal.

@@ -8,11 +8,11 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::output::replace;
 use crate::diff::engine::Span;
 use crate::measure::kept::MeasuredFrom;
 use crate::outcome::ReplayId;
 use crate::run::{RunFolder, names};
+use crate::store::local;
 
 /// The files that places are of.
 const FILES: [&str; 4] = [names::EXCHANGES, names::OUTCOMES, names::DIFFERENCES, names::CLUSTERS];
@@ -61,8 +61,9 @@ impl Placed {
         let file = PlacedFile { format: FORMAT.to_owned(), version: VERSION, source, placed: self };
         let mut text = serde_json::to_vec(&file).expect("numbers and texts serialise");
         text.push(b'\n');
-        if let Err(failure) = replace(&folder.file(names::PLACED), &text) {
-            tracing::debug!("{failure:?}");
+        let path = folder.file(names::PLACED);
+        if let Err(error) = local::replace(&path, &text) {
+            tracing::debug!("cannot write {}: {error}", path.display());
         }
     }
 

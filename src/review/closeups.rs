@@ -4,8 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 use std::rc::Rc;
 
-use super::Failure;
-use super::exit::unreadable;
+use super::ReviewError;
 use super::placed::{self, Placed};
 use crate::diff::engine::{MEMBERS, Span, Whereabouts};
 use crate::diff::{Class, Cluster, Difference};
@@ -33,10 +32,10 @@ const PAGE_LINE_BYTES: usize = 256 << 10;
 const DIFFERENCES: usize = 500;
 
 /// What a folder holds of one exchange.
-pub(super) struct FoundExchange {
-    pub(super) id: ReplayId,
-    pub(super) exchange: Rc<Exchange>,
-    pub(super) outcome: Option<Outcome>,
+pub(crate) struct FoundExchange {
+    pub(crate) id: ReplayId,
+    pub(crate) exchange: Rc<Exchange>,
+    pub(crate) outcome: Option<Outcome>,
     route: String,
     differences: Vec<Difference>,
     bindings: Vec<Binding>,
@@ -46,7 +45,7 @@ pub(super) struct FoundExchange {
 
 impl FoundExchange {
     /// As a close-up takes it.
-    pub(super) fn subject<'a>(
+    pub(crate) fn subject<'a>(
         &'a self,
         masker: &'a Masker,
         schema: &'a Schema,
@@ -66,33 +65,33 @@ impl FoundExchange {
     }
 
     /// Close up.
-    pub(super) fn closeup(&self, masker: &Masker, schema: &Schema) -> Closeup {
+    pub(crate) fn closeup(&self, masker: &Masker, schema: &Schema) -> Closeup {
         Closeup::of(&self.subject(masker, schema))
     }
 }
 
 /// Where a replay's requests went.
 #[derive(Default)]
-pub(super) struct Servers {
+pub(crate) struct Servers {
     target: String,
     mapped: Vec<HostMap>,
 }
 
 impl Servers {
     /// The server of a request, and whether its host is mapped to it.
-    pub(super) fn of(&self, request: &crate::message::Request) -> (&str, bool) {
+    pub(crate) fn of(&self, request: &crate::message::Request) -> (&str, bool) {
         server_of(request, &self.target, &self.mapped)
     }
 }
 
 /// Exchanges of each cluster close up, for a page of bounded length: each cluster's first one, then
 /// the others of regressions, then those of the rest. Very long records are left to `show`.
-pub(super) fn for_page(
+pub(crate) fn for_page(
     folder: &RunFolder,
     clusters: &Clusters,
     masker: &Masker,
     schema: &Schema,
-) -> Result<Vec<Closeup>, Failure> {
+) -> Result<Vec<Closeup>, ReviewError> {
     let (ids, records) = match Placed::of(folder) {
         Some(mut placed) => {
             let ids = std::mem::take(&mut placed.ids);
@@ -108,7 +107,7 @@ pub(super) fn for_page(
 }
 
 /// Keeps where the records stand that a page of these clusters shows.
-pub(super) fn keep_places(folder: &RunFolder, found: &[Cluster], whereabouts: &Whereabouts) {
+pub(crate) fn keep_places(folder: &RunFolder, found: &[Cluster], whereabouts: &Whereabouts) {
     let mut clusters = Clusters::default();
     found.iter().for_each(|cluster| clusters.add(cluster.clone()));
     clusters.settle();
@@ -140,7 +139,7 @@ fn join(ids: &mut Vec<ReplayId>, id: ReplayId) {
 fn members<'c>(
     folder: &RunFolder,
     clusters: &'c Clusters,
-) -> Result<HashMap<&'c str, Vec<ReplayId>>, Failure> {
+) -> Result<HashMap<&'c str, Vec<ReplayId>>, ReviewError> {
     #[derive(serde::Deserialize)]
     struct ShownMember {
         id: ReplayId,
@@ -179,11 +178,11 @@ fn weighed(clusters: &Clusters, members: HashMap<&str, Vec<ReplayId>>) -> Vec<Re
 
 /// Everything of the exchanges in `ids` that are in the folder, in the order of `ids`; records of
 /// more than `longest` bytes are left out.
-pub(super) fn gather(
+pub(crate) fn gather(
     folder: &RunFolder,
     ids: &[ReplayId],
     longest: usize,
-) -> Result<(Vec<FoundExchange>, Servers), Failure> {
+) -> Result<(Vec<FoundExchange>, Servers), ReviewError> {
     gather_of(folder, ids, &Records { placed: None, longest })
 }
 
@@ -205,7 +204,7 @@ fn gather_of(
     folder: &RunFolder,
     ids: &[ReplayId],
     records: &Records,
-) -> Result<(Vec<FoundExchange>, Servers), Failure> {
+) -> Result<(Vec<FoundExchange>, Servers), ReviewError> {
     let wanted: BTreeSet<ReplayId> = ids.iter().copied().collect();
     let recorded = recorded(&folder.file(names::EXCHANGES), &wanted, records)?;
     let mut replayed = replayed(&folder.file(names::OUTCOMES), &wanted, records)?;
@@ -246,9 +245,9 @@ fn gather_of(
 }
 
 /// How each cluster changed, by its id.
-fn shapes(path: &Path) -> Result<HashMap<String, String>, Failure> {
+fn shapes(path: &Path) -> Result<HashMap<String, String>, ReviewError> {
     let mut shapes = HashMap::new();
-    lines_of::<Failure>(path, |_, line| {
+    lines_of::<ReviewError>(path, |_, line| {
         if let Ok(cluster) = serde_json::from_slice::<Cluster>(line) {
             shapes.insert(cluster.id, cluster.shape);
         }
@@ -258,13 +257,13 @@ fn shapes(path: &Path) -> Result<HashMap<String, String>, Failure> {
 }
 
 /// The learned routes, where the run was diffed.
-pub(super) fn routes(folder: &RunFolder) -> Result<Option<Routes>, Failure> {
+pub(crate) fn routes(folder: &RunFolder) -> Result<Option<Routes>, ReviewError> {
     let path = folder.file(names::ROUTES);
     Ok(path.is_file().then(|| json(&path)).transpose()?)
 }
 
 /// The route of an exchange.
-pub(super) fn route_of(routes: Option<&Routes>, exchange: &Exchange) -> String {
+pub(crate) fn route_of(routes: Option<&Routes>, exchange: &Exchange) -> String {
     let Some(request) = exchange.request.as_ref().map(|request| &request.message) else {
         return "(no request)".to_owned();
     };
@@ -283,19 +282,19 @@ pub(super) fn route_of(routes: Option<&Routes>, exchange: &Exchange) -> String {
 
 /// Tells each line of a file that `pick` takes, in the order of the file; lines are looked at on
 /// all cores.
-pub(super) fn each_picked<T: Send>(
+pub(crate) fn each_picked<T: Send>(
     path: &Path,
     pick: impl Fn(&[u8]) -> Option<T> + Sync,
     mut each: impl FnMut(T),
-) -> Result<(), Failure> {
-    let source = lines::open(path).map_err(|error| unreadable(path, &error))?;
+) -> Result<(), ReviewError> {
+    let source = lines::open(path).map_err(ReviewError::io(path))?;
     lines::each_line(
         source,
         pick,
         |_, picked| picked.flatten().into_iter().for_each(&mut each),
         |_| (),
     )
-    .map_err(|error| unreadable(path, &error))
+    .map_err(ReviewError::io(path))
 }
 
 /// The same of the lines in these parts of the file, where they are known.
@@ -305,10 +304,10 @@ fn each_picked_in<T: Send>(
     longest: usize,
     pick: impl Fn(&[u8]) -> Option<T> + Sync,
     mut each: impl FnMut(T),
-) -> Result<(), Failure> {
+) -> Result<(), ReviewError> {
     let Some(spans) = spans else { return each_picked(path, pick, each) };
     placed::each_line(path, spans, longest, |line| pick(line).into_iter().for_each(&mut each))
-        .map_err(|error| unreadable(path, &error))
+        .map_err(ReviewError::io(path))
 }
 
 /// The id of a record, in whatever form its line is written.
@@ -327,7 +326,7 @@ fn each_wanted<T: serde::de::DeserializeOwned + Send>(
     wanted: &BTreeSet<ReplayId>,
     spans: Option<&[Span]>,
     mut each: impl FnMut(ReplayId, T),
-) -> Result<(), Failure> {
+) -> Result<(), ReviewError> {
     if !present(path) {
         return Ok(());
     }
@@ -343,7 +342,7 @@ fn recorded(
     path: &Path,
     wanted: &BTreeSet<ReplayId>,
     records: &Records,
-) -> Result<HashMap<ExchangeId, Rc<Exchange>>, Failure> {
+) -> Result<HashMap<ExchangeId, Rc<Exchange>>, ReviewError> {
     let ids: BTreeSet<ExchangeId> = wanted.iter().map(|id| id.exchange).collect();
     let (longest, spans) = (records.longest, records.spans(|placed| &placed.exchanges));
     let mut found = HashMap::new();
@@ -395,7 +394,7 @@ fn replayed(
     path: &Path,
     wanted: &BTreeSet<ReplayId>,
     records: &Records,
-) -> Result<ReplayedWanted, Failure> {
+) -> Result<ReplayedWanted, ReviewError> {
     let (longest, spans) = (records.longest, records.spans(|placed| &placed.outcomes));
     let mut lanes: BTreeMap<(u64, u32), BTreeSet<u32>> = BTreeMap::new();
     for &id in wanted {
