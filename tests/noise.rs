@@ -674,6 +674,41 @@ fn calls_of_one_path_have_routes_of_their_own() {
 }
 
 #[test]
+fn a_cookie_whose_name_is_an_installations_own_is_one_change() {
+    let (one, other) = ("SSESS60efd0e1da1c4e095e5c1d9d", "SSESS8035dd95e391b757a988ecdb");
+    let run = |name: &str, flag: &str| {
+        let (mut v1, mut v2) = (Dice(41), Dice(42));
+        let set = |name: &str, dice: &mut Dice, flag: &str| {
+            json("{}").with("Set-Cookie", &format!("{name}={}; Path=/{flag}", dice.of(BASE62, 32)))
+        };
+        let one = |n| talk(&format!("GET /{n}"), set(one, &mut v1, ""), set(name, &mut v2, flag));
+        diff(&(0..20).map(one).collect::<Vec<_>>()).of(Class::Regression)
+    };
+    assert_eq!(run(one, ""), [""; 0]);
+    let renamed = run(other, "");
+    assert!(renamed.len() == 1 && renamed[0].contains(" renamed "), "{renamed:?}");
+    let flagged = run(other, "; Secure");
+    assert!(flagged.len() == 2 && flagged[1].contains(";secure"), "{flagged:?}");
+    assert_eq!(run("session", "").len(), 2, "another cookie");
+}
+
+#[test]
+fn parameters_without_a_name_are_values_of_a_link() {
+    let run = |v2: &dyn Fn(usize) -> String| {
+        let one = |n: usize| {
+            let page = |at: String| {
+                answer(200, "text/html", format!("<img src=\"/task.php?id=start&{at}\">"))
+            };
+            talk(&format!("GET /{n}"), page(format!("{}", 1_796_008_800 + n)), page(v2(n)))
+        };
+        diff(&(0..20).map(one).collect::<Vec<_>>()).places()
+    };
+    let found = run(&|_| "logo".to_owned());
+    assert!(found.len() == 1 && found[0].ends_with("/img/@src"), "{found:?}");
+    assert!(!run(&|n| format!("{}&id=other", 1_796_008_900 + n)).is_empty());
+}
+
+#[test]
 fn xml_without_a_declaration_is_compared_as_xml_too() {
     let vpc = |id: u32, zone: &str| {
         format!(

@@ -6,6 +6,7 @@ use std::ops::Range;
 use super::Kind;
 use super::challenge;
 use super::change::{Context, Differ, SeenChange, Sink, Step, hash_place, kind_of, short};
+use super::context::Look;
 use super::embedded::{self, Base};
 use super::header_table::{How, built_in, members};
 use super::nouns;
@@ -13,6 +14,7 @@ use super::query;
 use super::rules::RuleVerdict;
 use crate::message::Headers;
 use crate::message::encoding::Encoding;
+use crate::message::fields::renamed_cookies;
 use crate::message::protobuf::{DETAILS, details};
 use crate::message::target::path_and_query;
 use crate::steps;
@@ -376,6 +378,26 @@ fn cookies(context: &Context<'_>, a: &[&[u8]], b: &[&[u8]], sink: &mut Sink) {
             // The last of several with one name counts, as for a browser.
             let name = cookie.name.clone();
             names.entry(name).or_default()[side] = Some(cookie);
+        }
+    }
+    let lone = |side: usize| {
+        let is_lone = move |sides: &[Option<ComparedCookie>; 2]| sides[1 - side].is_none();
+        names.iter().filter(move |(_, sides)| is_lone(sides)).map(|(name, _)| &**name)
+    };
+    let owned = |(name, new): (&str, &str)| (name.to_owned(), new.to_owned());
+    let renamed: Vec<_> = renamed_cookies(lone(0), lone(1)).into_iter().map(owned).collect();
+    for (name, new) in renamed {
+        let Some([_, second]) = names.remove(&new) else { continue };
+        if let Some(sides) = names.get_mut(&name) {
+            sides[1] = second;
+        }
+        let (old, place) = (short(&name), format!("set-cookie:{name}"));
+        match context.rules.judge_cookie(&name, Some(&name), Some(&new)) {
+            RuleVerdict::Taken(rule) => sink.ruled.push(rule),
+            _ => {
+                let label = format!("renamed {old}→{}", short(&new));
+                sink.plain(Kind::Header, &place, label, Some(old), Some(short(&new)), Look::Plain);
+            }
         }
     }
     let mut twins = Vec::new();

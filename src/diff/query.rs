@@ -2,6 +2,7 @@
 //!
 //! Places are `$.next query:cursor`; what stands before the query is compared as the value itself.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::change::{Context, Sink, mix};
@@ -24,6 +25,33 @@ fn split(text: &str) -> Option<(&str, &str)> {
     (is_url && query.contains('=') && !text.contains(blank)).then_some((before, query))
 }
 
+/// A URL taken apart.
+struct Link<'t> {
+    /// What stands before its query; behind it the parameters without a name, which are values as
+    /// the path is: `/task?1796008827`.
+    before: Cow<'t, str>,
+    query: Cow<'t, str>,
+    /// How many parameters have no name.
+    bare: usize,
+}
+
+impl<'t> Link<'t> {
+    fn of(before: &'t str, query: &'t str) -> Self {
+        let is_bare = |part: &&str| !part.is_empty() && !part.contains('=');
+        let (bare, named): (Vec<&str>, Vec<&str>) = query.split('&').partition(is_bare);
+        if bare.is_empty() {
+            return Self::named(before, query);
+        }
+        let whole = format!("{before}?{}", bare.join("&"));
+        Self { before: whole.into(), query: named.join("&").into(), bare: bare.len() }
+    }
+
+    /// One whose parameters all count as names.
+    const fn named(before: &'t str, query: &'t str) -> Self {
+        Self { before: Cow::Borrowed(before), query: Cow::Borrowed(query), bare: 0 }
+    }
+}
+
 /// A value of a parameter: a plus sign is a blank, but in base64 that was not escaped it is itself.
 struct Parameter {
     value: String,
@@ -39,11 +67,14 @@ pub(super) fn compare(
     actual: &str,
     sink: &mut Sink,
 ) -> bool {
-    let (Some((a, left)), Some((b, right))) = (split(expected), split(actual)) else {
-        return false;
-    };
+    let (Some(expected), Some(actual)) = (split(expected), split(actual)) else { return false };
+    let mut links = [expected, actual].map(|(before, query)| Link::of(before, query));
+    if links[0].bare != links[1].bare {
+        links = [expected, actual].map(|(before, query)| Link::named(before, query));
+    }
+    let (path, [a, b]) = (expected.0, [&*links[0].before, &*links[1].before]);
     let mut names: BTreeMap<String, [Vec<Parameter>; 2]> = BTreeMap::new();
-    for (side, query) in [left, right].into_iter().enumerate() {
+    for (side, Link { query, .. }) in links.iter().enumerate() {
         let signs = query.replace('+', "%2B");
         let values = |text| url::form_urlencoded::parse(text).into_owned();
         let written = values(signs.as_bytes()).map(|(_, written)| written);
@@ -54,7 +85,6 @@ pub(super) fn compare(
     if names.len() > MOST {
         return false;
     }
-    let path = a;
     if a != b {
         one(context, base, None, a, [Some(a), Some(b)], sink);
     }

@@ -1,7 +1,7 @@
 //! Rules of header fields: which are hop-by-hop (RFC 9110 §7.6.1), and how the values of some are
 //! built.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Headers, Response, encoding};
 
@@ -60,6 +60,40 @@ pub fn set_cookie(field: &[u8]) -> Crumb<'_> {
     let end = memchr::memchr(b';', field).unwrap_or(field.len());
     let piece = field[..end].trim_ascii();
     crumb(piece, end - field[..end].trim_ascii_start().len())
+}
+
+/// The cookies that have another name in each installation, of those that one answer sets and
+/// another does not, and those that only the other one sets: the names of many systems end with a
+/// hash of an address, a port or a key (`SSESS4f0c…`, `DW60ef…`). Only where there is one of each.
+pub fn renamed_cookies<'n>(
+    lacking: impl Iterator<Item = &'n str>,
+    more: impl Iterator<Item = &'n str>,
+) -> Vec<(&'n str, &'n str)> {
+    let mut alike: BTreeMap<_, [BTreeSet<&str>; 2]> = BTreeMap::new();
+    let lacking = lacking.map(|name| (0, name));
+    for (side, name) in lacking.chain(more.map(|name| (1, name))) {
+        if let Some(key) = around_hash(name.as_bytes()) {
+            alike.entry(key).or_default()[side].insert(name);
+        }
+    }
+    let pair = |[one, other]: &[BTreeSet<&'n str>; 2]| {
+        let is_one = one.len() == 1 && other.len() == 1;
+        is_one.then(|| Some((*one.first()?, *other.first()?)))?
+    };
+    alike.values().filter_map(pair).collect()
+}
+
+/// What stands before and behind the hash in a name, and how long that is; none of a name without
+/// one.
+fn around_hash(name: &[u8]) -> Option<(&[u8], usize, &[u8])> {
+    /// Fewer hexadecimal digits may be a word, a date or a number.
+    const DIGITS: usize = 16;
+    let is_digit = |byte: &u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    let mut runs = name.chunk_by(|a, b| is_digit(a) == is_digit(b));
+    let run = runs.find(|run| run.len() >= DIGITS && is_digit(&run[0]))?;
+    // Chunks are parts of the name.
+    let start = run.as_ptr() as usize - name.as_ptr() as usize;
+    Some((&name[..start], run.len(), &name[start + run.len()..]))
 }
 
 /// An answer without the cookies in whose place it sets another one; none where it has no such.

@@ -1,12 +1,15 @@
 //! The cookies of a session that v2 sets and v1 did not, and those that v2 takes back (RFC 6265).
 //!
 //! A cookie that both versions set goes by its value, as a flow. Here is only what v1's client
-//! never had from v1, and would have had from v2.
+//! never had from v1, and would have had from v2; and what a cookie is called at v2 where its name
+//! is each installation's own.
+
+use std::collections::BTreeSet;
 
 use crate::message::edit::Changes;
 use crate::message::fields::{self, Crumb};
 use crate::message::target::{host, host_and_port, path_and_query};
-use crate::message::{Request, Response};
+use crate::message::{Headers, Request, Response};
 use crate::time::Timestamp;
 
 /// Most cookies that are kept of a session (RFC 6265 §6.1 asks for 50 a domain).
@@ -16,6 +19,8 @@ const COOKIES: usize = 200;
 #[derive(Clone, Debug, Default)]
 pub struct Jar {
     cookies: Vec<Cookie>,
+    /// Names of v1's cookies, and what they are called at v2.
+    renamed: Vec<(Box<str>, Box<str>)>,
 }
 
 /// What v2 said of a cookie.
@@ -35,7 +40,7 @@ struct Cookie {
 impl Jar {
     /// Whether nothing is kept.
     pub fn is_empty(&self) -> bool {
-        self.cookies.is_empty()
+        self.cookies.is_empty() && self.renamed.is_empty()
     }
 
     /// Learns of an answer of v2's to `request`; `set_by_v1`: the cookies that v1 set in its place.
@@ -54,6 +59,12 @@ impl Jar {
             });
             if !set_by_v1.contains(&cookie.name) && self.cookies.len() < COOKIES {
                 self.cookies.push(cookie);
+            }
+        }
+        for names in renamed(set_by_v1, answer) {
+            self.renamed.retain(|(name, _)| *name != names.0);
+            if self.renamed.len() < COOKIES {
+                self.renamed.push(names);
             }
         }
         // What only v1 sets anew is v1's client's own again.
@@ -78,7 +89,7 @@ impl Jar {
             .filter(|cookie| cookie.is_for(request, now) && !bound(&cookie.name))
             .map(|cookie| (cookie, false))
             .collect();
-        if due.is_empty() {
+        if due.is_empty() && self.renamed.is_empty() {
             return;
         }
         let is_cookie = |name: &[u8]| name.eq_ignore_ascii_case(b"cookie");
@@ -87,7 +98,7 @@ impl Jar {
             request.headers.iter().enumerate().filter(|(_, (name, _))| is_cookie(name))
         {
             let held = current(changes, index).unwrap_or(value).to_vec();
-            let made = rewritten(&held, &mut due);
+            let made = self.rewritten(&held, &mut due, &bound);
             if made != held {
                 set(changes, index, (!made.is_empty()).then_some(made));
             }
@@ -114,6 +125,70 @@ impl Jar {
         };
         set(changes, index, Some(made));
     }
+
+    /// A `Cookie` field without what v2 took back, and with v2's values and names.
+    fn rewritten(
+        &self,
+        field: &[u8],
+        due: &mut [(&Cookie, bool)],
+        bound: impl Fn(&str) -> bool,
+    ) -> Vec<u8> {
+        let mut pieces: Vec<Vec<u8>> = Vec::new();
+        let mut changed = false;
+        for Crumb { name, value, .. } in fields::cookies(field) {
+            let plain =
+                || if name.is_empty() { value.to_vec() } else { [name, b"=", value].concat() };
+            let renamed = self.renamed.iter().find(|(own, _)| own.as_bytes() == name);
+            let called = renamed.map_or(name, |(_, other)| other.as_bytes());
+            let of_flow = renamed.filter(|(own, _)| bound(own)).map(|_| value);
+            let set = due.iter_mut().find(|(cookie, _)| cookie.name.as_bytes() == called);
+            let new = match (of_flow, set) {
+                (of_flow, Some((cookie, told))) => {
+                    *told = true;
+                    cookie.value.as_deref().map(|set| of_flow.unwrap_or(set.as_bytes()))
+                }
+                (Some(value), None) => Some(value),
+                (None, None) => {
+                    pieces.push(plain());
+                    continue;
+                }
+            };
+            changed = true;
+            pieces.extend(new.map(|value| [called, b"=", value].concat()));
+        }
+        if changed { pieces.join(&b"; "[..]) } else { field.to_vec() }
+    }
+}
+
+/// The cookies that v1 set and v2 sets by another name: v1's name and v2's.
+fn renamed(set_by_v1: &[Box<str>], answer: &Response) -> Vec<(Box<str>, Box<str>)> {
+    let name = |field| std::str::from_utf8(fields::set_cookie(field).name).ok();
+    let set: BTreeSet<&str> = answer.headers.all("set-cookie").filter_map(name).collect();
+    let own: BTreeSet<&str> = set_by_v1.iter().map(|name| &**name).collect();
+    let pairs =
+        fields::renamed_cookies(own.difference(&set).copied(), set.difference(&own).copied());
+    pairs.into_iter().map(|(one, other)| (one.into(), other.into())).collect()
+}
+
+/// An answer of v2's whose cookies have the names that v1 gave them; none where all have.
+pub(super) fn as_v1_names(set_by_v1: &[Box<str>], answer: &Response) -> Option<Response> {
+    let renamed = renamed(set_by_v1, answer);
+    if renamed.is_empty() {
+        return None;
+    }
+    let mut headers = Headers::default();
+    for (name, value) in answer.headers.iter() {
+        let own = name.eq_ignore_ascii_case(b"set-cookie").then(|| fields::set_cookie(value).name);
+        let known = own.and_then(|own| renamed.iter().find(|(_, new)| new.as_bytes() == own));
+        match known {
+            Some((old, new)) => {
+                let rest = &value.trim_ascii_start()[new.len()..];
+                headers.push(name, &[old.as_bytes(), rest].concat());
+            }
+            None => headers.push(name, value),
+        }
+    }
+    Some(Response { headers, ..answer.clone() })
 }
 
 /// The value that a field is to have, where it changes.
@@ -127,26 +202,6 @@ fn set(changes: &mut Changes, index: usize, value: Option<Vec<u8>>) {
         Some((known, old)) if *known == index => *old = value,
         _ => changes.fields.insert(at, (index, value)),
     }
-}
-
-/// A `Cookie` field without what v2 took back, and with v2's values.
-fn rewritten(field: &[u8], due: &mut [(&Cookie, bool)]) -> Vec<u8> {
-    let mut pieces: Vec<Vec<u8>> = Vec::new();
-    let mut changed = false;
-    for Crumb { name, value, .. } in fields::cookies(field) {
-        let plain = || if name.is_empty() { value.to_vec() } else { [name, b"=", value].concat() };
-        match due.iter_mut().find(|(cookie, _)| cookie.name.as_bytes() == name) {
-            Some((cookie, told)) => {
-                *told = true;
-                changed = true;
-                if let Some(new) = &cookie.value {
-                    pieces.push([name, b"=", new.as_bytes()].concat());
-                }
-            }
-            None => pieces.push(plain()),
-        }
-    }
-    if changed { pieces.join(&b"; "[..]) } else { field.to_vec() }
 }
 
 impl Cookie {
@@ -272,6 +327,23 @@ mod tests {
         assert!(sent(&["n=1; Path=/; Max-Age=0"], &[], "/", &[]).is_empty());
         assert!(sent(&["n=1; Path=/; Domain=else.test"], &[], "/", &[]).is_empty());
         assert_eq!(sent(&["n=1; Path=/; Domain=.test"], &[], "/", &[]), ["n=1"]);
+    }
+
+    #[test]
+    fn cookies_whose_name_is_an_installations_own_have_v2s() {
+        let (one, other) = ("DW60efd0e1da1c4e095e5c1d9d", "DW8035dd95e391b757a988ecdb");
+        let [set, asked] = [format!("{other}=v2; Path=/"), format!("{one}=v1; a=b")];
+        assert_eq!(sent(&[&set], &[one], "/x", &[&asked]), [format!("{other}=v2; a=b")]);
+        // Where two could be meant, none is.
+        let more = format!("{}=v2; Path=/", other.replace('8', "9"));
+        let both = sent(&[&set, &more], &[one], "/x", &[&asked]);
+        assert!(both[0].starts_with(&asked), "{both:?}");
+        assert!(renamed(&[one.into()], &answer(&["DX8035dd95e391b757a988ecdb=1"])).is_empty());
+        assert!(renamed(&[one.into()], &answer(&["DW8035dd95e391b757a988ecd=1"])).is_empty());
+        assert!(renamed(&["sid".into()], &answer(&["ses=1"])).is_empty());
+        let answer = as_v1_names(&[one.into()], &answer(&[&set, "n=1"])).unwrap();
+        let fields: Vec<_> = answer.headers.all("set-cookie").collect();
+        assert_eq!(fields, [format!("{one}=v2; Path=/").as_bytes(), b"n=1"]);
     }
 
     #[test]

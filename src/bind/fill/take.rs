@@ -14,6 +14,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::beside::{Elements, Wanted};
 use super::expected::{Expected, Label, each_value, key, name_hash, name_of_place};
+use super::jar::as_v1_names;
 use super::text_hash;
 use crate::bind::Birth;
 use crate::message::Response;
@@ -54,6 +55,8 @@ pub fn take(
     answer: &Response,
     known: &dyn Known,
 ) -> Vec<Taken> {
+    let named = as_v1_names(&expected.cookies, answer);
+    let answer = named.as_ref().unwrap_or(answer);
     let wholes = wholes(births, expected);
     let mut found = Found::of(births, expected, answer);
     let refused = (answer.status >= 400 && expected.status < 400)
