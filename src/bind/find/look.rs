@@ -394,7 +394,14 @@ impl<'l> Looker<'l> {
         // A time by the second is an identifier only where one stands.
         let is_epoch = || kinds::of_number(told.text) == Some(ValueKind::EpochSeconds);
         told.names = is_segment || told.at.name().is_some_and(things::is_identifier);
-        if is_segment && things::is_verb(told.text) || is_epoch() && !told.names {
+        if is_segment && things::is_verb(told.text) {
+            return;
+        }
+        if is_epoch() && !told.names {
+            // A form gives back the second that its page held: when it was, what is edited.
+            if let Some(name) = input_name(told.at, label) {
+                self.add(told, None, &format!("input {name}"), WEAK);
+            }
             return;
         }
         if let Some(noun) = noun {
@@ -628,6 +635,15 @@ impl Visit for Looker<'_> {
 
 /// The name of a cookie whose value is neither strong nor a word: quoted, with blanks, signed JSON.
 /// Its client sends it back as it came (RFC 6265 §5.4), so all of it flows together: a time or a
+/// What the input is called that holds a value on a page, or whose value a form gives back.
+fn input_name<'l>(at: &'l Trail<'_>, label: Option<&'l str>) -> Option<&'l str> {
+    match at.last() {
+        Step::Form(name) | Step::Part(name) => Some(name),
+        Step::Attribute(name) if name == "value" => label,
+        _ => None,
+    }
+}
+
 /// length inside may be signed along with what looks issued.
 fn opaque_cookie<'t>(at: &'t Trail<'_>, text: &str) -> Option<&'t str> {
     match at.last() {

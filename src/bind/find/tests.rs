@@ -251,6 +251,25 @@ fn numbers_of_new_things_are_bound_though_no_request_says_them() {
 }
 
 #[test]
+fn the_second_that_a_form_gives_back_is_its_pages() {
+    let mut recording = MadeRecording::default();
+    for second in ["1796009698", "1796009702", "1796009711"] {
+        let page = format!(
+            "<p>Written at {second}</p><form method=post action=/wiki><input type=hidden name=date \
+             value={second}><input name=text></form>"
+        );
+        let html = &[("Content-Type", "text/html")];
+        recording.say(&SaidExchange { request: "GET /wiki", answer: html, says: &page, ..SAID });
+        let form = format!("date={second}&until={second}&text=x");
+        let fields = &[("Content-Type", "application/x-www-form-urlencoded")];
+        recording.say(&SaidExchange { request: "POST /wiki", fields, body: &form, ..SAID });
+    }
+    let uses = recording.uses();
+    assert_eq!(uses.len(), 3, "{uses:?}");
+    assert!(uses.iter().all(|used| used.contains(" form:date ")), "{uses:?}");
+}
+
+#[test]
 fn one_weak_value_is_likely_only() {
     let mut recording = MadeRecording::default();
     recording.say(&SaidExchange { request: "POST /pages", says: r#"{"id":4}"#, ..SAID });
