@@ -290,6 +290,7 @@ fn computed() -> f64 {
 
 fn finding(recording: Recording, folder: &Path) -> FoundFlows {
     let config = find::FindConfig {
+        schema: Default::default(),
         rules: FlowSection::default(),
         bind: Bind::Sure,
         order: Order::Session,

@@ -13,6 +13,7 @@ use crate::bind::Parts as _;
 use crate::bind::config::{Bind, FlowSection};
 use crate::bind::find::{self, Finder, FoundFlows, Order};
 use crate::exchange::ExchangeId;
+use crate::message::protobuf::Schema;
 use crate::record::exchanges::write_line;
 use crate::redact::Masker;
 use crate::source::Inputs;
@@ -55,9 +56,9 @@ pub struct FlowsArgs {
 }
 
 pub(crate) fn run(args: FlowsArgs, global: &Global) -> Result<Exit, Failure> {
-    let rules = Config::load(global)?.flow;
+    let Config { flow: rules, schema, .. } = Config::load(global)?;
     let bind = args.bind.unwrap_or_else(|| rules.level());
-    let config = settings(rules, bind);
+    let config = settings(rules, schema, bind);
     let mut finder = start(&config)?;
     let inputs = Inputs::open(&args.inputs, args.reading.options())?;
     let done = inputs.each(global, |exchange| finder.add(exchange).map_err(cannot))?;
@@ -118,8 +119,8 @@ fn print_uses(found: &FoundFlows, show_secrets: bool) -> Result<(), Failure> {
 }
 
 /// How flows are found where they are only shown.
-pub(super) fn settings(rules: FlowSection, bind: Bind) -> find::FindConfig {
-    find::FindConfig { rules, bind, order: Order::Session, folder: std::env::temp_dir() }
+pub(super) fn settings(rules: FlowSection, schema: Schema, bind: Bind) -> find::FindConfig {
+    find::FindConfig { rules, schema, bind, order: Order::Session, folder: std::env::temp_dir() }
 }
 
 /// A finder, for exchanges as they are read.

@@ -70,9 +70,9 @@ struct InspectReport<'a> {
 
 pub(crate) fn run(args: InspectArgs, global: &Global) -> Result<Exit, Failure> {
     let mut reading = args.reading.options();
-    let rules = Config::load(global)?.flow;
+    let Config { flow: rules, schema, .. } = Config::load(global)?;
     let bind = rules.level();
-    let flows = (!args.no_flows).then(|| flows::settings(rules, bind));
+    let flows = (!args.no_flows).then(|| flows::settings(rules, schema, bind));
     if flows.is_none() {
         // Messages are counted, not looked at.
         reading.parse.http = ParserLimits::outline();

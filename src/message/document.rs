@@ -17,6 +17,7 @@ mod body;
 mod fields;
 mod json;
 mod markup;
+mod protobuf;
 
 use std::ops::Range;
 
@@ -26,6 +27,7 @@ use super::encoding::{self, Encoding, hex};
 use super::json::code;
 use super::media::MediaType;
 use super::place::{Step, Trail};
+use super::protobuf::{Call, Speaker};
 use super::{Body, Headers, Request, Response};
 use crate::limits::{WALKED_BODY_BYTES, WALKED_LAYERS, WALKED_VALUES};
 use crate::steps;
@@ -124,6 +126,8 @@ pub struct Walk<'w> {
     left: usize,
     layers: u8,
     cut: bool,
+    call: Call,
+    speaker: Speaker,
 }
 
 impl<'w> Walk<'w> {
@@ -135,7 +139,14 @@ impl<'w> Walk<'w> {
             left: bounds.values,
             layers: bounds.layers,
             cut: false,
+            call: Call::default(),
+            speaker: Speaker::Question,
         }
+    }
+
+    /// The same, with the names that a schema gives to what is said in this call.
+    pub fn of(self, call: Call) -> Self {
+        Self { call, ..self }
     }
 
     /// Whether a bound kept values from being told.
@@ -154,6 +165,7 @@ impl<'w> Walk<'w> {
 
     /// All of an answer: status, header fields, body, trailer fields.
     pub fn response(&mut self, response: &Response) -> Edited {
+        self.speaker = Speaker::Answer;
         let status = response.status.to_string();
         self.one(&Trail::new(Step::Status), &status, Form::Bare, Encoding::Bare);
         let headers = self.headers(&response.headers);

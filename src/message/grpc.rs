@@ -63,6 +63,13 @@ pub fn codec(kind: MediaType<'_>) -> Option<Codec> {
     }
 }
 
+/// How the messages of a body with these fields are written, framed or not; none where it is the
+/// body of no call.
+pub fn codec_of(headers: &Headers) -> Option<Codec> {
+    let kind = MediaType::new(headers.get("content-type").unwrap_or_default());
+    codec(kind).or_else(|| is_bare_protobuf(kind).then_some(Codec::Protobuf))
+}
+
 /// A content of one message without frames, as Twirp, Connect and others send it.
 pub fn is_bare_protobuf(kind: MediaType<'_>) -> bool {
     const NAMES: [&str; 5] = [

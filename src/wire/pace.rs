@@ -67,6 +67,11 @@ impl MessageCounter {
         Self { counts: is("application/grpc") || is("application/connect+"), ..Self::default() }
     }
 
+    /// Whether it counts any.
+    pub(crate) const fn counts(&self) -> bool {
+        self.counts
+    }
+
     /// More of the body.
     pub(crate) fn push(&mut self, mut bytes: &[u8]) {
         while self.counts && !bytes.is_empty() {

@@ -18,7 +18,7 @@ pub(crate) struct Asked {
     pub(crate) fields: Vec<(String, String)>,
     raw: Headers,
     never: Vec<u32>,
-    body: Vec<u8>,
+    pub(crate) body: Vec<u8>,
     trailers: Headers,
 }
 

@@ -11,14 +11,18 @@ use super::text_hash;
 use crate::bind::Birth;
 use crate::message::Response;
 use crate::message::document::{Bounds, Value, Visit, Walk};
-use crate::message::fields;
 use crate::message::place::{Step, Trail};
+use crate::message::protobuf::{Call, Schema};
+use crate::message::{fields, grpc};
 
 /// What is kept of an answer of v1's.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Expected {
-    /// Its status.
+    /// Its status; of a call the one of HTTP that says the same.
     pub status: u16,
+    /// The target of its request, where messages of a call give values.
+    #[serde(default)]
+    pub call: Option<Box<str>>,
     /// By generalised place of a birth: all values there, in order.
     pub lists: FxHashMap<u64, Vec<u64>>,
     /// By place: the texts that hold a born value among other things.
@@ -62,10 +66,15 @@ struct Labelled {
 }
 
 impl Expected {
-    /// Of `answer` with these births.
-    pub fn of(answer: &Response, births: &[Birth]) -> Self {
-        let mut expected =
-            Self { status: answer.status, cookies: cookies_set(answer), ..Self::default() };
+    /// Of `answer` with these births; `asked`: the target of its request.
+    pub fn of(answer: &Response, births: &[Birth], asked: &[u8], schema: &Schema) -> Self {
+        let is_call = grpc::codec_of(&answer.headers).is_some();
+        let mut expected = Self {
+            status: grpc::judged_status(answer),
+            call: is_call.then(|| String::from_utf8_lossy(asked).into()),
+            cookies: cookies_set(answer),
+            ..Self::default()
+        };
         if births.is_empty() {
             return expected;
         }
@@ -79,7 +88,7 @@ impl Expected {
             births.iter().filter_map(|birth| name_of_place(&birth.place)).collect();
         let mut labelled: FxHashMap<u64, Labelled> = FxHashMap::default();
         let wanted = Wanted::of(births);
-        each_value(answer, births, |at, text, holds, label| {
+        each_value(answer, births, Call::of(schema, asked), |at, text, holds, label| {
             expected.elements.add(&wanted, at, text);
             let turn = label.map(|label| {
                 let of = labelled.entry(label).or_default();
@@ -164,6 +173,7 @@ fn cookies_set(answer: &Response) -> Vec<Box<str>> {
 pub(super) fn each_value(
     answer: &Response,
     births: &[Birth],
+    call: Call,
     tell: impl FnMut(&Trail<'_>, &str, bool, Option<u64>),
 ) {
     struct All<F> {
@@ -212,5 +222,5 @@ pub(super) fn each_value(
     let link = (0, String::new());
     let settled = fields::settled(answer);
     let answer = settled.as_ref().unwrap_or(answer);
-    Walk::new(&mut All { places, link, tell }, Bounds::default()).response(answer);
+    Walk::new(&mut All { places, link, tell }, Bounds::default()).of(call).response(answer);
 }

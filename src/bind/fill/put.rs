@@ -8,6 +8,7 @@ use crate::message::Request;
 use crate::message::document::{Bounds, Value, Visit, Walk};
 use crate::message::edit::Changes;
 use crate::message::place::{Place, Trail};
+use crate::message::protobuf::Call;
 
 /// A value to be put.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,22 +55,24 @@ pub struct Filled<C = Changes> {
     pub placed: u32,
 }
 
-/// Puts `puts` into a request, each where its old value stands; one that does not stand there (a
+/// Puts `puts` into a request of this call, each where its old value stands; one that does not stand there (a
 /// rule has rewritten the request) is left out.
-pub fn put(request: &Request, puts: &[Put<'_>], retouch: &mut dyn Retouch) -> Filled {
-    let (edited, placed) = walked(puts, retouch, |walk| walk.request(request));
+pub fn put(request: &Request, call: Call, puts: &[Put<'_>], retouch: &mut dyn Retouch) -> Filled {
+    let (edited, placed) = walked(puts, call, retouch, |walk| walk.request(request));
     Filled { changes: Changes::of(&request.headers, edited), placed }
 }
 
 /// The same for an element of a list in JSON.
 pub fn put_element(number: usize, json: &str, puts: &[Put<'_>]) -> Filled<Option<String>> {
-    let (changes, placed) = walked(puts, &mut Untouched, |walk| walk.list_element(number, json));
+    let (changes, placed) =
+        walked(puts, Call::default(), &mut Untouched, |walk| walk.list_element(number, json));
     Filled { changes, placed }
 }
 
 /// Puts `puts` where a walk leads to; gives what that gives, and how many were placed.
 fn walked<T>(
     puts: &[Put<'_>],
+    call: Call,
     retouch: &mut dyn Retouch,
     walk: impl FnOnce(&mut Walk<'_>) -> T,
 ) -> (T, u32) {
@@ -81,7 +84,7 @@ fn walked<T>(
     let from = |index: &usize| puts[*index].range.as_ref().map_or(0, |range| range.start);
     by_place.values_mut().for_each(|list| list.sort_by_key(|index| std::cmp::Reverse(from(index))));
     let mut visit = Filling { puts, by_place, placed: vec![false; puts.len()], retouch };
-    let walked = walk(&mut Walk::new(&mut visit, Bounds::default()));
+    let walked = walk(&mut Walk::new(&mut visit, Bounds::default()).of(call));
     let placed = visit.placed.iter().filter(|placed| **placed).count();
     (walked, placed as u32)
 }
@@ -162,7 +165,7 @@ mod tests {
             .zip(&places)
             .map(|((_, range, old, new), place)| Put { place, range: range.clone(), old, new })
             .collect();
-        let Filled { changes, placed } = put(request, &puts, &mut Untouched);
+        let Filled { changes, placed } = put(request, Call::default(), &puts, &mut Untouched);
         let (mut wire, mut head) = (Vec::new(), Vec::new());
         encode::request(&mut wire, request).unwrap();
         encode::request_head(&mut head, request);
@@ -234,7 +237,7 @@ mod tests {
                 .iter()
                 .map(|(place, text)| Put { place, range: None, old: text, new: text })
                 .collect();
-            let filled = put(&asked, &puts, &mut Untouched);
+            let filled = put(&asked, Call::default(), &puts, &mut Untouched);
             prop_assert!(filled.changes.is_empty(), "{:?}", filled.changes);
         }
     }

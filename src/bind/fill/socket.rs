@@ -10,6 +10,7 @@ use crate::bind::{Birth, Part, Use};
 use crate::exchange::socket::list::{self, SocketForm, number_of};
 use crate::exchange::{SocketKind, SocketMessage};
 use crate::message::place::{Place, Step};
+use crate::message::protobuf::Schema;
 use crate::message::{Body, Headers, Response};
 
 /// What the messages of a WebSocket have to do with bound values, by number from 0.
@@ -47,7 +48,7 @@ fn by_message<T>(all: Vec<T>, place: impl Fn(&T) -> &Place) -> (Vec<(u32, Vec<T>
 
 /// What v1's message had where its `births` stand.
 pub fn expected(births: &[Birth], message: &SocketMessage) -> Expected {
-    Expected::of(&as_answer(message), &as_only(births))
+    Expected::of(&as_answer(message), &as_only(births), b"", &Schema::default())
 }
 
 /// For each birth what stands in its place in v2's `message`, as [`take`].
@@ -57,7 +58,8 @@ pub fn take_from(
     message: &SocketMessage,
     known: &dyn Known,
 ) -> Vec<Taken> {
-    let mut taken = take(&as_only(births), expected, &as_answer(message), known);
+    let mut taken =
+        take(&as_only(births), expected, &as_answer(message), &Schema::default(), known);
     for (taken, birth) in taken.iter_mut().zip(births) {
         if let Taken::Lacking(why) = taken {
             // In the words of the list of all messages.

@@ -17,8 +17,9 @@ use super::expected::{Expected, Label, each_value, key, name_hash, name_of_place
 use super::jar::as_v1_names;
 use super::text_hash;
 use crate::bind::Birth;
-use crate::message::Response;
 use crate::message::place::{Place, Step};
+use crate::message::protobuf::{Call, Schema};
+use crate::message::{Response, grpc};
 
 /// What became of a birth at v2.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,14 +54,19 @@ pub fn take(
     births: &[Birth],
     expected: &Expected,
     answer: &Response,
+    schema: &Schema,
     known: &dyn Known,
 ) -> Vec<Taken> {
     let named = as_v1_names(&expected.cookies, answer);
     let answer = named.as_ref().unwrap_or(answer);
     let wholes = wholes(births, expected);
-    let mut found = Found::of(births, expected, answer);
-    let refused = (answer.status >= 400 && expected.status < 400)
-        .then(|| format!("answered {}", answer.status));
+    let mut found = Found::of(births, expected, answer, schema);
+    let status = grpc::judged_status(answer);
+    let answered = || match grpc::status(answer) {
+        Some(code) if answer.status == 200 => format!("answered {}", grpc::shown(code)),
+        _ => format!("answered {}", answer.status),
+    };
+    let refused = (status >= 400 && expected.status < 400).then(answered);
     let mut texts: FxHashMap<u64, Result<Box<str>, String>> = FxHashMap::default();
     let mut left = Vec::new();
     for whole in wholes.values() {
@@ -111,9 +117,7 @@ pub fn take(
                 found.used[at] = true;
                 usable(whole, &found.values[at].text)
             }
-            None if answer.status / 100 != expected.status / 100 => {
-                Err(format!("answered {}", answer.status))
-            }
+            None if status / 100 != expected.status / 100 => Err(answered()),
             None => Err(format!("no {} in the answer", whole.place)),
         };
         texts.insert(whole.own, text);
@@ -322,7 +326,7 @@ struct Found {
 }
 
 impl Found {
-    fn of(births: &[Birth], expected: &Expected, answer: &Response) -> Self {
+    fn of(births: &[Birth], expected: &Expected, answer: &Response, schema: &Schema) -> Self {
         let of_birth =
             |birth: &Birth, holds| (key(birth.place.general(), holds), birth.thing.clone());
         let things: FxHashMap<u64, Option<Box<str>>> = births
@@ -345,7 +349,8 @@ impl Found {
         };
         let wanted = Wanted::of(births);
         let labels: FxHashSet<u64> = expected.labels.values().map(|label| label.name).collect();
-        each_value(answer, births, |at, text, holds, label| {
+        let call = Call::of(schema, expected.call.as_deref().unwrap_or_default().as_bytes());
+        each_value(answer, births, call, |at, text, holds, label| {
             found.elements.add(&wanted, at, text);
             let (place, general) = (key(at.hash(), holds), key(at.general(), holds));
             let name = at.name().map(name_hash).filter(|name| names.contains(name));
@@ -573,12 +578,12 @@ mod tests {
     ) -> Vec<String> {
         let known: FxHashMap<u64, String> =
             known.iter().map(|(x, y)| (text_hash(None, x), (*y).to_owned())).collect();
-        let expected = Expected::of(one, births);
+        let expected = Expected::of(one, births, b"/", &Schema::default());
         let told = |taken: Taken| match taken {
             Taken::Issued(text) => text.into(),
             Taken::Lacking(why) => format!("! {why}"),
         };
-        take(births, &expected, two, &known).into_iter().map(told).collect()
+        take(births, &expected, two, &Schema::default(), &known).into_iter().map(told).collect()
     }
 
     #[test]

@@ -15,6 +15,7 @@ use crate::bind::config::{FlowSection, SignKind, SignRule, SupplyRule, VaryRule}
 use crate::message::document::{Bounds, Form, Reader, Value, Visit, Walk};
 use crate::message::edit::Changes;
 use crate::message::place::{Pattern, Place, Trail};
+use crate::message::protobuf::{Call, Schema};
 use crate::message::{Body, Request, fields, target};
 
 /// Names of fields that say who a user is, the surest first.
@@ -28,6 +29,7 @@ pub struct Touches {
     vary: Vec<VaryRule>,
     sign: Vec<(SignRule, SigningKey)>,
     matched: Vec<AtomicBool>,
+    schema: Schema,
 }
 
 /// A value that is to be supplied.
@@ -61,7 +63,18 @@ impl Touches {
             .collect::<Result<_, String>>()?;
         let rules = section.supply.len() + section.vary.len() + section.sign.len();
         let matched = (0..rules).map(|_| AtomicBool::new(false)).collect();
-        Ok(Self { supply, vary: section.vary.clone(), sign, matched })
+        let schema = Schema::default();
+        Ok(Self { supply, vary: section.vary.clone(), sign, matched, schema })
+    }
+
+    /// The same, with what names the fields of Protocol Buffers: also of those that a flow binds.
+    pub fn with_schema(self, schema: Schema) -> Self {
+        Self { schema, ..self }
+    }
+
+    /// What names the fields of Protocol Buffers.
+    pub const fn schema(&self) -> &Schema {
+        &self.schema
     }
 
     /// Whether there is no rule.
@@ -113,11 +126,13 @@ impl Touches {
                 !self.1.is_whole(at, value.text)
             }
         }
-        Walk::new(&mut WholeTouch(&mut visit, &touching), Bounds::default()).request(request);
+        let call = Call::of(&self.schema, &request.target);
+        let mut visit = WholeTouch(&mut visit, &touching);
+        Walk::new(&mut visit, Bounds::default()).of(call.clone()).request(request);
         if let Some((number, _)) = touching.url_of(request, &request.target) {
             self.matched[number].store(true, Ordering::Relaxed);
         }
-        let user = user_of(request).filter(|_| !wanted.is_empty());
+        let user = user_of(request, call).filter(|_| !wanted.is_empty());
         wanted.iter_mut().for_each(|wanted| wanted.user.clone_from(&user));
         wanted
     }
@@ -285,7 +300,7 @@ fn varied(text: &str, copy: u32, form: Form) -> String {
 
 /// Who sends a request, as far as it says so: the user of Basic credentials, else a field that is
 /// named like one, also in a token's claims.
-pub fn user_of(request: &Request) -> Option<String> {
+pub fn user_of(request: &Request, call: Call) -> Option<String> {
     let mut best: Option<(usize, String)> = None;
     let mut visit = Reader(|at: &Trail<'_>, value: Value<'_>| {
         let Some(name) = at.name() else { return };
@@ -303,7 +318,7 @@ pub fn user_of(request: &Request) -> Option<String> {
             best = Some((rank, text.to_owned()));
         }
     });
-    Walk::new(&mut visit, Bounds::default()).request(request);
+    Walk::new(&mut visit, Bounds::default()).of(call).request(request);
     best.map(|(_, user)| user)
 }
 
@@ -337,7 +352,7 @@ mod tests {
 
     fn body(touches: &Touches, request: &Request, copy: u32) -> String {
         let mut touching = touches.of(request, copy, 0).unwrap();
-        let changes = put(request, &[], &mut touching).changes;
+        let changes = put(request, Call::default(), &[], &mut touching).changes;
         String::from_utf8(changes.body.unwrap_or_default()).unwrap()
     }
 
@@ -383,7 +398,7 @@ mod tests {
         let mut touching = touches.of(&asked, 1, 1_000).unwrap();
         let place: Place = "path[2]".parse().unwrap();
         let puts = [crate::bind::fill::put::Put { place: &place, range: None, old: "1", new: "7" }];
-        let mut changes = put(&asked, &puts, &mut touching).changes;
+        let mut changes = put(&asked, Call::default(), &puts, &mut touching).changes;
         touching.sign(&asked, &mut changes, |_| false);
         // With what v2 called the file, an hour later than v1's would have ended.
         let expected = url(7, 1_795_004_600, new);
@@ -393,7 +408,7 @@ mod tests {
             body.starts_with(r#"{"next":"http://a/files/1?user=a&expires=1795004600&"#),
             "{body}"
         );
-        let mut changes = put(&asked, &puts, &mut touching).changes;
+        let mut changes = put(&asked, Call::default(), &puts, &mut touching).changes;
         touching.sign(&asked, &mut changes, |name| name == "signature");
         assert_eq!(changes.target.as_deref(), Some(url(7, 1_795_003_600, &old).as_bytes()));
         let other = request("/other?expires=1795003600&signature=00", &[], "");
@@ -408,12 +423,12 @@ mod tests {
         touches.look(&asked);
         assert!(touches.unmatched().is_empty());
         let mut touching = touches.of(&asked, 1, 900).unwrap();
-        let changes = put(&asked, &[], &mut touching).changes;
+        let changes = put(&asked, Call::default(), &[], &mut touching).changes;
         let value = String::from_utf8(changes.fields[0].1.clone().unwrap()).unwrap();
         let new = value.strip_prefix("Bearer ").unwrap();
         assert_eq!(Some(new), SigningKey::read(b"k").unwrap().jwt(token, 900).as_deref());
-        assert_eq!(user_of(&asked).as_deref(), Some("a"));
+        assert_eq!(user_of(&asked, Call::default()).as_deref(), Some("a"));
         let basic = request("/", &[("Authorization", "Basic YW5uOnNlY3JldA==")], "");
-        assert_eq!(user_of(&basic).as_deref(), Some("ann"));
+        assert_eq!(user_of(&basic, Call::default()).as_deref(), Some("ann"));
     }
 }

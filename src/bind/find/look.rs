@@ -18,6 +18,7 @@ use crate::exchange::{
 use crate::flow::Direction;
 use crate::limits::WALKED_BODY_BYTES;
 use crate::message::document::{Bounds, Form, Value, Visit, Walk};
+use crate::message::grpc::{self, Codec};
 use crate::message::kinds::{self, ValueKind};
 use crate::message::place::{Place, Step, Trail};
 use crate::message::{Request, fields, method, target};
@@ -92,6 +93,8 @@ pub(super) struct SeenExchange {
     pub(super) is_signed: bool,
     /// Its body holds nothing that can be read.
     pub(super) is_opaque: bool,
+    /// Its body holds numbers that no schema names.
+    pub(super) is_unnamed: bool,
     /// A bound kept values from being looked at.
     pub(super) was_cut: bool,
 }
@@ -129,6 +132,7 @@ pub(super) fn look(
         kept: Vec::with_capacity(ROOM * 48),
         is_signed: is_signed(request),
         is_opaque: false,
+        is_unnamed: false,
         was_cut: false,
     };
     let path = std::str::from_utf8(target::path_and_query(&request.target).0).unwrap_or_default();
@@ -136,7 +140,8 @@ pub(super) fn look(
     let chosen = rules.of(request);
     memo.begin();
     let mut looker = Looker::new(&mut seen, (Stands::Said, at), &nouns, &chosen, memo);
-    let mut walk = Walk::new(&mut looker, Bounds::default());
+    let call = rules.call(request);
+    let mut walk = Walk::new(&mut looker, Bounds::default()).of(call.clone());
     walk.request(request);
     let mut was_cut = walk.was_cut();
     if let Some(response) = response {
@@ -145,7 +150,7 @@ pub(super) fn look(
         seen.opens = session.is_some();
         let known = known(response, seen.opens).map_or(answered, |at_ns| at.saturating_add(at_ns));
         let mut looker = Looker::new(&mut seen, (Stands::Issued, known), &nouns, &chosen, memo);
-        let mut walk = Walk::new(&mut looker, Bounds::default());
+        let mut walk = Walk::new(&mut looker, Bounds::default()).of(call.clone());
         let settled = fields::settled(&response.message);
         walk.response(settled.as_ref().unwrap_or(&response.message));
         was_cut |= walk.was_cut();
@@ -157,7 +162,15 @@ pub(super) fn look(
         seen.client.given(&response.message);
     }
     seen.was_cut = was_cut;
+    // Numbers mean something only where they are named.
+    seen.is_unnamed = has_numbers(request) && !call.is_named();
     Some(seen)
+}
+
+/// Whether a request says its numbers without names: in Protocol Buffers.
+fn has_numbers(request: &Request) -> bool {
+    !request.body.bytes.is_empty()
+        && matches!(grpc::codec_of(&request.headers), Some(Codec::Protobuf))
 }
 
 /// When a client knew what an answer says before the answer was there as a whole, in nanoseconds

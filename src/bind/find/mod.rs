@@ -46,6 +46,7 @@ use self::sights::Sights;
 use self::templates::Templates;
 use crate::bind::config::{Bind, FlowSection};
 use crate::exchange::Exchange;
+use crate::message::protobuf::Schema;
 use crate::record::exchanges::END_FORMAT;
 use crate::record::flows::{Flow, FlowFigures};
 use crate::store::SpoolFile;
@@ -62,6 +63,8 @@ const TOGETHER_BYTES: usize = 16 << 20;
 pub struct FindConfig {
     /// `[flow]`.
     pub rules: FlowSection,
+    /// What names the fields of Protocol Buffers.
+    pub schema: Schema,
     /// How sure a flow must be to be part of [`FoundFlows::parts`].
     pub bind: Bind,
     /// What [`Part::after`](crate::bind::Part::after) holds.
@@ -148,7 +151,7 @@ impl<'c> Finder<'c> {
         let folder = &config.folder;
         Ok(Self {
             config,
-            rules: FlowRules::new(&config.rules),
+            rules: FlowRules::new(&config.rules, &config.schema),
             waiting: Vec::new(),
             waiting_bytes: 0,
             memos: Mutex::default(),
@@ -268,6 +271,7 @@ impl GatheredExchanges {
         self.totals.requests += u64::from(!is_beside);
         self.totals.signed += u64::from(seen.is_signed);
         self.totals.opaque += u64::from(seen.is_opaque);
+        self.totals.unnamed += u64::from(seen.is_unnamed);
         self.totals.cut += u64::from(seen.was_cut);
         let route = self.templates.route(seen);
         let identity = self.clients.add(&seen.client, seen.id.connection);

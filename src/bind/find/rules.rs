@@ -6,20 +6,27 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::bind::config::{BindRule, FlowSection, FlowSpot, NeverRule};
 use crate::message::Request;
 use crate::message::place::Trail;
+use crate::message::protobuf::{Call, Schema};
 
 /// The rules, and which of them matched something.
 pub(super) struct FlowRules<'r> {
     flows: Vec<&'r BindRule>,
     never: Vec<&'r NeverRule>,
     matched: Vec<AtomicBool>,
+    schema: &'r Schema,
 }
 
 impl<'r> FlowRules<'r> {
-    pub(super) fn new(section: &'r FlowSection) -> Self {
+    pub(super) fn new(section: &'r FlowSection, schema: &'r Schema) -> Self {
         let flows: Vec<_> = section.bind_rules().collect();
         let never: Vec<_> = section.never.iter().collect();
         let matched = (0..flows.len() + never.len()).map(|_| AtomicBool::new(false)).collect();
-        Self { flows, never, matched }
+        Self { flows, never, matched, schema }
+    }
+
+    /// The call that a request makes, by the schemas that are known.
+    pub(super) fn call(&self, request: &Request) -> Call {
+        Call::of(self.schema, &request.target)
     }
 
     /// Those that may concern an exchange of this request.

@@ -80,6 +80,7 @@ impl MadeRecording {
 
     fn found(&self) -> FoundFlows {
         let config = FindConfig {
+            schema: Default::default(),
             rules: toml::from_str(&self.rules).expect("rules"),
             bind: self.bind,
             order: self.order,
@@ -204,6 +205,21 @@ fn weak_values_flow_within_one_kind_of_thing() {
     recording.say(&SaidExchange { request: "GET /users/4", ..SAID });
     assert_eq!(recording.uses(), ["0-2 path[3] 4 0-0", "0-3 $.page_id 5 0-1"]);
     assert_eq!(recording.found().flows[0].class, FlowEvidence::Sure);
+}
+
+#[test]
+fn items_of_a_thing_are_no_things_of_its_kind() {
+    let mut recording = MadeRecording::default();
+    for n in [4, 5] {
+        let says = format!(r#"{{"id":{n},"items":[{{"id":{}}}]}}"#, 10 - n);
+        recording.say(&SaidExchange { request: "POST /orders", says: "{\"id\":3}", ..SAID });
+        let path = format!("GET /orders/{n}");
+        recording.say(&SaidExchange { request: &path, says: &says, ..SAID });
+    }
+    recording.say(&SaidExchange { request: "GET /orders/6", ..SAID });
+    recording.say(&SaidExchange { request: "GET /items/6", ..SAID });
+    recording.say(&SaidExchange { request: "GET /items/5", ..SAID });
+    assert_eq!(recording.uses(), ["0-5 path[2] 6 0-1", "0-6 path[2] 5 0-3"]);
 }
 
 #[test]
@@ -541,6 +557,7 @@ fn what_is_not_replayed_gives_values_and_counts_in_no_figure() {
     recording.say(&SaidExchange { request: &format!("GET /notes/{own}"), ..SAID });
     recording.say(&SaidExchange { request: &format!("GET /notes/{own}/{other}"), ..SAID });
     let config = FindConfig {
+        schema: Default::default(),
         rules: FlowSection::default(),
         bind: Bind::default(),
         order: Order::default(),

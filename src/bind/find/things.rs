@@ -2,6 +2,7 @@
 //! `pages[*].id`, and nothing in `?limit=4`.
 
 use std::hash::{Hash as _, Hasher as _};
+use std::ops::Range;
 
 use rustc_hash::FxHasher;
 
@@ -110,7 +111,7 @@ pub(crate) fn at(at: &Trail<'_>, stands: Stands, label: Option<&str>, nouns: &No
         Step::Query(name) | Step::Form(name) | Step::Part(name) => {
             found.named(name, None, stands, nouns);
         }
-        Step::Name(name) => found.named(name, holder(at.before()), stands, nouns),
+        Step::Name(name) => found.named(name, holder(at.before(), nouns), stands, nouns),
         // A list of ids: `"page_ids": [4, 5]`.
         Step::Index(_) => {
             let name = nearest_name(at.before());
@@ -122,7 +123,7 @@ pub(crate) fn at(at: &Trail<'_>, stands: Stands, label: Option<&str>, nouns: &No
                 found.push(Some(name));
             }
         }
-        Step::Key => found.push(holder(at.before().and_then(Trail::before))),
+        Step::Key => found.push(holder(at.before().and_then(Trail::before), nouns)),
         Step::Text(_) | Step::Attribute(_) => {
             if let Some(name) = nearest_name(Some(at)) {
                 found.named(name, None, stands, nouns);
@@ -363,17 +364,29 @@ fn words(name: &str) -> impl Iterator<Item = String> {
 }
 
 /// The name of the nearest array or object around a value that says what it holds.
-fn holder<'t>(mut at: Option<&'t Trail<'t>>) -> Option<&'t str> {
+fn holder<'t>(mut at: Option<&'t Trail<'t>>, nouns: &Nouns) -> Option<&'t str> {
+    let mut items = None;
     while let Some(trail) = at {
         match trail.last() {
-            Step::Name(name) if !is_holder(name) => return Some(name),
-            Step::Element(name, _) if !is_holder(name) => return Some(name),
+            Step::Name(name) | Step::Element(name, _) if is_items(name) => {
+                items = items.or(Some(&**name));
+            }
+            Step::Name(name) | Step::Element(name, _) if !is_holder(name) => {
+                // What a named thing holds are its own items.
+                return items.or(Some(name));
+            }
             Step::Name(_) | Step::Index(_) | Step::Again(_) | Step::Element(..) => {}
-            _ => return None,
+            _ => break,
         }
         at = trail.before();
     }
-    None
+    items.filter(|_| nouns.asks_for_one())
+}
+
+/// Whether an array of this name holds what the path names, or what one of these holds: the
+/// `items` of a list are what it lists, those of an order are not.
+fn is_items(name: &str) -> bool {
+    name.eq_ignore_ascii_case("items") || name.eq_ignore_ascii_case("item")
 }
 
 fn nearest_name<'t>(mut at: Option<&'t Trail<'t>>) -> Option<&'t str> {
@@ -389,8 +402,6 @@ fn nearest_name<'t>(mut at: Option<&'t Trail<'t>>) -> Option<&'t str> {
 
 fn is_holder(name: &str) -> bool {
     HOLDERS.iter().any(|holder| name.eq_ignore_ascii_case(holder))
-        || name.eq_ignore_ascii_case("items")
-        || name.eq_ignore_ascii_case("item")
 }
 
 /// `pages`, `Pages` and `page` are one kind.
@@ -462,11 +473,78 @@ impl Nouns {
         self.segments.len() == number
     }
 
+    /// Whether the path leads to one thing: it ends with what names it, or is a call for one.
+    fn asks_for_one(&self) -> bool {
+        match called(&self.path) {
+            Some(about) => about
+                .first()
+                .is_some_and(|noun| singular(noun).is_some_and(|one| noun.len() == one.len())),
+            None => self.segments.last().is_some_and(Option::is_none),
+        }
+    }
+
     /// What the path as a whole is about: its last noun, the one before it where it ends with what
     /// is done.
     pub(crate) fn own(&self) -> impl Iterator<Item = &str> {
-        self.before(self.segments.len() + 1).into_iter()
+        let called = called(&self.path);
+        let own = || self.before(self.segments.len() + 1).into_iter().collect();
+        called.unwrap_or_else(own).into_iter()
     }
+}
+
+/// What a call of this path is about, where the path is one: `/shop.v1.Orders/CreateOrder` an
+/// order, and so `/shop.v1.OrderService/Create`. Of several words all, the last and the first may
+/// be meant: `GetOrderStatus` takes the id of an order.
+fn called(path: &str) -> Option<Vec<&str>> {
+    let (before, method) = path.rsplit_once('/')?;
+    let (_, service) = before.rsplit_once('/')?;
+    let own = service.rsplit('.').next().unwrap_or(service);
+    let is_name = |name: &str| {
+        name.starts_with(|c: char| c.is_ascii_uppercase())
+            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+    };
+    if !is_name(own) || !is_name(method) {
+        return None;
+    }
+    let words = camel(method);
+    if own == service && !words.first().is_some_and(|word| is_verb(&method[word.clone()])) {
+        return None;
+    }
+    let is_verb = |word: &Range<usize>| is_verb(&method[word.clone()]);
+    let by = words.iter().skip(2).position(|word| &method[word.clone()] == "By");
+    let mut about = &words[..by.map_or(words.len(), |by| by + 2)];
+    // `OrderCreate`, `CreateOrder`, `BatchGetOrders`.
+    match about {
+        [first, .., last] if is_verb(last) && !is_verb(first) => {
+            about = &about[..about.len() - 1];
+        }
+        _ => about = about.get(1..).unwrap_or_default(),
+    }
+    while about.first().is_some_and(is_verb) {
+        about = &about[1..];
+    }
+    let (Some(first), Some(last)) = (about.first(), about.last()) else {
+        let service = ["Service", "Api", "API"].iter().find_map(|end| own.strip_suffix(end));
+        return Some(vec![service.filter(|name| !name.is_empty()).unwrap_or(own)]);
+    };
+    let mut found = vec![&method[first.start..last.end], &method[last.clone()]];
+    found.push(&method[first.clone()]);
+    found.dedup();
+    Some(found)
+}
+
+/// Where the words of a name stand that are told apart by their capitals: `GetHTTPRoute` has three.
+fn camel(name: &str) -> Vec<Range<usize>> {
+    let bytes = name.as_bytes();
+    let is_upper = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_uppercase);
+    let begins = |&at: &usize| {
+        at == 0
+            || is_upper(at)
+                && (!is_upper(at - 1) || bytes.get(at + 1).is_some_and(u8::is_ascii_lowercase))
+    };
+    let starts: Vec<usize> = (0..bytes.len()).filter(begins).collect();
+    let ends = starts.iter().skip(1).copied().chain([bytes.len()]);
+    starts.iter().copied().zip(ends).map(|(start, end)| start..end).collect()
 }
 
 /// Whether a segment says what is done, or names the interface.
@@ -477,7 +555,7 @@ pub(super) fn is_verb(noun: &str) -> bool {
 }
 
 /// What a URL in a value names: ranges of its segments that may be weak values, with their kinds.
-pub(super) fn in_path(path: &str) -> Vec<(std::ops::Range<usize>, String)> {
+pub(super) fn in_path(path: &str) -> Vec<(Range<usize>, String)> {
     let nouns = Nouns::of(path);
     let mut found = Vec::new();
     let mut at = 0;
@@ -571,6 +649,23 @@ mod tests {
             ("header:if-match", Stands::Said, "/a/4", "entity tag of /a/4"),
             ("form:version", Stands::Said, "/x", "version"),
             ("/order/id/text()", Stands::Issued, "/orders", "order"),
+            ("$[0].id", Stands::Issued, "/shop.v1.Orders/CreateOrder", "order"),
+            ("$[0].id", Stands::Said, "/shop.v1.Orders/GetOrder", "order"),
+            ("$[0].id", Stands::Said, "/shop.v1.OrderService/Get", "order"),
+            ("$[0].ids[1]", Stands::Said, "/shop.v1.Orders/BatchGetOrders", "order"),
+            ("$[0].id", Stands::Said, "/shop.v1.Orders/GetOrderStatus", "order"),
+            ("$[0].id", Stands::Said, "/shop.v1.Orders/GetOrderById", "order"),
+            ("$[0].id", Stands::Said, "/shop.v1.Orders/OrderCreate", "order"),
+            ("$[0].id", Stands::Issued, "/twirp/shop.v1.Shop/MakeHat", "hat"),
+            ("$[0].orders[2].id", Stands::Issued, "/shop.v1.Shop/List", "order"),
+            ("$.id", Stands::Said, "/Orders/Details", "detail"),
+            ("$.items[1].id", Stands::Issued, "/orders", "order"),
+            ("$.items[1].id", Stands::Issued, "/orders/4", "item"),
+            ("$.data.items[1].id", Stands::Issued, "/orders/4", "item"),
+            ("$.orders[0].items[1].id", Stands::Issued, "/orders", "item"),
+            ("$[0].items[1].id", Stands::Issued, "/shop.v1.Shop/GetOrder", "item"),
+            ("$[0].items[1].id", Stands::Issued, "/shop.v1.Shop/ListOrders", "order"),
+            ("$[0].orders[1].items[0].id", Stands::Issued, "/shop.v1.Shop/ListOrders", "item"),
         ] {
             assert!(
                 of(place, stands, path).contains(&kind.to_owned()),

@@ -28,6 +28,8 @@ pub struct FlowTotals {
     pub signed: u64,
     /// Requests whose body cannot be read.
     pub opaque: u64,
+    /// Requests of Protocol Buffers that no schema names: their numbers flow nowhere.
+    pub unnamed: u64,
     /// Exchanges of which a bound kept values from being looked at.
     pub cut: u64,
     /// Requests with unsafe methods whose answers give values, by route, the most used first.

@@ -98,6 +98,7 @@ fn unbound(page: &mut String, totals: &FlowTotals) {
     for (count, what) in [
         (totals.signed, "signed by its client, which nobody else can do anew"),
         (totals.opaque, "with a body that cannot be read"),
+        (totals.unnamed, "whose numbers no schema names: add --proto or --descriptor-set"),
         (totals.cut, "too large to be looked at as a whole"),
     ] {
         if count > 0 {
@@ -119,7 +120,8 @@ fn line(page: &mut String, text: &str) {
     page.push('\n');
 }
 
-fn counted(count: u64, what: &str) -> String {
+/// `2 requests`.
+pub(crate) fn counted(count: u64, what: &str) -> String {
     format!("{} {what}{}", thousands(count), if count == 1 { "" } else { "s" })
 }
 

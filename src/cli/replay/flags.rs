@@ -20,6 +20,7 @@ use crate::cli::redaction::RedactionFlags;
 use crate::exchange::ExchangeId;
 use crate::gate::Policy;
 use crate::limits;
+use crate::message::protobuf::Schema;
 use crate::outcome::HostMap;
 use crate::outcome::MARKER;
 use crate::redact::Redactor;
@@ -324,6 +325,8 @@ fn shard(text: &str) -> Result<Shard, String> {
 pub struct FlowFlags {
     /// `[flow]`.
     pub rules: bind::config::FlowSection,
+    /// What names the fields of Protocol Buffers.
+    pub schema: Schema,
     /// How sure a flow must be.
     pub bind: Bind,
     /// What waits for what; none where it was not said.
@@ -333,13 +336,9 @@ pub struct FlowFlags {
 }
 
 impl FlowFlags {
-    fn new(
-        flags: &ReplayFlags,
-        file: &ReplaySection,
-        rules: &bind::config::FlowSection,
-    ) -> Result<Self, Failure> {
+    fn new(flags: &ReplayFlags, file: &ReplaySection, config: &Config) -> Result<Self, Failure> {
         let bind = match flags.bind {
-            None => rules.level(),
+            None => config.flow.level(),
             Some(BindFlag::Sure) => Bind::Sure,
             Some(BindFlag::Likely) => Bind::Likely,
             Some(BindFlag::Off) => Bind::Off,
@@ -354,7 +353,8 @@ impl FlowFlags {
             OrderFlag::All => Order::All,
         });
         let producers = flags.include_producers || file.include_producers.unwrap_or(false);
-        Ok(Self { rules: rules.clone(), bind, order, producers })
+        let (rules, schema) = (config.flow.clone(), config.schema.clone());
+        Ok(Self { rules, schema, bind, order, producers })
     }
 }
 
@@ -644,7 +644,7 @@ impl ReplayShape {
     /// Checks flags and file together.
     pub fn new(flags: ReplayFlags, config: &Config, policy: &Policy) -> Result<Self, Failure> {
         let (file, schema) = (&config.replay, &config.schema);
-        let flow = FlowFlags::new(&flags, file, &config.flow)?;
+        let flow = FlowFlags::new(&flags, file, config)?;
         let target = flags.target.as_ref().or(file.target.as_ref()).cloned();
         let baseline = flags.baseline.as_ref().or(file.baseline.as_ref()).cloned();
         for url in [&target, &baseline].into_iter().flatten() {

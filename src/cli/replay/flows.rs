@@ -107,6 +107,7 @@ impl FlowSearch<'_> {
         };
         let config = find::FindConfig {
             rules: flow.rules.clone(),
+            schema: flow.schema.clone(),
             bind: flow.bind,
             order: flow.order.unwrap_or_default(),
             folder: folder.to_owned(),
@@ -193,7 +194,8 @@ impl Flows {
             wishes.parts = Some(Arc::new(parts));
             wishes.producers = flow.producers;
         }
-        Ok((ToldFlows { flows, figures, page, producers, unmatched }, touches))
+        let unnamed = totals.unnamed;
+        Ok((ToldFlows { flows, figures, page, producers, unmatched, unnamed }, touches))
     }
 }
 
@@ -208,6 +210,8 @@ pub(super) struct ToldFlows {
     producers: Vec<String>,
     /// Rules of `[flow]` that matched nothing.
     unmatched: Vec<String>,
+    /// Requests of Protocol Buffers without a schema.
+    unnamed: u64,
 }
 
 impl ToldFlows {
@@ -222,6 +226,13 @@ impl ToldFlows {
     pub(super) fn warn(&self, skips: bool) {
         for rule in &self.unmatched {
             tracing::warn!("{} matched nothing", printable(rule));
+        }
+        if self.unnamed > 0 {
+            let requests = crate::cli::flows::text::counted(self.unnamed, "request");
+            tracing::warn!(
+                "{requests} hold numbers that no schema names: ids among them are not bound; add \
+                 --proto DIR or --descriptor-set FILE"
+            );
         }
         for producer in self.producers.iter().filter(|_| skips) {
             tracing::warn!("{}", printable(producer));
@@ -258,7 +269,8 @@ impl ToldFlows {
 
 /// The rules of `[flow]` for values that no flow gives, with their keys and files.
 fn touches(flow: &FlowFlags) -> Result<Touches, Failure> {
-    Touches::new(&flow.rules, key, pairs).map_err(Failure::usage)
+    let touches = Touches::new(&flow.rules, key, pairs).map_err(Failure::usage)?;
+    Ok(touches.with_schema(flow.schema.clone()))
 }
 
 fn key(rule: &SignRule) -> Result<SigningKey, String> {

@@ -31,6 +31,9 @@ impl Walk<'_> {
         } else {
             Cow::Borrowed(bytes)
         };
+        if let Some(edited) = self.call(headers, &plain) {
+            return edited;
+        }
         self.content(None, kind_of(headers), &plain)
     }
 

@@ -2,8 +2,11 @@
 
 use std::fmt::Write as _;
 
+use proptest::prelude::*;
+
 use super::*;
-use crate::message::{Body, Headers};
+use crate::message::protobuf::Schema;
+use crate::message::{Body, Headers, grpc};
 
 /// `place=text` of all values of a body.
 fn told(kind: &str, body: &[u8]) -> Vec<String> {
@@ -263,5 +266,142 @@ fn no_message_costs_more_than_n_log_n() {
             let mut reader = Reader(|_: &Trail<'_>, _: Value<'_>| ());
             let _ = Walk::new(&mut reader, Bounds::default()).request(&request);
         });
+    }
+}
+
+/// Places and values of a call's body, and the body with `edits` in it.
+fn called(
+    schema: &Schema,
+    kind: &str,
+    body: &[u8],
+    edits: &[(&str, &str)],
+) -> (Vec<String>, Option<Vec<u8>>) {
+    struct Put<'e>(Vec<String>, &'e [(&'e str, &'e str)]);
+    impl Visit for Put<'_> {
+        fn value(&mut self, at: &Trail<'_>, value: Value<'_>) -> Option<String> {
+            let place = at.place().to_string();
+            self.0.push(format!("{place}={}", value.text));
+            let edit = self.1.iter().find(|(own, _)| *own == place);
+            edit.map(|(_, text)| (*text).to_owned())
+        }
+    }
+    let mut visit = Put(Vec::new(), edits);
+    let call = Call::of(schema, b"/shop.v1.Shop/Place");
+    let headers: Headers = [(&b"content-type"[..], kind.as_bytes())].into_iter().collect();
+    let edited = Walk::new(&mut visit, Bounds::default()).of(call).body(&headers, body);
+    (visit.0, edited)
+}
+
+fn shop() -> Schema {
+    static SHOP: std::sync::LazyLock<Schema> = std::sync::LazyLock::new(compiled);
+    SHOP.clone()
+}
+
+fn compiled() -> Schema {
+    let folder = tempfile::tempdir().unwrap();
+    let source = r#"syntax = "proto3"; package shop.v1;
+        import "google/protobuf/timestamp.proto";
+        enum State { NEW = 0; PAID = 1; }
+        message Item { int64 id = 1; sint32 delta = 2; }
+        message Order { int64 id = 1; repeated Item items = 2; map<int64, string> notes = 3;
+          repeated int64 others = 4; State state = 5; bytes token = 6; fixed64 serial = 7;
+          google.protobuf.Timestamp at = 8; double price = 9; string name = 10; }
+        service Shop { rpc Place(Order) returns (Order); }"#;
+    std::fs::write(folder.path().join("shop.proto"), source).unwrap();
+    Schema::load(&[folder.path().to_owned()], &[]).unwrap()
+}
+
+/// An order with every kind of field, and one that the schema does not have.
+const ORDER: &[u8] = b"\x08\x11\x12\x04\x08\x07\x10\x03\x12\x02\x08\x08\x1a\x05\x08\x05\x12\x01n\
+    \x22\x03\x01\x02\x03\x28\x01\x32\x02\xff\x00\x39\x2a\0\0\0\0\0\0\0\
+    \x42\x06\x08\x80\x94\xeb\xdc\x03\x49\0\0\0\0\0\0\xf0\x3f\x52\x02hi\xa0\x06\x09";
+
+#[test]
+fn messages_are_told_by_the_names_of_a_schema() {
+    let framed = grpc::frame_of(ORDER);
+    let (told, edited) = called(&shop(), "application/grpc", &framed, &[]);
+    assert_eq!(edited, None);
+    assert_eq!(
+        told,
+        [
+            "$[0].id=17",
+            "$[0].items[0].id=7",
+            "$[0].items[0].delta=-2",
+            "$[0].items[1].id=8",
+            "$[0].notes['5']~=5",
+            "$[0].notes['5']=n",
+            "$[0].others[0]=1",
+            "$[0].others[1]=2",
+            "$[0].others[2]=3",
+            "$[0].state=PAID",
+            "$[0].token=/wA=",
+            "$[0].serial=42",
+            "$[0].at=2001-09-09T01:46:40.000000000Z",
+            "$[0].price=1",
+            "$[0].name=hi",
+            "$[0]['#100']=9",
+        ]
+    );
+    let (bare, _) = called(&shop(), "application/proto", ORDER, &[]);
+    assert_eq!(bare[0], "$.id=17");
+}
+
+#[test]
+fn a_field_of_a_message_is_written_anew_and_all_other_bytes_stay() {
+    let edits = [
+        ("$[0].id", "1017"),
+        ("$[0].items[1].id", "1008"),
+        ("$[0].others[1]", "300"),
+        ("$[0].token", "AQID"),
+        ("$[0].serial", "43"),
+        ("$[0].name", "longer"),
+        ("$[0].state", "no such state"),
+        ("$[0]['#100']", "10"),
+    ];
+    let framed = [grpc::frame_of(ORDER), grpc::frame_of(b"\x08\x01")].concat();
+    let (_, edited) = called(&shop(), "application/grpc", &framed, &edits);
+    let wanted =
+        b"\x08\xf9\x07\x12\x04\x08\x07\x10\x03\x12\x03\x08\xf0\x07\x1a\x05\x08\x05\x12\x01n\
+        \x22\x04\x01\xac\x02\x03\x28\x01\x32\x03\x01\x02\x03\x39\x2b\0\0\0\0\0\0\0\
+        \x42\x06\x08\x80\x94\xeb\xdc\x03\x49\0\0\0\0\0\0\xf0\x3f\x52\x06longer\xa0\x06\x0a";
+    assert_eq!(edited, Some([grpc::frame_of(wanted), grpc::frame_of(b"\x08\x01")].concat()));
+}
+
+#[test]
+fn messages_without_a_schema_are_told_by_numbers() {
+    let unknown = Schema::default();
+    let id = "f81d4fae-7dec-41d0-a765-00a0c91e6bf6";
+    let inner = [&b"\x22\x24"[..], id.as_bytes()].concat();
+    let message = [&b"\x08\x11\x12\x26"[..], &inner, b"\x1a\x24", id.as_bytes()].concat();
+    let edits = [("$[0]['#2']['#4']", "new"), ("$[0]['#3']", "x")];
+    let (told, edited) = called(&unknown, "application/grpc", &grpc::frame_of(&message), &edits);
+    let of = |place: &str| format!("{place}={id}");
+    assert_eq!(told[0], "$[0]['#1']=17");
+    assert_eq!(told[1..], [of("$[0]['#2']['#4']"), of("$[0]['#3']")]);
+    let wanted = grpc::frame_of(b"\x08\x11\x12\x05\x22\x03new\x1a\x01x");
+    assert_eq!(edited, Some(wanted));
+}
+
+proptest! {
+    /// Whatever octets say, they are walked, and what is put back changes nothing.
+    #[test]
+    fn any_octets_of_a_call_are_walked(
+        body in prop::collection::vec(prop_oneof![0u8..40, any::<u8>()], 0..200),
+        named in any::<bool>(),
+    ) {
+        let schema = if named { shop() } else { Schema::default() };
+        for kind in ["application/grpc", "application/proto"] {
+            let framed = if kind == "application/grpc" { grpc::frame_of(&body) } else { body.clone() };
+            let (told, edited) = called(&schema, kind, &framed, &[]);
+            prop_assert_eq!(edited, None);
+            let edits: Vec<(&str, &str)> =
+                told.iter().filter_map(|told| told.split_once('=')).collect();
+            let places: std::collections::HashSet<&str> =
+                edits.iter().map(|(place, _)| *place).collect();
+            let (_, same) = called(&schema, kind, &framed, &edits);
+            if let Some(same) = same.filter(|_| places.len() == edits.len()) {
+                prop_assert_eq!(called(&schema, kind, &same, &[]).0, told);
+            }
+        }
     }
 }

@@ -18,7 +18,7 @@ pub(crate) enum Encoded<'m> {
 }
 
 /// Deepest nesting that is read.
-pub(super) const MAX_DEPTH: usize = 64;
+pub(crate) const MAX_DEPTH: usize = 64;
 
 /// The fields of `message` with their numbers, in order; none where it is no message.
 pub(super) fn fields(message: &[u8]) -> Option<Vec<(u32, Encoded<'_>)>> {

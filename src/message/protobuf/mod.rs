@@ -8,6 +8,7 @@
 
 mod details;
 mod fields;
+pub(crate) mod layout;
 mod named;
 mod numbered;
 mod readings;
@@ -18,7 +19,8 @@ mod unnamed;
 use crate::message::json::escape::escape;
 
 pub use details::{DETAILS, details};
-pub(crate) use fields::{Encoded, field};
+pub(crate) use fields::{Encoded, MAX_DEPTH, field};
+pub use layout::Call;
 pub use readings::{Read, Readings, Speaker};
 pub use schema::{Schema, SchemaError};
 pub use shape::Shape;
@@ -34,6 +36,12 @@ fn push_float<F: std::fmt::Display + Copy + Into<f64>>(out: &mut Vec<u8>, value:
         _ => value.to_string(),
     };
     out.extend_from_slice(text.as_bytes());
+}
+
+/// Whether octets are text that people or programs read.
+fn is_text(octets: &[u8]) -> bool {
+    let is_control = |octet: &u8| octet.is_ascii_control() && !octet.is_ascii_whitespace();
+    !octets.is_empty() && !octets.iter().any(is_control) && std::str::from_utf8(octets).is_ok()
 }
 
 /// A string of JSON.

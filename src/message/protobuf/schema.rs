@@ -86,7 +86,7 @@ impl Schema {
     }
 
     /// The method that a target names by its last two segments: `/shop.v1.Shop/Place`.
-    fn method(&self, target: &[u8]) -> Option<MethodDescriptor> {
+    pub(super) fn method(&self, target: &[u8]) -> Option<MethodDescriptor> {
         if self.pools.is_empty() {
             return None;
         }

@@ -5,6 +5,7 @@
 //! is written in it is passed over.
 
 use super::fields::{Encoded, MAX_DEPTH, field};
+use super::is_text;
 use crate::varint;
 
 /// A message with its strings edited; `edit` gives what takes a string's place. None where nothing
@@ -66,12 +67,6 @@ fn edited(
         return Some(inside);
     }
     is_text(content).then(|| edit(content)).flatten()
-}
-
-/// Whether octets are text that people or programs read.
-fn is_text(octets: &[u8]) -> bool {
-    let is_control = |octet: &u8| octet.is_ascii_control() && !octet.is_ascii_whitespace();
-    !octets.is_empty() && !octets.iter().any(is_control) && std::str::from_utf8(octets).is_ok()
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use crate::bind::Use;
 use crate::bind::fill::put::{Put, Untouched, put};
 use crate::bind::fill::touch::Touching;
 use crate::message::place::Step;
+use crate::message::protobuf::Call;
 use crate::outcome::{ReplayId, Unbound};
 use crate::replay::gate::Ready;
 use crate::replay::plan::script;
@@ -29,12 +30,13 @@ impl Binder<'_> {
         let mut ready = Ready::default();
         let puts = self.puts(world, &order.part.uses, &mut ready)?;
         if let Some(request) = request_of(order) {
+            let call = Call::of(self.touches.schema(), &request.target);
             let now = Timestamp::now();
             let seconds = (now.nanos() - order.at) / NANOS_PER_SEC;
             let mut touching = self.touches.of(&request, order.id.copy, seconds);
             let mut filled = match &mut touching {
-                Some(touching) => put(&request, &puts, touching),
-                None => put(&request, &puts, &mut Untouched),
+                Some(touching) => put(&request, call, &puts, touching),
+                None => put(&request, call, &puts, &mut Untouched),
             };
             if let Some(jar) = jar {
                 let is_of = |put: &Put<'_>, name: &str| {

@@ -215,7 +215,10 @@ impl<'a> Binder<'a> {
         let world = (ended.side, ended.id.copy);
         let births = &order.part.births;
         let taken = match (&ended.answer, &ended.failure) {
-            (Some(answer), None) => take(births, &order.expected, answer, &self.slots.of(world)),
+            (Some(answer), None) => {
+                let known = self.slots.of(world);
+                take(births, &order.expected, answer, self.touches.schema(), &known)
+            }
             (_, failure) => {
                 let why = failure.as_deref().unwrap_or("the answer was left before its end");
                 vec![Taken::Lacking(why.to_owned()); births.len()]

@@ -92,7 +92,11 @@ impl BoundWriter {
         });
         let births = socket.as_ref().map_or(&part.births, |(births, _)| births);
         let expected = match &exchange.response {
-            Some(answer) => Expected::of(&answer.message, births),
+            Some(answer) => {
+                let asked = exchange.request.as_ref().map(|request| &request.message.target[..]);
+                let asked = asked.unwrap_or_default();
+                Expected::of(&answer.message, births, asked, self.touches.schema())
+            }
             None => Expected::default(),
         };
         let messages = socket.map_or_else(Vec::new, |(_, messages)| messages);

@@ -64,6 +64,22 @@ impl Story {
         }
     }
 
+    /// The same for messages of other lengths: a piece ends in the message in which it did.
+    fn recut(mut self, old: &[u8], new: &[u8]) -> Self {
+        let mut ends = message_ends(old).zip(message_ends(new)).peekable();
+        let (mut told, mut before, mut given) = (0, (0, 0), 0);
+        for (bytes, _) in &mut self.pieces {
+            told += *bytes;
+            while let Some(passed) = ends.next_if(|(end, _)| *end <= told) {
+                before = passed;
+            }
+            let most = ends.peek().map_or(new.len() as u64, |(_, end)| *end);
+            let end = (before.1 + (told - before.0)).min(most).max(given);
+            *bytes = end - std::mem::replace(&mut given, end);
+        }
+        self
+    }
+
     /// The same for a body that is now so long.
     fn fitting(mut self, length: u64) -> Self {
         let told: u64 = self.pieces.iter().map(|(bytes, _)| bytes).sum();
@@ -82,6 +98,16 @@ impl Story {
         self.pieces.retain(|(bytes, _)| *bytes > 0);
         self
     }
+}
+
+/// Where the messages of a body end, each behind a flag and its length.
+fn message_ends(body: &[u8]) -> impl Iterator<Item = u64> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let [_, length @ ..] = *body.get(at..)?.first_chunk::<5>()?;
+        at = at.saturating_add(5 + u32::from_be_bytes(length) as usize);
+        (at <= body.len()).then_some(at as u64)
+    })
 }
 
 /// What the client of an exchange had of the answer, so long after it began.
@@ -138,7 +164,14 @@ pub(in crate::replay) fn patched(
             out.extend_from_slice(at_hand);
             head
         }
-        Some(body) => write(out, &Request { body: Body::whole(body.clone()), ..new }, script.story),
+        Some(body) => {
+            let kind = new.headers.get("content-type").unwrap_or_default();
+            let story = match MessageCounter::of(kind).counts() {
+                true => script.story.recut(at_hand, body),
+                false => script.story,
+            };
+            write(out, &Request { body: Body::whole(body.clone()), ..new }, story)
+        }
     }
 }
 
@@ -309,6 +342,23 @@ impl<'a> Script<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pieces_end_in_the_messages_in_which_they_did() {
+        let framed = |messages: &[&[u8]]| -> Vec<u8> {
+            messages.iter().flat_map(|message| crate::message::grpc::frame_of(message)).collect()
+        };
+        let (old, new) = (framed(&[b"a", b"bb", b"ccc"]), framed(&[b"a1234", b"bb", b"c"]));
+        let cut = |pieces: &[u64]| {
+            let at = |bytes: &u64| (*bytes, SendMoment::default());
+            let story = Story { pieces: pieces.iter().map(at).collect(), ..Story::default() };
+            story.recut(&old, &new).pieces.iter().map(|(bytes, _)| *bytes).collect::<Vec<_>>()
+        };
+        assert_eq!(cut(&[6, 7, 8]), [10, 7, 6]);
+        assert_eq!(cut(&[13, 8]), [17, 6]);
+        assert_eq!(cut(&[3, 3, 7, 7, 1]), [3, 7, 7, 6, 0], "inside messages");
+        assert_eq!(cut(&[21]), [23]);
+    }
 
     #[test]
     fn what_is_written_is_read_back() {
