@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails where it stands")]
 
+#[expect(dead_code, reason = "other tests use the rest")]
 #[path = "support/h2_server.rs"]
 mod h2_server;
 #[path = "support/replay_rig.rs"]

@@ -29,7 +29,8 @@ url=http://127.0.0.1:$port
 h2load -n 200 -c 4 -m 10 $url/a.json $url/index.html $url/missing >/dev/null
 nghttp -n $url/big.txt $url/a.json
 nghttp -n -d www/a.json --trailer 'x-t: v' $url/a.json
-curl -s --http2-prior-knowledge $url/a.json $url/big.txt -o /dev/null -o /dev/null
+# One at a time: curl 7.88 fails by itself on a second one of a connection.
+for file in a.json big.txt; do curl -s --http2-prior-knowledge $url/$file -o /dev/null; done
 wait $capture
 # Too few samples for a verdict on latency end with 5; differences end with 1.
 "$program" run v1.pcap --target $url --allow-captured-server --unsafe-methods -o run || [ $? -eq 5 ]

@@ -53,8 +53,13 @@ pub enum Codec {
 
 /// How the content of a type is written, where it is that of a call.
 pub fn codec(kind: MediaType<'_>) -> Option<Codec> {
-    let name = kind.name().to_ascii_lowercase();
-    let rest = name.strip_prefix("application/grpc")?;
+    /// Every body that is walked asks.
+    const START: &str = "application/grpc";
+    let (start, rest) = kind.name().split_at_checked(START.len())?;
+    if !start.eq_ignore_ascii_case(START) {
+        return None;
+    }
+    let rest = &*rest.to_ascii_lowercase();
     let rest = rest.strip_prefix("-web").unwrap_or(rest);
     match rest.strip_prefix("-text").unwrap_or(rest) {
         "" | "+proto" => Some(Codec::Protobuf),

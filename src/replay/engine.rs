@@ -172,6 +172,8 @@ pub struct Finished {
     pub failures: std::collections::BTreeMap<&'static str, u64>,
     /// Answers by status.
     pub status: std::collections::BTreeMap<u16, u64>,
+    /// Answers of gRPC by the status of the call.
+    pub calls: std::collections::BTreeMap<u16, u64>,
     /// Requests of the outcomes: sent, and not sent by reason.
     pub ledger: Ledger,
     /// What the replayer measured of itself, as in the last line of the outcomes.
@@ -283,6 +285,7 @@ pub(crate) fn run_noting(
         answered: figures.answered,
         failures: figures.failures,
         status: figures.status,
+        calls: figures.calls,
         ledger,
         generator,
         held,

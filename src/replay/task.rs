@@ -13,7 +13,7 @@ use super::shared::Shared;
 pub use super::side::TargetSide;
 pub use super::stopping::ReplayStop;
 use crate::exchange::SocketMessage;
-use crate::message::Response;
+use crate::message::{Response, grpc};
 use crate::outcome::{Failure, FailureKind, Outcome, ReplayId, Unbound};
 use crate::replay::binder::{Ended, SocketTies};
 use crate::replay::plan::script;
@@ -215,9 +215,9 @@ impl Answer {
         Failure::new(kind, detail).into()
     }
 
-    /// Whether it says that the server failed (RFC 9110 §15.6).
+    /// Whether it says that the server failed (RFC 9110 §15.6), or the call (google/rpc/code.proto).
     pub(super) fn is_server_error(&self) -> bool {
-        self.response.as_ref().is_some_and(|response| response.status >= 500)
+        self.response.as_ref().is_some_and(|response| grpc::judged_status(response) >= 500)
     }
 }
 

@@ -95,6 +95,12 @@ impl Talk {
         }
     }
 
+    /// A call that fails at once.
+    pub(crate) fn fail(&mut self, stream: u32, status: &str) {
+        let kind = ("content-type", "application/grpc");
+        self.head(stream, &[(":status", "200"), kind, ("grpc-status", status)], true);
+    }
+
     /// Whether nothing comes for a moment.
     pub(crate) fn is_quiet(&mut self) -> bool {
         self.stream.set_read_timeout(Some(Duration::from_millis(60))).unwrap();

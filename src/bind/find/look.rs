@@ -163,14 +163,9 @@ pub(super) fn look(
     }
     seen.was_cut = was_cut;
     // Numbers mean something only where they are named.
-    seen.is_unnamed = has_numbers(request) && !call.is_named();
+    seen.is_unnamed &= !call.is_named()
+        && matches!(grpc::codec_of(&request.headers), Some(Codec::Protobuf));
     Some(seen)
-}
-
-/// Whether a request says its numbers without names: in Protocol Buffers.
-fn has_numbers(request: &Request) -> bool {
-    !request.body.bytes.is_empty()
-        && matches!(grpc::codec_of(&request.headers), Some(Codec::Protobuf))
 }
 
 /// When a client knew what an answer says before the answer was there as a whole, in nanoseconds
@@ -625,6 +620,9 @@ impl Looker<'_> {
 
 impl Visit for Looker<'_> {
     fn value(&mut self, at: &Trail<'_>, value: Value<'_>) -> Option<String> {
+        if value.form == Form::Bare && self.stands == Stands::Said {
+            self.seen.is_unnamed |= at.name().is_some_and(|name| name.starts_with('#'));
+        }
         match value.form {
             Form::Text | Form::Bare | Form::Key => self.told(at, value, false),
             Form::Digest if self.stands == Stands::Said => self.seen.is_opaque = true,

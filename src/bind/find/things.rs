@@ -479,7 +479,11 @@ impl Nouns {
             Some(about) => about
                 .first()
                 .is_some_and(|noun| singular(noun).is_some_and(|one| noun.len() == one.len())),
-            None => self.segments.last().is_some_and(Option::is_none),
+            None => {
+                let segments = self.path.trim_end_matches('/').split('/').count();
+                let last = segments.checked_sub(2).and_then(|last| self.segments.get(last));
+                last.is_some_and(Option::is_none)
+            }
         }
     }
 
@@ -661,6 +665,8 @@ mod tests {
             ("$.id", Stands::Said, "/Orders/Details", "detail"),
             ("$.items[1].id", Stands::Issued, "/orders", "order"),
             ("$.items[1].id", Stands::Issued, "/orders/4", "item"),
+            ("$.items[1].id", Stands::Issued, "/orders/4/", "item"),
+            ("$.items[1].id", Stands::Issued, "/orders/", "order"),
             ("$.data.items[1].id", Stands::Issued, "/orders/4", "item"),
             ("$.orders[0].items[1].id", Stands::Issued, "/orders", "item"),
             ("$[0].items[1].id", Stands::Issued, "/shop.v1.Shop/GetOrder", "item"),

@@ -25,6 +25,7 @@ use prometheus_client::registry::Registry;
 use rustc_hash::FxHashMap;
 
 use crate::cli::metrics::{tell_counter, tell_gauge};
+use crate::message::grpc;
 use crate::outcome::Outcome;
 use crate::replay::plan::RouteOf;
 use crate::replay::{Original, ReplayProgress, TargetSide};
@@ -195,7 +196,7 @@ impl<'a> Observing<'a> {
             self.metrics.lateness.observe(seconds(nanos));
         }
         let Some(sent) = outcome.sent_ns else { return };
-        let code = outcome.response.as_ref().map_or(0, |response| response.status);
+        let code = outcome.response.as_ref().map_or(0, grpc::judged_status);
         self.count(version, route, code, outcome.last_byte_ns.map(|last| last - sent));
         if side == TargetSide::Target {
             self.count("v1", route, original.status, original.took_ns);

@@ -8,6 +8,7 @@ use super::flags::ReplayShape;
 use super::ran::RanReplay;
 use crate::cli::exit::printable;
 use crate::cli::{Failure, output};
+use crate::message::grpc;
 use crate::replay::calibrate::Calibration;
 use crate::replay::plan::{Plan, PlanFigures};
 use crate::replay::{FlowCount, ReplayProgress};
@@ -104,6 +105,10 @@ fn lines(ran: &RanReplay) -> Vec<String> {
     if !finished.status.is_empty() {
         let counts = finished.status.iter().map(|(status, n)| format!("{status} × {n}")).collect();
         lines.push(format!("status: {}", list(counts)));
+    }
+    if !finished.calls.is_empty() {
+        let shown = |(code, n): (&u16, &u64)| format!("{} × {n}", grpc::shown(*code));
+        lines.push(format!("grpc-status: {}", list(finished.calls.iter().map(shown).collect())));
     }
     let failures: Vec<String> = finished
         .failures

@@ -15,7 +15,7 @@ use crate::exchange::{Closed, Completeness, Exchange, HOST_UNKNOWN, UNANSWERED};
 use crate::flow::Endpoint;
 use crate::ledger::Ledger;
 use crate::message::target::{host, without_port};
-use crate::message::{Request, Version};
+use crate::message::{Request, Version, grpc};
 use crate::record::exchanges::Rest;
 use crate::replay::plan::announced::Announced;
 use crate::replay::plan::bound::BoundWriter;
@@ -220,7 +220,9 @@ impl Planner {
             None => Load {
                 patience_ms: patience_ms(&recorded),
                 reads_ms: reads_ms(exchange, &recorded),
-                status: exchange.response.as_ref().map_or(0, |answer| answer.message.status.max(1)),
+                status: exchange.response.as_ref().map_or(0, |answer| {
+                    grpc::judged_status(&answer.message).max(1)
+                }),
                 ..self.encode(exchange, request)?
             },
         };

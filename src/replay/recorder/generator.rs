@@ -7,6 +7,7 @@ use hdrhistogram::Histogram;
 use rustix::time::ClockId;
 use serde_json::{Value, json};
 
+use crate::message::{Response, grpc};
 use crate::outcome::FailureKind;
 
 /// Largest value that the histograms tell apart: an hour.
@@ -40,6 +41,8 @@ pub(in crate::replay) struct GeneratorFigures {
     pub(in crate::replay) peak_waiting: u64,
     pub(in crate::replay) peak_connections: u64,
     pub(in crate::replay) status: BTreeMap<u16, u64>,
+    /// Answers of gRPC by the status of the call.
+    pub(in crate::replay) calls: BTreeMap<u16, u64>,
     /// How long the worker was able to run and had no processor.
     pub(in crate::replay) run_queue_ns: u64,
 }
@@ -61,6 +64,7 @@ impl Default for GeneratorFigures {
             peak_waiting: 0,
             peak_connections: 0,
             status: BTreeMap::new(),
+            calls: BTreeMap::new(),
             run_queue_ns: 0,
         }
     }
@@ -88,6 +92,14 @@ impl GeneratorFigures {
         *self.failures.entry(kind.name()).or_default() += 1;
     }
 
+    /// Counts an answer by what it says of itself.
+    pub(in crate::replay) fn answer(&mut self, response: &Response) {
+        *self.status.entry(response.status).or_default() += 1;
+        if let Some(code) = grpc::status(response) {
+            *self.calls.entry(code).or_default() += 1;
+        }
+    }
+
     pub(in crate::replay) fn merge(&mut self, other: &Self) {
         for (mine, theirs) in [
             (&mut self.lateness, &other.lateness),
@@ -109,8 +121,8 @@ impl GeneratorFigures {
                 *mine.entry(name).or_default() += n;
             }
         }
-        for (status, n) in &other.status {
-            *self.status.entry(*status).or_default() += n;
+        for (all, more) in [(&mut self.status, &other.status), (&mut self.calls, &other.calls)] {
+            more.iter().for_each(|(code, n)| *all.entry(*code).or_default() += n);
         }
         self.run_queue_ns += other.run_queue_ns;
         self.peak_waiting += other.peak_waiting;

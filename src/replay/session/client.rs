@@ -510,7 +510,7 @@ impl Crew {
             }
         }
         if let Some(response) = &answer.response {
-            *figures.status.entry(response.status).or_default() += 1;
+            figures.answer(response);
         }
         let ended = task.ended(side, &answer, now);
         if let (Some(notices), Some(ended)) = (&self.notices, ended) {

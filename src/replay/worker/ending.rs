@@ -162,7 +162,7 @@ impl Worker<'_> {
             }
         }
         if let Some(response) = &answer.response {
-            *self.figures.status.entry(response.status).or_default() += 1;
+            self.figures.answer(response);
         }
         let ended = task.ended(side, &answer, now);
         if let (Some(notices), Some(ended)) = (&self.notices, ended) {
