@@ -163,8 +163,8 @@ pub(super) fn look(
     }
     seen.was_cut = was_cut;
     // Numbers mean something only where they are named.
-    seen.is_unnamed &= !call.is_named()
-        && matches!(grpc::codec_of(&request.headers), Some(Codec::Protobuf));
+    seen.is_unnamed &=
+        !call.is_named() && matches!(grpc::codec_of(&request.headers), Some(Codec::Protobuf));
     Some(seen)
 }
 

@@ -220,9 +220,10 @@ impl Planner {
             None => Load {
                 patience_ms: patience_ms(&recorded),
                 reads_ms: reads_ms(exchange, &recorded),
-                status: exchange.response.as_ref().map_or(0, |answer| {
-                    grpc::judged_status(&answer.message).max(1)
-                }),
+                status: exchange
+                    .response
+                    .as_ref()
+                    .map_or(0, |answer| grpc::judged_status(&answer.message).max(1)),
                 ..self.encode(exchange, request)?
             },
         };
