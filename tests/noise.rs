@@ -657,6 +657,106 @@ fn dates_in_every_usual_form_are_noise_where_they_go_with_the_request() {
 }
 
 #[test]
+fn equal_requests_that_get_random_values_excuse_no_other_form() {
+    for (name, put) in PUTS {
+        let run = |is_other: bool| {
+            let (mut v1, mut v2) = (Dice(51), Dice(52));
+            let mut one = |n: usize| {
+                let of = |dice: &mut Dice, is_other: bool| {
+                    let mut all = drawn(dice);
+                    all.retain(|(name, _)| changed_form(name, &mut Dice(1)).is_some());
+                    for (name, value) in &mut all {
+                        if is_other {
+                            *value = changed_form(name, dice).unwrap();
+                        }
+                    }
+                    put(&all)
+                };
+                let both = (of(&mut v1, false), of(&mut v2, is_other));
+                talk(&format!("GET /x/{}", n % 5), both.0, both.1)
+            };
+            diff(&(0..40).map(&mut one).collect::<Vec<_>>()).of(Class::Regression)
+        };
+        assert_eq!(run(false), [""; 0], "{name}");
+        let mut all = drawn(&mut Dice(1));
+        all.retain(|(name, _)| changed_form(name, &mut Dice(1)).is_some());
+        let twice = if name == "html" { 2 } else { 1 };
+        let found = run(true);
+        assert_eq!(found.len(), twice * all.len(), "{name}: {found:#?}");
+    }
+}
+
+/// Another length, another alphabet or a word in the place of a random value.
+fn changed_form(name: &str, dice: &mut Dice) -> Option<String> {
+    Some(match name {
+        "nano" => dice.of(BASE62, 17),
+        "hex-20" => dice.of(HEX, 24),
+        "hex-24" => dice.of("0123456789ABCDEF", 24),
+        "hex-32" => dice.uuid(),
+        "uuid" => dice.of(HEX, 32),
+        "base64-32" => dice.base64(24, false),
+        "ulid" => dice.of(HEX, 26),
+        "capitals-16" => dice.of(BASE62, 16),
+        "stripe" => format!("ch_{}", dice.of(BASE62, 14)),
+        "nonce" => format!("script-src 'nonce-{}' 'self' 'unsafe-inline'", dice.base64(16, false)),
+        "text" => format!("Order {} was taken late by {}", dice.of(CAPITALS, 12), dice.of(HEX, 8)),
+        _ => return None,
+    })
+}
+
+#[test]
+fn times_that_go_with_v1s_requests_excuse_none_that_are_hours_off() {
+    let forms: [fn(u32, u32, usize) -> String; 4] = [
+        |day, hour, n| format!("2026-11-{day}T{hour}:00:{:02}.25Z", n + 1),
+        |day, hour, n| format!("{day}.11.2026 {hour}:00:{:02}", n + 1),
+        |day, hour, n| format!("{day}. November 2026 um {hour}:00:{:02}", n + 1),
+        |day, hour, n| {
+            let seconds = 1_795_341_600 + (u64::from(day) - 22) * 86_400;
+            format!("{}", (seconds + (u64::from(hour) - 10) * 3_600) * 1_000 + 20 * n as u64)
+        },
+    ];
+    for form in forms {
+        for (name, put) in PUTS {
+            let run = |hour: u32| {
+                let one = |n| {
+                    let of = |day, hour| put(&[("v", form(day, hour, n))]);
+                    talk(&format!("GET /x/{}", n % 3), of(22, 10), of(23, hour))
+                };
+                diff(&(0..30).map(one).collect::<Vec<_>>()).places().len()
+            };
+            assert_eq!(run(10), 0, "{} in {name}", form(22, 10, 0));
+            assert!(run(12) > 0, "{} in {name}", form(22, 10, 0));
+        }
+    }
+}
+
+#[test]
+fn another_path_before_a_long_random_value_is_found() {
+    let links: [fn(&mut Dice, &str) -> String; 4] = [
+        |dice, at| format!("https://pay.test/{at}/{}", dice.base64(100, true)),
+        |dice, at| format!("/{at}/{}?lang=de", dice.base64(64, true)),
+        |dice, at| format!("/o/{at}/{}", dice.of("0123456789ABCDEF-_~", 150)),
+        |dice, at| format!("/o?at={at}&s={}", dice.of(&format!("{BASE62}-_~"), 150)),
+    ];
+    for link in links {
+        for (name, put) in PUTS {
+            let run = |at: &str| {
+                let (mut v1, mut v2) = (Dice(61), Dice(62));
+                let mut one = |n| {
+                    let both = [link(&mut v1, "carts"), link(&mut v2, at)];
+                    let [v1, v2] = both.map(|link| put(&[("v", link)]));
+                    talk(&format!("GET /x/{n}"), v1, v2)
+                };
+                diff(&(0..20).map(&mut one).collect::<Vec<_>>()).places().len()
+            };
+            let shown = link(&mut Dice(1), "carts");
+            assert_eq!(run("carts"), 0, "{shown} in {name}");
+            assert!(run("baskets") > 0, "{shown} in {name}");
+        }
+    }
+}
+
+#[test]
 fn calls_of_one_path_have_routes_of_their_own() {
     let call = |n: usize, name: &str, v2: u32| {
         let one = talk("POST /", json("{\"n\":1}"), json(format!("{{\"n\":{v2}}}")));

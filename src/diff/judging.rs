@@ -228,7 +228,7 @@ impl Judge<'_> {
             // alike.
             let stat = self.account.stats.get(part.key as usize);
             let one = stat.is_some_and(|stat| stat.drawn[0].is_drawn(&Population::default()));
-            let inner = if one { &[] } else { inner_all };
+            let inner = if one || part.begun { &[] } else { inner_all };
             let within = || {
                 let mut all = inner.iter().map(|part| self.noise_of_part(part, change));
                 let first = all.next()??;
@@ -276,7 +276,8 @@ impl Judge<'_> {
         if self.known[part.key as usize] {
             return Some(PartNoise { why: "named by the noise file", by_looks: true });
         }
-        (heard && (drawn || looks || !alone && decision.measured))
+        let measured = !alone && decision.measured && stat.resembles(decision, part.form);
+        (heard && (drawn || looks || measured))
             .then_some(PartNoise { why: &decision.why, by_looks: drawn || looks })
     }
 
@@ -288,10 +289,14 @@ impl Judge<'_> {
         let (decision, _) = &self.decisions[change.key as usize];
         self.noise_of_parts(change).or_else(|| {
             let in_parts = change.parts.first().is_some_and(|part| part.key != change.key);
-            let inner = change.parts.get(1..).unwrap_or_default();
+            let (one, inner) = change.parts.split_first().unzip();
+            let inner = inner.filter(|_| one.is_some_and(|one| !one.begun)).unwrap_or_default();
+            let stat = &self.account.stats[change.key as usize];
+            let resembles = one.is_none_or(|one| stat.resembles(decision, one.form));
             let measured = match in_parts {
                 true => decision.whole,
-                false => decision.measured && !self.varies_in_parts(inner),
+                false if change.parts.is_empty() => decision.measured && !decision.reworded,
+                false => decision.measured && resembles && !self.varies_in_parts(inner),
             };
             let noise = measured || !in_parts && decision.shaped && change.looks;
             let unheard = unheard || !in_parts && inner.iter().any(|part| self.is_unheard(part));

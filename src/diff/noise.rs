@@ -14,7 +14,7 @@ use statrs::function::factorial::ln_factorial;
 use super::Kind;
 use super::instants::InstantPairs;
 use crate::message::kinds::ValueKind;
-use crate::message::population::Population;
+use crate::message::population::{Population, TextForm};
 
 /// A place is not noise where v2 differing so often would happen by chance with less than this
 /// probability.
@@ -30,6 +30,9 @@ const DISTINCT: usize = 64;
 const VOCABULARY: usize = 6;
 /// … in at least so many exchanges, each of them more than once.
 const VOCABULARY_SAMPLES: u64 = 24;
+/// Said where v2's values are no times that go with their requests, ids and so on.
+const OF_A_KIND: &str =
+    "but v1's values are of one kind or go with their requests, and v2's do not";
 /// A word that v1 had so often, and no other, belongs to what is around it.
 const CONSTANT_SAMPLES: u64 = 3;
 
@@ -99,6 +102,8 @@ pub(super) struct Stat {
     pub(super) base: u64,
     /// Those of `live`, `own` and `base` in which texts differ between their values too.
     pub(super) loose: [u64; 3],
+    /// Those in which the values do not look like one kind, made anew.
+    pub(super) unlike: [u64; 3],
     /// Of a value in a text: the number of the text.
     pub(super) within: Option<u32>,
     /// The values of v1 and of v2, as far as they may be drawn at random.
@@ -130,6 +135,7 @@ impl Stat {
             own: 0,
             base: 0,
             loose: [0; 3],
+            unlike: [0; 3],
             within: None,
             drawn: Default::default(),
             instants: InstantPairs::default(),
@@ -147,6 +153,11 @@ impl Stat {
             && v1.counts.values().all(|&count| count > 1)
             && self.live >= VOCABULARY_SAMPLES
             && !self.looks.is_some_and(ValueKind::is_time)
+    }
+
+    /// Whether a value may have come about as v1's did, as far as these show how.
+    pub(super) fn resembles(&self, decision: &Decision, form: Option<TextForm>) -> bool {
+        !decision.formed || self.drawn[0].resembles(form)
     }
 
     /// Whether v1 has but few values here, and never this one; of a `word`, whether v1 was seen
@@ -181,6 +192,10 @@ pub(super) struct Decision {
     pub(super) timed: bool,
     /// Noise as a whole, whatever its parts are: v1's own texts differ in more than values.
     pub(super) whole: bool,
+    /// v2 has other words around its values, more often than v1.
+    pub(super) reworded: bool,
+    /// v1's own values look drawn at random, enough of them to know their form.
+    pub(super) formed: bool,
     /// Values outside v1's vocabulary are no noise.
     pub(super) vocabulary: bool,
     /// Why, in words; also why not, where there was something to be said for noise.
@@ -273,6 +288,25 @@ pub(super) fn decide(stat: &Stat, samples: Samples, opposite: (u64, u64)) -> Dec
             (decision.measured, decision.shaped, decision.drawn) = (false, false, false);
         }
         decision.vocabulary = stat.has_vocabulary() && !v1.constant();
+    }
+    if decision.measured && stat.label == "changed" {
+        let v1 = |of: [u64; 3]| of[1] + of[2];
+        let of = stat.own + stat.base;
+        let beyond = |counts: [u64; 3]| {
+            let (own, of_own, of_live) = (v1(counts), of.max(v1(counts)), stat.live.max(counts[0]));
+            at_least(own, of_own, counts[0], of_live) < SIGNIFICANCE
+                && counts[0] as f64 / of_live as f64 > FACTOR * own as f64 / of_own as f64
+        };
+        if beyond(stat.unlike) {
+            decision.measured = false;
+            said.push(OF_A_KIND.to_owned());
+        }
+        decision.reworded = beyond(stat.loose);
+    }
+    decision.formed = decision.measured && stat.drawn[0].has_form();
+    if decision.formed && stat.drawn[0].has_other_length(&stat.drawn[1]) {
+        decision.measured = false;
+        said.push("but v2's values always have another length".to_owned());
     }
     decision.whole =
         decision.measured && (stat.loose[1] + stat.loose[2]) * 2 >= stat.own + stat.base;
@@ -422,6 +456,7 @@ mod tests {
             own,
             base: 0,
             loose: [0; 3],
+            unlike: [0; 3],
             within: None,
             drawn: Default::default(),
             instants: InstantPairs::default(),

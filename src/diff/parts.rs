@@ -29,6 +29,8 @@ pub struct DifferingPart {
     /// How many of the following parts are within this one: it is noise where it is itself, or
     /// where all of them are.
     pub within: u8,
+    /// Whether these are but the words at its start, behind which the values cannot be told apart.
+    pub begun: bool,
     /// What it looks like.
     pub look: Look,
     /// Whether both values are letters only, or too short to be a time or a part of one: what v1
@@ -135,7 +137,8 @@ pub(super) fn are_anew(parts: &[DifferingPart]) -> bool {
     let mut rest = parts;
     while let Some((part, behind)) = rest.split_first() {
         let (inner, next) = behind.split_at(behind.len().min(part.within.into()));
-        if !part.is_anew() && (inner.is_empty() || !inner.iter().all(DifferingPart::is_anew)) {
+        let divided = !part.begun && !inner.is_empty();
+        if !part.is_anew() && !(divided && inner.iter().all(DifferingPart::is_anew)) {
             return false;
         }
         rest = next;
@@ -159,8 +162,11 @@ fn value(
     parts.push(DifferingPart::of(context, one, other, at));
     if let (Token::Chunk(a), Token::Chunk(b)) = (a, b) {
         let number = at.map_or(1, |At(number, _)| number);
-        if !inner(context, [a, b], number, parts) {
-            parts.truncate(here + 1);
+        if let Err(sure) = inner(context, [a, b], number, parts) {
+            parts.truncate(sure);
+            let words = parts[here + 1..].iter().take_while(|part| part.word).count();
+            parts.truncate(here + 1 + words);
+            parts[here].begun = words > 0;
         }
         parts[here].within = (parts.len() - here - 1) as u8;
     }
@@ -172,7 +178,7 @@ fn common_start(a: &str, b: &str) -> usize {
     let both = a.bytes().zip(b.bytes()).take_while(|(a, b)| a == b).count();
     let common = &a.as_bytes()[..both];
     let behind = |at: usize| match common[at] {
-        b'-' | b'_' | b'+' | b'/' => Some(at + 1),
+        b'-' | b'_' | b'~' | b'+' | b'/' => Some(at + 1),
         b'%' => Some(at + 3).filter(|end| *end <= both),
         _ => None,
     };
@@ -183,29 +189,34 @@ fn common_start(a: &str, b: &str) -> usize {
     enough.or_else(|| ends().next()).unwrap_or(0)
 }
 
-/// Adds the runs in which two chunks differ; false where they differ between them too, or are one
-/// run each.
+/// Adds the runs in which two chunks differ. Where they differ between them too, are one run each or
+/// too many: how many parts there are up to the last symbol that both have.
 fn inner(
     context: &Context<'_>,
     [a, b]: [&str; 2],
     number: u16,
     parts: &mut Vec<DifferingPart>,
-) -> bool {
+) -> Result<(), usize> {
     let (mut left, mut right) = (runs(a), runs(b));
+    let mut sure = parts.len();
     for run in 1_u16.. {
         match (left.next(), right.next()) {
-            (None, None) => return run > 2,
-            (Some(one), Some(other)) if one == other => {}
+            (None, None) if run > 2 => return Ok(()),
+            (Some(one), Some(other)) if one == other => {
+                if let Token::Mark(_) = one {
+                    sure = parts.len();
+                }
+            }
             (Some(Token::Chunk(one)), Some(Token::Chunk(other))) => {
                 parts.push(DifferingPart::of(context, one, other, Some(At(number, run))));
             }
-            _ => return false,
+            _ => break,
         }
         if parts.len() > MAX_PARTS {
-            return true;
+            break;
         }
     }
-    false
+    Err(sure)
 }
 
 impl DifferingPart {
@@ -229,6 +240,7 @@ impl DifferingPart {
         Self {
             at,
             within: 0,
+            begun: false,
             look: context.look_of_value(a, b),
             word: [a, b].iter().all(|text| is_word(text)),
             forms: if free { forms } else { [None, None] },
@@ -242,6 +254,7 @@ impl DifferingPart {
         Some(Self {
             at: None,
             within: 0,
+            begun: false,
             look: Look::Plain,
             word: false,
             forms: [None, None],

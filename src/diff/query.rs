@@ -92,7 +92,9 @@ pub(super) fn compare(
         for at in 0..left.len().max(right.len()) {
             let both = [left.get(at), right.get(at)];
             let [a, b] = both.map(|one| one.map(|one| &one.value));
-            if a != b {
+            if a == b {
+                sink.saw(mix(base.hash, name.as_bytes()));
+            } else {
                 let written = both.map(|one| one.map(|one| &*one.written));
                 one(context, base, Some(name), path, written, sink);
             }

@@ -54,6 +54,8 @@ pub(super) struct SpooledPart {
     pub(super) key: u32,
     /// How many of the following parts are within this one.
     pub(super) within: u8,
+    /// Whether these are but the words at its start.
+    pub(super) begun: bool,
     /// Whether both values look like one kind.
     pub(super) looks: bool,
     /// Whether both are letters only.
@@ -156,7 +158,7 @@ impl SpoolRecord {
 
 impl SpooledPart {
     fn write(&self, out: &mut impl Write) -> io::Result<()> {
-        let bits = [self.looks, self.form.is_some(), self.word, self.timed];
+        let bits = [self.looks, self.form.is_some(), self.word, self.timed, self.begun];
         let flags = (0..).zip(bits).fold(0, |all, (at, bit)| all | u64::from(bit) << at);
         number(out, u64::from(self.key) | u64::from(self.within) << 32 | flags << 40)?;
         number(out, self.form.map_or(0, TextForm::pack))?;
@@ -172,6 +174,7 @@ impl SpooledPart {
             looks: flags & 1 != 0,
             word: flags & 4 != 0,
             timed: flags & 8 != 0,
+            begun: flags & 16 != 0,
             form: (flags & 2 != 0).then(|| TextForm::unpack(form)),
             value,
         })
@@ -209,6 +212,7 @@ mod tests {
                 SpooledPart {
                     key: 9,
                     within: 1,
+                    begun: true,
                     looks: true,
                     word: true,
                     timed: true,

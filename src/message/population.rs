@@ -32,7 +32,7 @@ const LOWER_HEX: u16 = 2;
 const LOWER: u16 = 4;
 const UPPER_HEX: u16 = 8;
 const UPPER: u16 = 16;
-/// What base64 and base64url have beside letters and digits.
+/// What base64 and base64url have beside letters and digits; signed cookies of CloudFront have `~`.
 const STANDARD: u16 = 32;
 const URL: u16 = 64;
 const PADDING: u16 = 128;
@@ -208,7 +208,7 @@ const fn class(byte: u8) -> Option<u16> {
         b'A'..=b'F' => UPPER_HEX,
         b'G'..=b'Z' => UPPER,
         b'+' | b'/' => STANDARD,
-        b'-' | b'_' => URL,
+        b'-' | b'_' | b'~' => URL,
         _ => return None,
     })
 }
@@ -532,8 +532,16 @@ impl Population {
 
     /// Whether another value may have been drawn in the same way.
     pub fn admits(&self, form: Option<TextForm>) -> bool {
+        self.takes(form, u16::from(self.longest > self.shortest))
+    }
+
+    /// … where these are known to vary, but not how: a leading zero may be left out.
+    pub fn resembles(&self, form: Option<TextForm>) -> bool {
+        self.takes(form, 1 + self.longest - self.shortest)
+    }
+
+    fn takes(&self, form: Option<TextForm>, slack: u16) -> bool {
         let Some(form) = form else { return false };
-        let slack = u16::from(self.longest > self.shortest);
         let length = self.shortest.saturating_sub(slack)..=self.longest.saturating_add(slack);
         // Words are no such value, nor is a number. That only letters were drawn is the less
         // likely the more else there is.
@@ -572,6 +580,17 @@ impl Population {
             classes |= DIGIT;
         }
         classes
+    }
+
+    /// Whether the values alone look drawn at random, and are enough to know their form.
+    pub fn has_form(&self) -> bool {
+        self.samples > FEW_VALUES && self.is_drawn(&Self::default())
+    }
+
+    /// Whether the others have one length, and these another one.
+    pub const fn has_other_length(&self, others: &Self) -> bool {
+        let constant = self.shortest == self.longest && others.shortest == others.longest;
+        constant && others.samples >= FEW_VALUES && self.longest != others.longest
     }
 
     /// Whether there are too few characters to have seen all of an alphabet.

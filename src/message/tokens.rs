@@ -13,7 +13,7 @@ pub enum Token<'t> {
     Mark(&'t str),
     /// A date, a clock, a UUID, a signed value or a number.
     Value(&'t str),
-    /// Letters and digits, with `-`, `_`, `+`, `/` and escapes (`%2F`) among them and `=` at the
+    /// Letters and digits, with `-`, `_`, `~`, `+`, `/` and escapes (`%2F`) among them and `=` at the
     /// end: one value, or several.
     Chunk(&'t str),
 }
@@ -57,7 +57,7 @@ fn is_letter(c: char) -> bool {
 /// How many bytes at the start of a text are a symbol of a chunk: one, or an escape of URLs.
 fn symbol(rest: &str) -> usize {
     match rest.as_bytes() {
-        [b'-' | b'_' | b'+' | b'/', ..] => 1,
+        [b'-' | b'_' | b'+' | b'/' | b'~', ..] => 1,
         [b'%', a, b, ..] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit() => 3,
         _ => 0,
     }

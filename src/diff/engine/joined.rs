@@ -177,6 +177,7 @@ fn spooled(parts: &[DifferingPart], numbers: &[u32]) -> Vec<SpooledPart> {
     let one = |(part, &key): (&DifferingPart, &u32)| SpooledPart {
         key,
         within: part.within,
+        begun: part.begun,
         looks: matches!(part.look, Look::Kind(_) | Look::Within(_)),
         word: part.word,
         timed: part.instants.is_some(),
