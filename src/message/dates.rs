@@ -2,8 +2,10 @@
 //! a text, and which instant it may be.
 //!
 //! Read are `20261128T184000Z`, `28.11.2026`, `11/28/2026`, `2026/11/28`, HTTP's three forms
-//! (RFC 9110 §5.6.7), `28/Nov/2026:18:40:00 +0000`, `Nov. 28, 2026, 6:40 p.m.` and their like;
-//! `2026-W48-6`, ISO 8601's weeks.
+//! (RFC 9110 §5.6.7), `28/Nov/2026:18:40:00 +0000`, `Nov. 28, 2026, 6:40 p.m.` and their like, also
+//! in other languages; `2026-W48-6` and `2026-332T18:40:00Z`, ISO 8601's weeks and days of the year.
+
+mod names;
 
 use crate::time::Timestamp;
 
@@ -40,10 +42,11 @@ pub fn at_start(text: &str) -> Option<Moment> {
             let week = || week(bytes);
             basic(bytes)
                 .or_else(week)
+                .or_else(|| day_of_year(bytes))
                 .or_else(|| year_first(bytes))
                 .or_else(|| day_or_month_first(bytes))
         }
-        b'A'..=b'Z' => named(bytes),
+        b'A'..=b'Z' | b'a'..=b'z' | 0x80.. => named(bytes),
         _ => None,
     }
 }
@@ -109,29 +112,34 @@ impl<'t> DateReader<'t> {
         &rest[..count]
     }
 
-    /// A month by its English name or the three letters of it, perhaps with a dot (`Sept.` too).
+    /// … with letters that are not ASCII, and a hyphen in it (`terça-feira`).
+    fn any_word(&mut self) -> &'t str {
+        let rest = &self.bytes[self.at.min(self.bytes.len())..];
+        let inner = |byte: &u8| byte.is_ascii_alphabetic() || !byte.is_ascii() || *byte == b'-';
+        let count = rest.iter().take_while(|byte| inner(byte)).count();
+        let word = std::str::from_utf8(&rest[..count]).unwrap_or_default().trim_end_matches('-');
+        self.at += word.len();
+        word
+    }
+
+    /// A month by its name or the start of it, perhaps with a dot (`Sept.`).
     fn month(&mut self) -> Option<i64> {
-        const MONTHS: [&str; 12] = [
-            "january",
-            "february",
-            "march",
-            "april",
-            "may",
-            "june",
-            "july",
-            "august",
-            "september",
-            "october",
-            "november",
-            "december",
-        ];
-        let word = self.word().to_ascii_lowercase();
-        let fits = |month: &str| word.len() >= 3 && month.as_bytes().starts_with(&word);
-        let month = MONTHS.iter().position(|month| fits(month))? as i64 + 1;
+        let start = *self;
+        let mut month = names::month(self.any_word());
+        if month.is_none() {
+            // `Nov-26`: the hyphen is none of the name.
+            *self = start;
+            month = std::str::from_utf8(self.word()).ok().and_then(names::month);
+        }
         if self.peek() == b'.' {
             self.at += 1;
         }
-        Some(month)
+        month
+    }
+
+    /// `de`, as in `30 de noviembre de 2026`, and a blank.
+    fn of(&mut self) {
+        let _ = self.skip(b"de ").or_else(|| self.skip(b"di "));
     }
 }
 
@@ -139,7 +147,14 @@ impl<'t> DateReader<'t> {
 fn clock(reader: &mut DateReader<'_>) -> Option<(i64, i64)> {
     let start = *reader;
     let read = |reader: &mut DateReader<'_>| {
+        let before = half_before(reader);
         let mut hour = reader.number(1..=2)?;
+        if let Some((minute, second)) = counted(reader) {
+            let exact = if second.is_some() { 1 } else { 60 };
+            let second = second.unwrap_or(0);
+            return (hour < 24 && minute < 60 && second <= 60)
+                .then_some(((hour * 60 + minute) * 60 + second, exact));
+        }
         reader.skip(b":")?;
         let minute = reader.digits(2)?;
         let (mut second, mut exact) = (0, 60);
@@ -154,7 +169,7 @@ fn clock(reader: &mut DateReader<'_>) -> Option<(i64, i64)> {
                 }
             }
         }
-        if let Some(afternoon) = half_of_day(reader) {
+        if let Some(afternoon) = before.or_else(|| half_of_day(reader)) {
             hour = hour % 12 + if afternoon { 12 } else { 0 };
         }
         (hour < 24 && minute < 60 && second <= 60)
@@ -167,12 +182,40 @@ fn clock(reader: &mut DateReader<'_>) -> Option<(i64, i64)> {
     found
 }
 
+/// `14h13`, `14時13分20秒`: minutes and seconds behind the hour.
+fn counted(reader: &mut DateReader<'_>) -> Option<(i64, Option<i64>)> {
+    let mut ahead = *reader;
+    if ahead.skip(b"h").is_some() {
+        let minute = ahead.digits(2)?;
+        *reader = ahead;
+        return Some((minute, None));
+    }
+    ahead.skip("時".as_bytes()).or_else(|| ahead.skip("时".as_bytes()))?;
+    let minute = ahead.number(1..=2)?;
+    ahead.skip("分".as_bytes())?;
+    *reader = ahead;
+    let second = ahead.number(1..=2).filter(|_| ahead.skip("秒".as_bytes()).is_some());
+    if second.is_some() {
+        *reader = ahead;
+    }
+    Some((minute, second))
+}
+
+/// `오후 2:13`: whether it is the afternoon.
+fn half_before(reader: &mut DateReader<'_>) -> Option<bool> {
+    let (_, afternoon) =
+        names::HALVES.iter().find(|(name, _)| reader.skip(name.as_bytes()).is_some())?;
+    let _ = reader.skip(b" ");
+    Some(*afternoon)
+}
+
 /// `am`, `PM`, `p.m.`: whether it is the afternoon.
 fn half_of_day(reader: &mut DateReader<'_>) -> Option<bool> {
     let mut ahead = *reader;
-    if ahead.peek() == b' ' {
-        ahead.at += 1;
-    }
+    // Browsers write a narrow blank.
+    let _ = [&b" "[..], "\u{202f}".as_bytes(), "\u{a0}".as_bytes()]
+        .into_iter()
+        .find_map(|blank| ahead.skip(blank));
     let first = ahead.peek().to_ascii_lowercase();
     let rest = &ahead.bytes[ahead.at.min(ahead.bytes.len())..];
     for form in ["?.m.", "?m"] {
@@ -239,11 +282,11 @@ fn zone_in_words(reader: &mut DateReader<'_>) -> Option<()> {
     None
 }
 
-/// A clock behind a date: after a blank, a comma, a `T` or the colon of access logs.
+/// A clock behind a date: after a blank, a comma, a word, a `T` or the colon of access logs.
 fn clock_behind(reader: &mut DateReader<'_>) -> Option<(i64, i64)> {
-    for between in [&b", "[..], b" at ", b" ", b"T", b":"] {
+    for between in names::BETWEEN {
         let mut ahead = *reader;
-        if ahead.skip(between).is_some()
+        if ahead.skip(between.as_bytes()).is_some()
             && let Some(found) = clock(&mut ahead)
         {
             *reader = ahead;
@@ -338,18 +381,58 @@ fn week(bytes: &[u8]) -> Option<Moment> {
     ends.then_some(Moment { readings: [found; 2], exact_s, length: reader.at, form })
 }
 
-/// `2026/11/28`, `2026-11-28 18:40`, `2026.11.28`.
+/// `2026-332T18:40:00Z`: the day of the year (ISO 8601).
+fn day_of_year(bytes: &[u8]) -> Option<Moment> {
+    const DAY_S: i64 = 86_400;
+    let mut reader = DateReader::new(bytes);
+    let year = reader.number(4..=4)?;
+    reader.skip(b"-")?;
+    let day = reader.number(3..=3).filter(|day| (1..=366).contains(day))?;
+    reader.skip(b"T")?;
+    let (seconds, exact_s) = clock(&mut reader)?;
+    let found = at([year, 1, 1], (day - 1) * DAY_S + seconds)?;
+    let ends = !reader.peek().is_ascii_alphanumeric();
+    ends.then_some(Moment { readings: [found; 2], exact_s, length: reader.at, form: 10 })
+}
+
+/// `2026年11月28日 18時40分`, `2026년 11월 28일`: each number with its word.
+fn with_words(year: i64, mut reader: DateReader<'_>) -> Option<Moment> {
+    let words = ["年", "月", "日", "년", "월", "일"].map(str::as_bytes);
+    let own = if reader.skip(words[0]).is_some() { 0 } else { 3 };
+    if own == 3 {
+        reader.skip(words[3])?;
+    }
+    let _ = reader.skip(b" ");
+    let month = reader.number(1..=2)?;
+    reader.skip(words[own + 1])?;
+    let _ = reader.skip(b" ");
+    let day = reader.number(1..=2)?;
+    reader.skip(words[own + 2])?;
+    moment(11, [[year, month, day]; 2], &mut reader)
+}
+
+/// `2026/11/28`, `2026-11-28 18:40`, `2026.11.28`, `2026. 11. 28. 18:40`.
 fn year_first(bytes: &[u8]) -> Option<Moment> {
     let mut reader = DateReader::new(bytes);
     let year = reader.number(4..=4)?;
     let joiner = reader.peek();
+    if !joiner.is_ascii() {
+        return with_words(year, reader);
+    }
     if !matches!(joiner, b'-' | b'/' | b'.') {
         return None;
     }
     reader.at += 1;
+    let wide = joiner == b'.' && reader.skip(b" ").is_some();
     let month = reader.number(1..=2)?;
     reader.skip(&[joiner])?;
+    if wide {
+        reader.skip(b" ")?;
+    }
     let day = reader.number(1..=2)?;
+    if wide {
+        reader.skip(b".")?;
+    }
     moment(joiner, [[year, month, day]; 2], &mut reader)
 }
 
@@ -365,9 +448,11 @@ fn day_or_month_first(bytes: &[u8]) -> Option<Moment> {
     if reader.peek() == b' ' {
         reader.at += 1;
     }
-    if reader.peek().is_ascii_alphabetic() {
+    if reader.peek().is_ascii_alphabetic() || !reader.peek().is_ascii() {
+        reader.of();
         let month = reader.month()?;
         reader.at += 1;
+        reader.of();
         // RFC 850 has two digits of the year.
         let year = match reader.number(4..=4) {
             Some(year) => year,
@@ -393,12 +478,9 @@ fn day_or_month_first(bytes: &[u8]) -> Option<Moment> {
 /// `Sat Nov 28 2026 18:40:00 GMT+0000 (Coordinated Universal Time)`; `Nov. 28, 2026, 6:40 p.m.`,
 /// `November 28, 2026`.
 fn named(bytes: &[u8]) -> Option<Moment> {
-    const DAYS: [&str; 7] =
-        ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
     let mut reader = DateReader::new(bytes);
     let start = reader;
-    let word = reader.word().to_ascii_lowercase();
-    let weekday = word.len() >= 3 && DAYS.iter().any(|day| day.as_bytes().starts_with(&word));
+    let weekday = names::is_weekday(reader.any_word());
     if weekday {
         let _ = reader.skip(b",");
         reader.skip(b" ")?;
@@ -408,6 +490,10 @@ fn named(bytes: &[u8]) -> Option<Moment> {
         }
     } else {
         reader = start;
+    }
+    // The month stands first in English alone.
+    if !weekday && !bytes[0].is_ascii_uppercase() {
+        return None;
     }
     let month = reader.month()?;
     reader.skip(b" ")?;
@@ -473,6 +559,28 @@ mod tests {
             ),
             ("Sat Nov 28 2026", "2026-11-28T00:00:00Z"),
             ("Sat Nov 28 18:40:00 UTC 2026", "2026-11-28T18:40:00Z"),
+            ("11/28/2026, 6:40:05\u{202f}PM", "2026-11-28T18:40:05Z"),
+            ("Saturday, November 28, 2026 at 6:40 PM", "2026-11-28T18:40:00Z"),
+            ("28. November 2026 um 18:40", "2026-11-28T18:40:00Z"),
+            ("Samstag, 28. Dezember 2026, 18:40", "2026-12-28T18:40:00Z"),
+            ("3. März 2026", "2026-03-03T00:00:00Z"),
+            ("samedi 28 novembre 2026 à 18:40", "2026-11-28T18:40:00Z"),
+            ("28/11/2026 à 18h40", "2026-11-28T18:40:00Z"),
+            ("28 févr. 2026, 18:40", "2026-02-28T18:40:00Z"),
+            ("1 août 2026", "2026-08-01T00:00:00Z"),
+            ("sábado, 28 de noviembre de 2026, 18:40", "2026-11-28T18:40:00Z"),
+            ("28 de março de 2026 às 18:40", "2026-03-28T18:40:00Z"),
+            ("terça-feira, 24 de novembro de 2026 às 18:40", "2026-11-24T18:40:00Z"),
+            ("lunedì 23 novembre 2026 alle ore 18:40", "2026-11-23T18:40:00Z"),
+            ("zaterdag 28 november 2026 om 18:40", "2026-11-28T18:40:00Z"),
+            ("28 listopada 2026 18:40", "2026-11-28T18:40:00Z"),
+            ("2026年11月28日 18時40分", "2026-11-28T18:40:00Z"),
+            ("2026年11月28日 18:40:05", "2026-11-28T18:40:05Z"),
+            ("2026年11月28日 下午6:40", "2026-11-28T18:40:00Z"),
+            ("2026년 11월 28일 오후 6:40", "2026-11-28T18:40:00Z"),
+            ("2026. 11. 28. 오후 6:40:05", "2026-11-28T18:40:05Z"),
+            ("2026. 11. 28. 18:40", "2026-11-28T18:40:00Z"),
+            ("2026-332T18:40:00Z", "2026-11-28T18:40:00Z"),
         ] {
             let found = whole(text).map(|moment| moment.readings[0]);
             assert_eq!(found, Some(instant.parse().unwrap()), "{text}");
@@ -505,6 +613,13 @@ mod tests {
             "20261328184000",
             "20261128-1840",
             "28 Nov 26",
+            "2026-332",
+            "2026-367T18:40:00Z",
+            "mars 2026",
+            "a marzo 28 2026",
+            "2026年11月",
+            "24h48",
+            "1h30 de 2026",
         ] {
             assert_eq!(whole(text), None, "{text}");
         }
@@ -512,7 +627,9 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn nothing_ends_in_a_panic(text in "[0-9A-Za-z:/., +-]{0,40}") {
+        fn nothing_ends_in_a_panic(
+            text in "[0-9A-Za-z:/., +-]{0,40}|[0-9年月日時분월일 .à:mars-]{0,30}",
+        ) {
             let _ = at_start(&text);
         }
     }

@@ -1,6 +1,6 @@
 //! The second pass over an exchange: the secrets that the first one found are looked for everywhere
-//! else, also where nothing says that there is one; percent-encoded, escaped, in base64, in small
-//! letters, as in names of hosts, and in capitals.
+//! else, also where nothing says that there is one; percent-encoded, escaped, as references of
+//! markup, in base64, in hexadecimal digits, in small letters, as in names of hosts, and in capitals.
 
 use std::rc::Rc;
 
@@ -31,8 +31,8 @@ pub(super) struct Forms {
 impl Forms {
     /// The forms of a secret and its token, which is as long.
     pub(super) fn of(secret: &[u8], token: &[u8]) -> Self {
-        let room = (secret.len() * 4 / 3 + 4) * 16;
-        let mut forms = Self { bytes: Vec::with_capacity(room), places: Vec::with_capacity(8) };
+        let room = (secret.len() * 4 / 3 + 4) * 16 + secret.len() * 8;
+        let mut forms = Self { bytes: Vec::with_capacity(room), places: Vec::with_capacity(11) };
         forms.add(|out, is_token| out.extend_from_slice(if is_token { token } else { secret }));
         let cases: [(fn(&u8) -> bool, fn(&u8) -> u8); 2] = [
             (u8::is_ascii_uppercase, u8::to_ascii_lowercase),
@@ -55,6 +55,13 @@ impl Forms {
             };
             forms.add(is_url(false));
             forms.add(is_url(true));
+        }
+        for digits in [b"0123456789abcdef", b"0123456789ABCDEF"] {
+            forms.add(|out, is_token| {
+                for byte in if is_token { token } else { secret } {
+                    out.extend([byte >> 4, byte & 15].map(|digit| digits[usize::from(digit)]));
+                }
+            });
         }
         forms
     }
@@ -175,20 +182,25 @@ impl Repeated {
             .filter(move |window| window.bytes == bytes)
     }
 
-    /// `text` with all secrets replaced, as they are, percent-encoded or escaped; none where there
+    /// `text` with all secrets replaced, as they are, percent-encoded, escaped or as references; none where there
     /// is none. Adds to `changes`.
     pub(super) fn replace(&self, text: &[u8], changes: &mut usize) -> Option<Vec<u8>> {
         if self.secrets.is_empty() || text.len() < SHORTEST {
             return None;
         }
-        if memchr::memchr3(b'%', b'+', b'\\', text).is_none() {
+        let is_plain = memchr::memchr3(b'%', b'+', b'\\', text).is_none();
+        if is_plain && memchr::memchr(b'&', text).is_none() {
             let places = self.places(text);
             return (!places.is_empty()).then(|| written(text.to_vec(), places, changes));
         }
         let mut out: Option<Vec<u8>> = None;
-        for encoding in
-            [ViewEncoding::Plain, ViewEncoding::Percent, ViewEncoding::Form, ViewEncoding::Json]
-        {
+        for encoding in [
+            ViewEncoding::Plain,
+            ViewEncoding::Percent,
+            ViewEncoding::Form,
+            ViewEncoding::Json,
+            ViewEncoding::Markup,
+        ] {
             let view = View::new(out.as_deref().unwrap_or(text), encoding);
             if encoding != ViewEncoding::Plain && !view.is_encoded() {
                 continue;
@@ -270,6 +282,11 @@ mod tests {
         }
         assert_eq!(replaced("a%42%33dE5fG7h").as_deref(), Some("x%59%31zW2vU3t"));
         assert_eq!(replaced(r"a\u00423dE5fG7h").as_deref(), Some(r"x\u00591zW2vU3t"));
+        assert_eq!(
+            replaced("k=61423364453566473768 K=61423364453566473768").as_deref(),
+            Some("k=7859317a573276553374 K=7859317a573276553374")
+        );
+        assert_eq!(replaced("a&#66;3dE5fG7h &amp;").as_deref(), Some("xY1zW2vU3t &amp;"));
         assert_eq!(replaced("aB3dE5fG7").as_deref(), None);
         // A text of nothing but the start of a secret costs no more than its length.
         assert_eq!(replaced(&"aB3d".repeat(1000)), None);
