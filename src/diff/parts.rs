@@ -138,7 +138,7 @@ pub(super) fn are_anew(parts: &[DifferingPart]) -> bool {
     while let Some((part, behind)) = rest.split_first() {
         let (inner, next) = behind.split_at(behind.len().min(part.within.into()));
         let divided = !part.begun && !inner.is_empty();
-        if !part.is_anew() && !(divided && inner.iter().all(DifferingPart::is_anew)) {
+        if !(part.is_anew() || divided && inner.iter().all(DifferingPart::is_anew)) {
             return false;
         }
         rest = next;

@@ -247,6 +247,46 @@ fn a_target_that_speaks_no_tls_is_code_4_before_the_first_request() {
 }
 
 #[test]
+fn a_target_that_speaks_tls_alone_is_code_4_and_told() {
+    use std::io::{Read, Write};
+    // What servers of TLS say to who speaks none: an alert, a line, nothing at all.
+    let answers: [&'static [u8]; 3] = [
+        b"\x15\x03\x01\x00\x02\x02\x46",
+        b"HTTP/1.1 400 Bad Request\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno",
+        b"",
+    ];
+    let served = |answer: &'static [u8], tls: bool| {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let target = format!("http://{}", listener.local_addr().unwrap());
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let (mut stream, mut bytes) = (stream.unwrap(), [0; 4096]);
+                let asked = stream.read(&mut bytes).unwrap_or(0);
+                let hello = tls && asked > 0 && bytes[0] == 0x16;
+                let _ = stream.write_all(if hello { answers[0] } else { answer });
+            }
+        });
+        target
+    };
+    for answer in answers {
+        for transport in ["wire", "client"] {
+            let dir = folder_with("v1.pcap", &small_capture());
+            let target = served(answer, true);
+            let arguments =
+                ["run", "v1.pcap", "--target", &target, "--transport", transport, "-o", "r"];
+            shadowtap(dir.path(), &arguments).expect(4).says(&[&target.replace("http", "https")]);
+        }
+    }
+    // A v2 that answers nothing of the kind and speaks no TLS is v2's own fault.
+    for answer in &answers[1..] {
+        let dir = folder_with("v1.pcap", &small_capture());
+        let target = served(answer, false);
+        let ran = shadowtap(dir.path(), &["run", "v1.pcap", "--target", &target, "-o", "r"]);
+        assert!(matches!(ran.code, 1 | 5), "{}: {}", ran.code, ran.stderr);
+    }
+}
+
+#[test]
 fn the_flags_of_the_gate_stay_with_the_run() {
     let folder = folder_with("v1.pcap", &small_capture());
     let target = shop("10.5");

@@ -16,10 +16,11 @@ use crate::cli::progress::Progress;
 use crate::cli::signals::{self, Grace};
 use crate::cli::{Exit, Failure, Global, redaction};
 use crate::diff::engine::RunNotes;
-use crate::outcome::{MARKER, Outcome};
+use crate::outcome::{FailureKind, MARKER, Outcome};
 use crate::record::exchanges::TOOL;
 use crate::replay;
 use crate::replay::plan::Plan;
+use crate::replay::session::probe;
 use crate::replay::{Finished, Hopeless, Original, ReplayError, ReplayStop};
 use crate::run::{self, RunFolder, RunInfo, names};
 use crate::schedule::select::REPLAYED_BEFORE;
@@ -77,6 +78,7 @@ pub(crate) fn execute(settings: &ReplaySettings, global: &Global) -> Result<RanR
     }
     folder.write_info(&info)?;
     let notes = notes_of_outcomes(settings, targets.baseline.is_some(), &folder)?;
+    let target = targets.target.clone();
     let options = replay::ReplayOptions {
         start_at,
         settings: info.settings.clone(),
@@ -101,6 +103,16 @@ pub(crate) fn execute(settings: &ReplaySettings, global: &Global) -> Result<RanR
     }
     if let Some(hopeless) = &finished.hopeless {
         return Err(hopeless_target(hopeless, &info));
+    }
+    let is_direct = shape.proxy.is_none();
+    if is_direct && nothing_but_refused(&finished) && !target.tls && probe::speaks_tls(&target) {
+        return Err(Failure::target(format!(
+            "{} speaks TLS, and none of {} requests got an answer without it: write --target \
+             https://{}",
+            target.shown(),
+            finished.sent,
+            target.shown().trim_start_matches("http://")
+        )));
     }
     let scheduled = plan.duration_ns().is_some();
     Ok(RanReplay {
@@ -161,6 +173,16 @@ fn notes_of_outcomes(
     note(takes)
         .and_then(|of_target| Ok([of_target, note(takes && has_baseline)?]))
         .map_err(|error| unwritable(folder.path(), &error))
+}
+
+/// Whether nothing came but ends of connections, what is no HTTP, and `400 Bad Request`, as servers
+/// of TLS answer to who speaks none.
+fn nothing_but_refused(finished: &Finished) -> bool {
+    let refused = finished.failures.keys().all(|kind| {
+        let kinds = [FailureKind::Closed, FailureKind::Protocol, FailureKind::Skipped];
+        kinds.iter().any(|known| known.name() == *kind)
+    });
+    finished.sent > 0 && refused && finished.status.keys().all(|status| *status == 400)
 }
 
 /// The failure of a run in which no request reached HTTP.

@@ -62,6 +62,35 @@ pub fn reach(
     Ok(forward)
 }
 
+/// Whether TLS is spoken where the target's URL says `http://`: a server's certificate, its refusal
+/// of ours, and its alerts say so.
+pub fn speaks_tls(target: &Target) -> bool {
+    let Ok((mut stream, _)) = connect(target, |_| false) else { return false };
+    let trust = Trust::nobody();
+    let bounded = stream
+        .set_read_timeout(Some(REFUSAL))
+        .and_then(|()| stream.set_write_timeout(Some(REFUSAL)));
+    let session = || {
+        let config = trust.config(&[b"h2", b"http/1.1"]).ok()?;
+        ClientConnection::new(config, trust.sni.name("", target)?).ok()
+    };
+    let (Ok(()), Some(mut session)) = (bounded, session()) else { return false };
+    while session.is_handshaking() {
+        let Err(error) = session.complete_io(&mut stream) else { continue };
+        let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+        return matches!(
+            inner,
+            Some(
+                rustls::Error::AlertReceived(_)
+                    | rustls::Error::PeerIncompatible(_)
+                    | rustls::Error::InvalidCertificate(_)
+                    | rustls::Error::NoCertificatesPresented
+            )
+        );
+    }
+    true
+}
+
 /// A connection to the first address that takes one, after a look at where each of them leads.
 fn connect(
     target: &Target,
@@ -108,6 +137,9 @@ fn shake_hands(mut stream: TcpStream, target: &Target, trust: &Trust) -> Result<
     bounded.map_err(|error| error.to_string())?;
     while session.is_handshaking() {
         let Err(error) = session.complete_io(&mut stream) else { continue };
+        if is_pause(&error) {
+            return Err(format!("it said nothing for {} s", CONNECT.as_secs()));
+        }
         let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
         let other_name = matches!(
             inner,
