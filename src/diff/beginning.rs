@@ -12,6 +12,76 @@ pub(super) fn of_lines<'t>(a: &'t [u8], b: &'t [u8]) -> Option<[&'t [u8]; 2]> {
     Some([&a[..end], behind.map_or(b, |at| &b[..=at])])
 }
 
+/// v1's markup up to its last whole tag, and as many tags of v2's, with what is open closed where
+/// it `must_close`; none where there is no tag. Where v2's `is_cut`, as far as both go.
+pub(super) fn of_markup(
+    a: &[u8],
+    b: &[u8],
+    is_cut: bool,
+    must_close: bool,
+) -> Option<[Vec<u8>; 2]> {
+    let tags = |text: &[u8]| {
+        let end = memchr::memrchr(b'>', text).unwrap_or(0);
+        memchr::memchr_iter(b'<', &text[..end]).count()
+    };
+    let count = if is_cut { tags(a).min(tags(b)) } else { tags(a) };
+    let nth = count.checked_sub(1)?;
+    let short = |text: &[u8]| {
+        let end = memchr::memchr_iter(b'<', text)
+            .nth(nth)
+            .and_then(|at| Some(at + memchr::memchr(b'>', &text[at..])? + 1));
+        let mut out = text[..end.unwrap_or(text.len())].to_vec();
+        if must_close {
+            close_elements(&mut out);
+        }
+        out
+    };
+    Some([a, b].map(short))
+}
+
+/// Writes the end tags of the elements that are open at the end of XML.
+fn close_elements(text: &mut Vec<u8>) {
+    let mut open = Vec::new();
+    let mut at = 0;
+    while let Some(found) = memchr::memchr(b'<', &text[at..]) {
+        let rest = &text[at + found..];
+        let behind: &[u8] = match rest {
+            [b'<', b'!', b'-', b'-', ..] => b"-->",
+            [b'<', b'!', b'[', ..] => b"]]>",
+            _ => b">",
+        };
+        let Some(end) = memchr::memmem::find(rest, behind) else {
+            // A comment or CDATA that was cut says nothing that is whole.
+            text.truncate(at + found);
+            break;
+        };
+        match rest.get(1) {
+            Some(b'/') => _ = open.pop(),
+            Some(b'!' | b'?') => {}
+            _ if rest[end - 1] == b'/' => {}
+            _ => {
+                let name = |byte: &u8| !byte.is_ascii_whitespace() && *byte != b'>';
+                open.push(rest[1..].iter().copied().take_while(name).collect::<Vec<u8>>());
+            }
+        }
+        at += found + end + behind.len();
+    }
+    for name in open.iter().rev() {
+        text.extend_from_slice(&[b"</", name.as_slice(), b">"].concat());
+    }
+}
+
+/// The whole pairs of v1's form, and those of v2's that have their names; none where there is none.
+pub(super) fn of_form(a: &[u8], b: &[u8]) -> Option<[Vec<u8>; 2]> {
+    let whole = &a[..memchr::memrchr(b'&', a)?];
+    let name = |pair: &[u8]| pair.split(|&byte| byte == b'=').next().unwrap_or(pair).to_vec();
+    let pairs = |text: &[u8]| text.split(|&byte| byte == b'&').map(<[u8]>::to_vec).collect();
+    let (of_a, mut of_b): (Vec<_>, Vec<_>) = (pairs(whole), pairs(b));
+    let names: rustc_hash::FxHashSet<_> = of_a.iter().map(|pair| name(pair)).collect();
+    of_b.retain(|pair| names.contains(&name(pair)));
+    Some([whole.to_vec(), of_b.join(&b'&')])
+}
+
 /// How v2's content goes with v1's cut document.
 pub(super) enum Begun {
     /// Both as far as the shorter one goes.
@@ -146,6 +216,32 @@ fn written(node: Node<'_, '_>) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn markup_is_cut_behind_as_many_tags() {
+        let of = |a: &str, b: &str, is_cut, must_close| {
+            of_markup(a.as_bytes(), b.as_bytes(), is_cut, must_close)
+                .map(|both| both.map(|one| String::from_utf8(one).unwrap()))
+        };
+        let both = |a: &str, b: &str| Some([a.to_owned(), b.to_owned()]);
+        assert_eq!(
+            of("<a><b>x</b><c", "<a><b>y</b><c/></a>", false, false),
+            both("<a><b>x</b>", "<a><b>y</b>")
+        );
+        assert_eq!(
+            of("<a x='1'><b>x</b><c", "<a x='1'><b/>", true, true),
+            both("<a x='1'><b></b></a>", "<a x='1'><b/></a>")
+        );
+        let whole = "<?xml version='1.0'?><!-- <x> --><a><d/><b><![CDATA[<y>]]></b><c>1</c><e>";
+        assert_eq!(
+            of(&format!("{whole}2"), &format!("{whole}3</e></a>"), false, true),
+            both(&format!("{whole}</e></a>"), &format!("{whole}</e></a>"))
+        );
+        assert_eq!(of("x > y", "<a>", false, true), None);
+        assert_eq!(of("<a", "<a>", false, true), None);
+        let form = of_form(b"a=1&b=2&c=", b"c=9&b=3&a=1&d=4").unwrap();
+        assert_eq!(form, [b"a=1&b=2".to_vec(), b"b=3&a=1".to_vec()]);
+    }
 
     #[test]
     fn a_name_that_v2_repeats_costs_no_more_than_n_log_n() {

@@ -4,7 +4,8 @@
 
 use super::beginning::Begun;
 use super::content::{binary, json_lines, kind_of, shown};
-use super::{beginning, events, json, text};
+use super::markup::Language;
+use super::{beginning, events, form, json, markup, text};
 use crate::diff::Kind;
 use crate::diff::change::{Context, Look, Sink};
 use crate::exchange::{Completeness, Exchange};
@@ -81,9 +82,36 @@ pub(super) fn begun(
             binary(&a.bytes[..had], &b.bytes[..both], sink);
             true
         }
-        // Of markup and forms nobody knows how what is open would have ended.
+        Format::Html => of_markup(context, Language::Html, [v1, v2], is_left_too, sink),
+        Format::Xml => of_markup(context, Language::Xml, [v1, v2], is_left_too, sink),
+        Format::Form => beginning::of_form(&a.bytes, &b.bytes).is_some_and(|both| {
+            let [a, b] = both.each_ref().map(|text| String::from_utf8_lossy(text));
+            let of_both = !is_left_too && !v2.body.is_cut() && kind_of(&v2.headers).is_form();
+            if of_both {
+                form::compare(context, &a, &b, sink);
+            }
+            of_both
+        }),
         _ => false,
     }
+}
+
+/// Compares the beginnings of markup; whether there were any.
+fn of_markup(
+    context: &Context<'_>,
+    language: Language,
+    answers: [&Response; 2],
+    is_left_too: bool,
+    sink: &mut Sink,
+) -> bool {
+    let kinds = answers.map(|answer| kind_of(&answer.headers));
+    let [a, b] = [0, 1].map(|side| in_utf8(&answers[side].body.bytes, kinds[side]));
+    let is_cut = is_left_too || answers[1].body.is_cut();
+    let must_close = matches!(language, Language::Xml);
+    beginning::of_markup(&a, &b, is_cut, must_close).is_some_and(|both| {
+        let [a, b] = both.each_ref().map(|text| String::from_utf8_lossy(text));
+        markup::compare(context, language, &a, &b, sink)
+    })
 }
 
 /// Compares the beginnings of JSON; whether there were any. None where only v1's looks like JSON,
@@ -199,6 +227,51 @@ mod tests {
         assert_eq!(told(&left, json, "{\"a\":1,", "{\"a\":2}\n{}\n"), ["$[0].a changed"]);
         assert_eq!(told(&left, "text/plain", "[x] a\n[y", "[x] a\nb\n"), none);
         assert_eq!(told(&left, "text/plain", "[x\n[y", "oops").len(), 1);
+    }
+
+    #[test]
+    fn what_a_client_had_of_markup_and_forms_is_compared_with_as_much_of_v2s() {
+        let request = Request::default();
+        let left = Exchange {
+            marks: vec!["response: ended-inside at packet 7".to_owned()],
+            ..Exchange::between("10.0.0.9:1".parse().unwrap(), "10.0.0.1:80".parse().unwrap())
+        };
+        let told = |kind: &str, a: &str, b: &str, is_left_too: bool| {
+            let answer = |text: &str| Response {
+                headers: [(&b"Content-Type"[..], kind.as_bytes())].into_iter().collect(),
+                body: Body::whole(text.as_bytes().to_vec()),
+                ..Response::default()
+            };
+            let mut sink = Sink::default();
+            let both = [&answer(a), &answer(b)];
+            begun(&Context::plain(&request), &left, both, is_left_too, &mut sink);
+            sink.changes.iter().map(|change| change.place.clone()).collect::<Vec<_>>()
+        };
+        let none: [&str; 0] = [];
+        let page = "<!doctype html><html><head><title>Shop</title><script>if (a > 1) { b() }\
+                    </script></head><body><!-- x > y --><p id='a'>12.50<br>EUR</p><ul><li>red\
+                    <li>blue</ul><p>end</p></body></html>";
+        let feed = "<?xml version=\"1.0\"?><feed><!-- > --><entry n=\"1\"><t>red</t><u/></entry>\
+                    <entry n=\"2\"><t><![CDATA[a > b]]></t></entry></feed>";
+        let form = "token=a1&total=12.50&cur=EUR&end=1";
+        for (kind, whole, other, from) in [
+            ("text/html", page, page.replace("12.50", "12.90"), "12.50<br>"),
+            ("text/html", page, page.replace("id='a'", "id='b'"), "id='a'>"),
+            ("application/xml", feed, feed.replace("red", "blue"), "red</t>"),
+            ("application/xml", feed, feed.replace("<u/>", "<v/>"), "<u/>"),
+            ("application/x-www-form-urlencoded", form, form.replace("50", "90"), "12.50&"),
+        ] {
+            let known = whole.find(from).unwrap() + from.len();
+            for at in 1..whole.len() {
+                assert_eq!(told(kind, &whole[..at], whole, false), none, "{}", &whole[..at]);
+                assert_eq!(told(kind, &whole[..at], &whole[..known], true), none, "{at}");
+                let found = told(kind, &whole[..at], &other, false);
+                assert!(!found.is_empty() || at < known, "{kind}: {}", &whole[..at]);
+            }
+        }
+        assert!(
+            !told("text/html", &page[..150], "<html><body>oops</body></html>", false).is_empty()
+        );
     }
 
     #[test]
