@@ -705,32 +705,6 @@ fn changed_form(name: &str, dice: &mut Dice) -> Option<String> {
 }
 
 #[test]
-fn times_that_go_with_v1s_requests_excuse_none_that_are_hours_off() {
-    let forms: [fn(u32, u32, usize) -> String; 4] = [
-        |day, hour, n| format!("2026-11-{day}T{hour}:00:{:02}.25Z", n + 1),
-        |day, hour, n| format!("{day}.11.2026 {hour}:00:{:02}", n + 1),
-        |day, hour, n| format!("{day}. November 2026 um {hour}:00:{:02}", n + 1),
-        |day, hour, n| {
-            let seconds = 1_795_341_600 + (u64::from(day) - 22) * 86_400;
-            format!("{}", (seconds + (u64::from(hour) - 10) * 3_600) * 1_000 + 20 * n as u64)
-        },
-    ];
-    for form in forms {
-        for (name, put) in PUTS {
-            let run = |hour: u32| {
-                let one = |n| {
-                    let of = |day, hour| put(&[("v", form(day, hour, n))]);
-                    talk(&format!("GET /x/{}", n % 3), of(22, 10), of(23, hour))
-                };
-                diff(&(0..30).map(one).collect::<Vec<_>>()).places().len()
-            };
-            assert_eq!(run(10), 0, "{} in {name}", form(22, 10, 0));
-            assert!(run(12) > 0, "{} in {name}", form(22, 10, 0));
-        }
-    }
-}
-
-#[test]
 fn another_path_before_a_long_random_value_is_found() {
     let links: [fn(&mut Dice, &str) -> String; 4] = [
         |dice, at| format!("https://pay.test/{at}/{}", dice.base64(100, true)),

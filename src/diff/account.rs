@@ -152,7 +152,6 @@ impl Account {
         let once = stat.last[side] != self.serial;
         stat.last[side] = self.serial;
         stat.loose[side] += u64::from(once && change.parts.is_empty());
-        stat.unlike[side] += u64::from(once && !change.look.is_of_a_kind());
         match side {
             0 => {
                 stat.live += u64::from(once);
@@ -210,7 +209,6 @@ impl Account {
             if part.at.is_none() {
                 continue;
             }
-            stat.unlike[side] += u64::from(once && !part.look.is_of_a_kind());
             match side {
                 0 => {
                     stat.live += u64::from(once);

@@ -32,13 +32,6 @@ pub enum Look {
     Excused,
 }
 
-impl Look {
-    /// Whether it looks like a change that needs no other one to be told from data.
-    pub const fn is_of_a_kind(self) -> bool {
-        !matches!(self, Self::Plain)
-    }
-}
-
 /// What a comparison knows beside the two answers.
 pub struct Context<'a> {
     /// What was asked.

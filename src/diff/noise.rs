@@ -30,9 +30,6 @@ const DISTINCT: usize = 64;
 const VOCABULARY: usize = 6;
 /// … in at least so many exchanges, each of them more than once.
 const VOCABULARY_SAMPLES: u64 = 24;
-/// Said where v2's values are no times that go with their requests, ids and so on.
-const OF_A_KIND: &str =
-    "but v1's values are of one kind or go with their requests, and v2's do not";
 /// A word that v1 had so often, and no other, belongs to what is around it.
 const CONSTANT_SAMPLES: u64 = 3;
 
@@ -102,8 +99,6 @@ pub(super) struct Stat {
     pub(super) base: u64,
     /// Those of `live`, `own` and `base` in which texts differ between their values too.
     pub(super) loose: [u64; 3],
-    /// Those in which the values do not look like one kind, made anew.
-    pub(super) unlike: [u64; 3],
     /// Of a value in a text: the number of the text.
     pub(super) within: Option<u32>,
     /// The values of v1 and of v2, as far as they may be drawn at random.
@@ -135,7 +130,6 @@ impl Stat {
             own: 0,
             base: 0,
             loose: [0; 3],
-            unlike: [0; 3],
             within: None,
             drawn: Default::default(),
             instants: InstantPairs::default(),
@@ -297,10 +291,6 @@ pub(super) fn decide(stat: &Stat, samples: Samples, opposite: (u64, u64)) -> Dec
             at_least(own, of_own, counts[0], of_live) < SIGNIFICANCE
                 && counts[0] as f64 / of_live as f64 > FACTOR * own as f64 / of_own as f64
         };
-        if beyond(stat.unlike) {
-            decision.measured = false;
-            said.push(OF_A_KIND.to_owned());
-        }
         decision.reworded = beyond(stat.loose);
     }
     decision.formed = decision.measured && stat.drawn[0].has_form();
@@ -456,7 +446,6 @@ mod tests {
             own,
             base: 0,
             loose: [0; 3],
-            unlike: [0; 3],
             within: None,
             drawn: Default::default(),
             instants: InstantPairs::default(),
