@@ -4,7 +4,7 @@
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 #[cfg(target_arch = "x86_64")]
-mod ssse3;
+pub(super) mod ssse3;
 mod words;
 
 use words::{BLOCK, Block, ESCAPED, Escaped, HIGH, ONES, escape_words, is_special, special};

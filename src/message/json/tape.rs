@@ -8,6 +8,7 @@
 use std::borrow::Cow;
 
 use crate::message::json::escape::special_in_json;
+use crate::message::json::unescape::said;
 
 /// Deepest nesting that is compared by structure; deeper texts are compared as text.
 pub const MAX_DEPTH: usize = 256;
@@ -521,11 +522,6 @@ fn unescape(raw: &str) -> String {
         out.push_str(&rest[..at]);
         let code = |from: usize| u32::from_str_radix(rest.get(from..from + 4)?, 16).ok();
         let (c, length) = match rest.as_bytes().get(at + 1) {
-            Some(b'n') => ('\n', 2),
-            Some(b'r') => ('\r', 2),
-            Some(b't') => ('\t', 2),
-            Some(b'b') => ('\u{8}', 2),
-            Some(b'f') => ('\u{c}', 2),
             Some(b'u') => match (
                 code(at + 2),
                 rest.get(at + 6..at + 8).and_then(|u| (u == "\\u").then(|| code(at + 8))?),
@@ -538,7 +534,7 @@ fn unescape(raw: &str) -> String {
                 (Some(code), _) => (char::from_u32(code).unwrap_or('\u{fffd}'), 6),
                 (None, _) => ('\u{fffd}', 2),
             },
-            Some(&byte) => (byte as char, 2),
+            Some(&letter) => (said(letter).unwrap_or(letter) as char, 2),
             None => ('\u{fffd}', 1),
         };
         out.push(c);

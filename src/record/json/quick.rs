@@ -11,6 +11,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 
 use crate::message::json::escape::special_in_json;
+use crate::message::json::unescape::unescape;
 use crate::message::{Body, Framing, Headers, Request, Response, Version};
 
 /// Where in a line the reader is.
@@ -86,63 +87,13 @@ impl<'a> Cursor<'a> {
             }
             b'\\' => {
                 self.unescaped.clear();
+                // What is left of the line is at least as long, and mostly this string.
+                self.unescaped.reserve(self.line.len() - start);
                 self.unescaped.extend_from_slice(&self.line[start..self.at]);
-                self.unescape()?;
+                self.at += unescape(&mut self.unescaped, &self.line[self.at..])?;
                 Some(&self.unescaped)
             }
             _ => None,
-        }
-    }
-
-    /// Goes on with a string from its first escape to its end.
-    fn unescape(&mut self) -> Option<()> {
-        let out = &mut self.unescaped;
-        loop {
-            // Eight bytes are copied before it is known how many of them are wanted: there is an
-            // escape every few bytes.
-            while let Some(word) = self.line[self.at..].first_chunk::<8>() {
-                let special = special_in_json(u64::from_le_bytes(*word));
-                out.extend_from_slice(word);
-                if special != 0 {
-                    let plain = (special.trailing_zeros() / 8) as usize;
-                    out.truncate(out.len() - 8 + plain);
-                    self.at += plain;
-                    break;
-                }
-                self.at += 8;
-            }
-            let byte = *self.line.get(self.at)?;
-            self.at += 1;
-            match byte {
-                b'"' => return Some(()),
-                b'\\' => {
-                    let escape = *self.line.get(self.at)?;
-                    self.at += 1;
-                    out.push(match escape {
-                        b'"' | b'\\' | b'/' => escape,
-                        b'n' => b'\n',
-                        b'r' => b'\r',
-                        b't' => b'\t',
-                        b'b' => 8,
-                        b'f' => 12,
-                        b'u' => {
-                            let digits =
-                                std::str::from_utf8(self.line.get(self.at..self.at + 4)?).ok()?;
-                            if !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-                                return None;
-                            }
-                            // Halves of pairs are rare enough to be left to the other reader.
-                            let c = char::from_u32(u32::from_str_radix(digits, 16).ok()?)?;
-                            out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
-                            self.at += 4;
-                            continue;
-                        }
-                        _ => return None,
-                    });
-                }
-                0x20.. => out.push(byte),
-                _ => return None,
-            }
         }
     }
 

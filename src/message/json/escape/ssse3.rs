@@ -24,8 +24,8 @@ use std::arch::x86_64::_mm_unpackhi_epi64;
 
 use super::words::{BLOCK, Block, Escaped, HIGH, SHORT_FORMS, escape_words};
 
-/// Whether the processor has what [`escape_block`] is made of.
-pub(super) fn is_there() -> bool {
+/// Whether the processor has what [`escape_block`] is made of, and what undoes it.
+pub(in crate::message::json) fn is_there() -> bool {
     std::arch::is_x86_feature_detected!("ssse3") && std::arch::is_x86_feature_detected!("popcnt")
 }
 
@@ -64,7 +64,7 @@ const PLACES: [(u64, u64); 256] = {
 
 #[inline]
 #[target_feature(enable = "ssse3")]
-fn vector((low, high): (u64, u64)) -> __m128i {
+pub(in crate::message::json) fn vector((low, high): (u64, u64)) -> __m128i {
     _mm_set_epi64x(high.cast_signed(), low.cast_signed())
 }
 
