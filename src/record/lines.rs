@@ -4,7 +4,6 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek as _, SeekFrom};
-use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use memchr::{memchr_iter, memrchr};
@@ -74,10 +73,8 @@ impl<'f> Batches<'f> {
             }
             let start = self.offset - self.rest.len() as u64;
             let mut bytes = std::mem::take(&mut self.rest);
-            let kept = bytes.len();
-            bytes.resize(kept + BLOCK, 0);
-            let read = read_full(&mut self.file, &mut bytes[kept..])?;
-            bytes.truncate(kept + read);
+            bytes.reserve_exact(BLOCK);
+            let read = self.file.take(BLOCK as u64).read_to_end(&mut bytes)?;
             self.offset += read as u64;
             self.ended = read < BLOCK;
             let mut lines = Vec::new();
@@ -109,23 +106,19 @@ impl<'f> Batches<'f> {
     }
 }
 
-fn read_full(file: &mut &File, buffer: &mut [u8]) -> io::Result<usize> {
-    let mut read = 0;
-    while read < buffer.len() {
-        match file.read(&mut buffer[read..]) {
-            Ok(0) => break,
-            Ok(n) => read += n,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
+/// Reads `length` bytes at `offset`, into memory that nobody has cleared before.
+pub(crate) fn read_at(file: &File, offset: u64, length: u32) -> io::Result<Vec<u8>> {
+    let wanted = length as usize;
+    let mut bytes = Vec::with_capacity(wanted);
+    while bytes.len() < wanted {
+        let at = offset + bytes.len() as u64;
+        match rustix::io::pread(file, rustix::buffer::spare_capacity(&mut bytes), at) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
         }
     }
-    Ok(read)
-}
-
-/// Reads `length` bytes at `offset`.
-pub(crate) fn read_at(file: &File, offset: u64, length: u32) -> io::Result<Vec<u8>> {
-    let mut bytes = vec![0; length as usize];
-    file.read_exact_at(&mut bytes, offset)?;
+    bytes.truncate(wanted);
     Ok(bytes)
 }
 
