@@ -284,14 +284,11 @@ pub(super) fn decide(stat: &Stat, samples: Samples, opposite: (u64, u64)) -> Dec
         decision.vocabulary = stat.has_vocabulary() && !v1.constant();
     }
     if decision.measured && stat.label == "changed" {
-        let v1 = |of: [u64; 3]| of[1] + of[2];
-        let of = stat.own + stat.base;
-        let beyond = |counts: [u64; 3]| {
-            let (own, of_own, of_live) = (v1(counts), of.max(v1(counts)), stat.live.max(counts[0]));
-            at_least(own, of_own, counts[0], of_live) < SIGNIFICANCE
-                && counts[0] as f64 / of_live as f64 > FACTOR * own as f64 / of_own as f64
-        };
-        decision.reworded = beyond(stat.loose);
+        let [new, own, base] = stat.loose;
+        let own = own + base;
+        let (of_own, of_live) = ((stat.own + stat.base).max(own), stat.live.max(new));
+        decision.reworded = at_least(own, of_own, new, of_live) < SIGNIFICANCE
+            && new as f64 / of_live as f64 > FACTOR * own as f64 / of_own as f64;
     }
     decision.formed = decision.measured && stat.drawn[0].has_form();
     if decision.formed && stat.drawn[0].has_other_length(&stat.drawn[1]) {

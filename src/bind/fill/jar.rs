@@ -291,7 +291,7 @@ mod tests {
     use super::*;
 
     fn request(target: &str, cookies: &[&str]) -> Request {
-        let mut headers = crate::message::Headers::new();
+        let mut headers = Headers::new();
         headers.push(b"Host", b"shop.test:8080");
         cookies.iter().for_each(|cookie| headers.push(b"Cookie", cookie.as_bytes()));
         Request { target: target.to_owned().into(), headers, ..Request::default() }
