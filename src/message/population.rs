@@ -39,7 +39,7 @@ const PADDING: u16 = 128;
 const SYMBOLS: u16 = STANDARD | URL;
 /// Signs that generated passwords have beside letters and digits. Code, addresses and URLs have
 /// others as well.
-const PASSWORD_SIGNS: &[u8] = b"!@#$%^&*()~";
+const PASSWORD_SIGNS: &[u8] = b"!@#$%^&*()";
 /// Shortest password with signs that is taken for one.
 const SHORTEST_PASSWORD: usize = 12;
 /// Where a form keeps how likely its letters follow each other in words, beside its classes.
@@ -187,7 +187,7 @@ fn is_password(bytes: &[u8]) -> bool {
     let signs = bytes.iter().filter(|byte| is_sign(byte)).count();
     (1..=bytes.len() / 2).contains(&signs)
         && bytes.len() >= SHORTEST_PASSWORD
-        && bytes.iter().all(|byte| is_sign(byte) || class(*byte).is_some())
+        && bytes.iter().all(|byte| is_sign(byte) || *byte != b'/' && class(*byte).is_some())
         && bytes.iter().any(u8::is_ascii_alphabetic)
 }
 
