@@ -376,8 +376,8 @@ fn generated_passwords_are_noise_and_what_else_stands_there_is_found() {
 fn state_beside_a_nonce_in_one_script_is_compared_by_structure() {
     let page = |nonce: &str, state: &str, total: u32| {
         format!(
-            "<script>use(nonce(\"{nonce}\"));preload({{\"/posts/4\":{{\"at\":\"{state}\",\"total\":{total}\
-             }}}});</script>"
+            "<script>use(nonce(\"{nonce}\"));preload({{\"/posts/4\":{{\"at\":\"{state}\",\
+             \"total\":{total}}}}});</script>"
         )
     };
     let run = |call: &str, total: u32| {
@@ -762,7 +762,8 @@ fn a_cookie_whose_name_is_an_installations_own_is_one_change() {
     let renamed = run(other, "");
     assert!(renamed.len() == 1 && renamed[0].contains(" renamed "), "{renamed:?}");
     let flagged = run(other, "; Secure");
-    assert!(flagged.len() == 2 && flagged[1].contains(";secure"), "{flagged:?}");
+    assert_eq!(flagged.len(), 2, "{flagged:?}");
+    assert!(flagged.iter().any(|one| one.contains(";secure")), "{flagged:?}");
     assert_eq!(run("session", "").len(), 2, "another cookie");
 }
 

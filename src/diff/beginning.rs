@@ -1,6 +1,8 @@
 //! The beginnings of two contents, of which the first one was cut off: as much of the second as
 //! stands for what is known of the first.
 
+use rustc_hash::FxHashMap;
+
 use super::content::json_lines;
 use crate::message::json::tape::{Node, Tape, Type};
 
@@ -71,14 +73,18 @@ fn close_elements(text: &mut Vec<u8>) {
     }
 }
 
-/// The whole pairs of v1's form, and those of v2's that have their names; none where there is none.
+/// The whole pairs of v1's form, and as many of v2's of each name; none where there is none.
 pub(super) fn of_form(a: &[u8], b: &[u8]) -> Option<[Vec<u8>; 2]> {
     let whole = &a[..memchr::memrchr(b'&', a)?];
     let name = |pair: &[u8]| pair.split(|&byte| byte == b'=').next().unwrap_or(pair).to_vec();
     let pairs = |text: &[u8]| text.split(|&byte| byte == b'&').map(<[u8]>::to_vec).collect();
     let (of_a, mut of_b): (Vec<_>, Vec<_>) = (pairs(whole), pairs(b));
-    let names: rustc_hash::FxHashSet<_> = of_a.iter().map(|pair| name(pair)).collect();
-    of_b.retain(|pair| names.contains(&name(pair)));
+    let mut names: FxHashMap<Vec<u8>, usize> = FxHashMap::default();
+    of_a.iter().for_each(|pair| *names.entry(name(pair)).or_default() += 1);
+    of_b.retain(|pair| {
+        let left = names.get_mut(&name(pair)).filter(|left| **left > 0);
+        left.map(|left| *left -= 1).is_some()
+    });
     Some([whole.to_vec(), of_b.join(&b'&')])
 }
 
@@ -241,6 +247,8 @@ mod tests {
         assert_eq!(of("<a", "<a>", false, true), None);
         let form = of_form(b"a=1&b=2&c=", b"c=9&b=3&a=1&d=4").unwrap();
         assert_eq!(form, [b"a=1&b=2".to_vec(), b"b=3&a=1".to_vec()]);
+        let form = of_form(b"i=1&i=2&i=", b"i=1&i=2&i=3&j=1").unwrap();
+        assert_eq!(form, [b"i=1&i=2".to_vec(), b"i=1&i=2".to_vec()]);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
 use super::change::{Change, Context, Differ, SeenChange, Sink, kind_of, mix, shown_below};
 use super::rules::RuleVerdict;
-use super::{Kind, json, nouns, query};
+use super::{Kind, json, nouns, parts, query};
 use crate::message::json::code;
 use crate::message::tokens::{Token, tokens};
 
@@ -238,9 +238,12 @@ fn surrounded<'t>(a: &'t str, b: &'t str) -> Option<[Surrounded<'t>; 2]> {
     ])
 }
 
-/// Whether two texts differ in nothing but values: what stands between these is equal, and where one
-/// has a word, the other has one.
+/// Whether two texts differ in nothing but values: what stands between these is equal, and where
+/// one has a word, the other has one.
 fn say_the_same(a: &str, b: &str) -> bool {
+    if a.len().max(b.len()) > parts::LONGEST {
+        return false;
+    }
     let sort = |token: Token<'_>| match token {
         Token::Mark(mark) => Some(mark.to_owned()),
         Token::Value(_) | Token::Chunk(_) => None,

@@ -14,7 +14,7 @@ use super::query;
 use super::rules::RuleVerdict;
 use crate::message::Headers;
 use crate::message::encoding::Encoding;
-use crate::message::fields::renamed_cookies;
+use crate::message::fields::{renamed_cookies, without_hash};
 use crate::message::protobuf::{DETAILS, details};
 use crate::message::target::path_and_query;
 use crate::steps;
@@ -391,14 +391,17 @@ fn cookies(context: &Context<'_>, a: &[&[u8]], b: &[&[u8]], sink: &mut Sink) {
         if let Some(sides) = names.get_mut(&name) {
             sides[1] = second;
         }
-        let (old, place) = (short(&name), format!("set-cookie:{name}"));
-        match context.rules.judge_cookie(&name, Some(&name), Some(&new)) {
-            RuleVerdict::Taken(rule) => sink.ruled.push(rule),
-            _ => {
-                let label = format!("renamed {old}→{}", short(&new));
-                sink.plain(Kind::Header, &place, label, Some(old), Some(short(&new)), Look::Plain);
-            }
+        if let RuleVerdict::Taken(rule) = context.rules.judge_cookie(&name, Some(&name), Some(&new))
+        {
+            sink.ruled.push(rule);
+            continue;
         }
+        // Whatever the hash, it is one change: a baseline has a third one.
+        let known = short(&without_hash(&name));
+        let (place, label) = (format!("set-cookie:{known}"), format!("renamed {known}→{known}"));
+        let both = [name, new].map(|name| Some(short(&name)));
+        let [expected, actual] = both;
+        sink.plain(Kind::Header, &place, label, expected, actual, Look::Plain);
     }
     let mut twins = Vec::new();
     for (name, sides) in names {

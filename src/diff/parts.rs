@@ -19,7 +19,7 @@ use crate::message::tokens::{Token, runs, tokens};
 /// Values of one text that are told apart; where more differ the text is taken as a whole.
 const MAX_PARTS: usize = 24;
 /// Longest text that is taken apart, in bytes.
-const LONGEST: usize = 16 << 10;
+pub(super) const LONGEST: usize = 16 << 10;
 
 /// A value in which two texts differ.
 #[derive(Clone, Debug, PartialEq)]
@@ -100,8 +100,8 @@ pub(super) fn of(context: &Context<'_>, a: &str, b: &str) -> Vec<DifferingPart> 
     parts
 }
 
-/// Whether both texts may be passwords that were generated, one of them with signs: chance may leave
-/// them out of the other.
+/// Whether both texts may be passwords that were generated, one of them with signs: chance may
+/// leave them out of the other.
 fn are_passwords(a: &str, b: &str) -> bool {
     let both = [a, b];
     both.iter().any(|text| TextForm::is_of_password(text))
@@ -189,8 +189,8 @@ fn common_start(a: &str, b: &str) -> usize {
     enough.or_else(|| ends().next()).unwrap_or(0)
 }
 
-/// Adds the runs in which two chunks differ. Where they differ between them too, are one run each or
-/// too many: how many parts there are up to the last symbol that both have.
+/// Adds the runs in which two chunks differ. Where they differ between them too, are one run each
+/// or too many: how many parts there are up to the last symbol that both have.
 fn inner(
     context: &Context<'_>,
     [a, b]: [&str; 2],

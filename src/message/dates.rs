@@ -3,10 +3,12 @@
 //!
 //! Read are `20261128T184000Z`, `28.11.2026`, `11/28/2026`, `2026/11/28`, HTTP's three forms
 //! (RFC 9110 §5.6.7), `28/Nov/2026:18:40:00 +0000`, `Nov. 28, 2026, 6:40 p.m.` and their like, also
-//! in other languages; `2026-W48-6` and `2026-332T18:40:00Z`, ISO 8601's weeks and days of the year.
+//! in other languages; `2026-W48-6` and `2026-332T18:40:00Z`, ISO 8601's weeks and days of the
+//! year.
 
 mod names;
 
+use crate::steps;
 use crate::time::Timestamp;
 
 /// What a written date may mean: with the month first or the day first there are two readings.
@@ -114,10 +116,16 @@ impl<'t> DateReader<'t> {
 
     /// … with letters that are not ASCII, and a hyphen in it (`terça-feira`).
     fn any_word(&mut self) -> &'t str {
+        /// Bytes beyond which a word is no name.
+        const LONGEST: usize = 48;
         let rest = &self.bytes[self.at.min(self.bytes.len())..];
-        let inner = |byte: &u8| byte.is_ascii_alphabetic() || !byte.is_ascii() || *byte == b'-';
-        let count = rest.iter().take_while(|byte| inner(byte)).count();
-        let word = std::str::from_utf8(&rest[..count]).unwrap_or_default().trim_end_matches('-');
+        let rest = &rest[..rest.len().min(LONGEST)];
+        let text = std::str::from_utf8(rest)
+            .or_else(|error| std::str::from_utf8(&rest[..error.valid_up_to()]))
+            .unwrap_or_default();
+        let end = text.find(|c: char| !c.is_alphabetic() && c != '-').unwrap_or(text.len());
+        steps::add(end);
+        let word = text[..end].trim_end_matches('-');
         self.at += word.len();
         word
     }

@@ -5,6 +5,7 @@
 //! the same but for these values.
 
 use super::{dates, kinds};
+use crate::steps;
 
 /// A part of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,8 +14,8 @@ pub enum Token<'t> {
     Mark(&'t str),
     /// A date, a clock, a UUID, a signed value or a number.
     Value(&'t str),
-    /// Letters and digits, with `-`, `_`, `~`, `+`, `/` and escapes (`%2F`) among them and `=` at the
-    /// end: one value, or several.
+    /// Letters and digits, with `-`, `_`, `~`, `+`, `/` and escapes (`%2F`) among them and `=` at
+    /// the end: one value, or several.
     Chunk(&'t str),
 }
 
@@ -91,7 +92,8 @@ fn chunk(rest: &str) -> usize {
     while let Some(c) = rest[at..].chars().next() {
         let begins = is_letter(c) && !letters && at > 0;
         letters = is_letter(c);
-        let own = || own_value(&rest[at..]).or_else(|| signed(&rest[at..]).filter(|_| segment));
+        let own =
+            || own_value(&rest[at..]).or_else(|| segment.then(|| signed(&rest[at..])).flatten());
         if begins && own().is_some() {
             return at;
         }
@@ -126,6 +128,7 @@ fn signed(rest: &str) -> Option<usize> {
         dots <= 2 && (byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
     };
     let length = rest.bytes().take_while(|byte| part(byte)).count();
+    steps::add(length);
     kinds::is_signed(&rest.as_bytes()[..length]).then_some(length)
 }
 
@@ -185,6 +188,15 @@ mod tests {
             Token::Chunk(text) => format!("({text})"),
         };
         tokens(text).map(shown).collect()
+    }
+
+    #[test]
+    fn no_text_costs_more_than_n_log_n() {
+        for part in ["あ。", "a-", "é", "x-é/", "a.b-", "nov-"] {
+            steps::hold_to_n_log_n(1_000, |n| {
+                assert!(tokens(&part.repeat(n)).count() > 0);
+            });
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The second pass over an exchange: the secrets that the first one found are looked for everywhere
 //! else, also where nothing says that there is one; percent-encoded, escaped, as references of
-//! markup, in base64, in hexadecimal digits, in small letters, as in names of hosts, and in capitals.
+//! markup, in base64, in hexadecimal digits, in small letters, as in names of hosts, and in
+//! capitals.
 
 use std::rc::Rc;
 
@@ -182,8 +183,8 @@ impl Repeated {
             .filter(move |window| window.bytes == bytes)
     }
 
-    /// `text` with all secrets replaced, as they are, percent-encoded, escaped or as references; none where there
-    /// is none. Adds to `changes`.
+    /// `text` with all secrets replaced, as they are, percent-encoded, escaped or as references;
+    /// none where there is none. Adds to `changes`.
     pub(super) fn replace(&self, text: &[u8], changes: &mut usize) -> Option<Vec<u8>> {
         if self.secrets.is_empty() || text.len() < SHORTEST {
             return None;

@@ -215,7 +215,8 @@ impl Answer {
         Failure::new(kind, detail).into()
     }
 
-    /// Whether it says that the server failed (RFC 9110 §15.6), or the call (google/rpc/code.proto).
+    /// Whether it says that the server failed (RFC 9110 §15.6), or the call
+    /// (google/rpc/code.proto).
     pub(super) fn is_server_error(&self) -> bool {
         self.response.as_ref().is_some_and(|response| grpc::judged_status(response) >= 500)
     }

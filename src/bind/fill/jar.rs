@@ -19,8 +19,8 @@ const COOKIES: usize = 200;
 #[derive(Clone, Debug, Default)]
 pub struct Jar {
     cookies: Vec<Cookie>,
-    /// Names of v1's cookies, and what they are called at v2.
-    renamed: Vec<(Box<str>, Box<str>)>,
+    /// Names of v1's cookies and what they are called at v2, each of one host.
+    renamed: Vec<(Box<str>, [Box<str>; 2])>,
 }
 
 /// What v2 said of a cookie.
@@ -61,11 +61,13 @@ impl Jar {
                 self.cookies.push(cookie);
             }
         }
-        for names in renamed(set_by_v1, answer) {
-            self.renamed.retain(|(name, _)| *name != names.0);
-            if self.renamed.len() < COOKIES {
-                self.renamed.push(names);
+        for (name, new) in renamed(set_by_v1, answer) {
+            let own: Box<str> = host_of(request).into();
+            self.renamed.retain(|(host, [known, _])| *known != name || *host != own);
+            if self.renamed.len() == COOKIES {
+                self.renamed.remove(0);
             }
+            self.renamed.push((own, [name, new]));
         }
         // What only v1 sets anew is v1's client's own again.
         let set_by_v2 = |name: &str| {
@@ -92,13 +94,14 @@ impl Jar {
         if due.is_empty() && self.renamed.is_empty() {
             return;
         }
+        let own = host_of(request);
         let is_cookie = |name: &[u8]| name.eq_ignore_ascii_case(b"cookie");
         let mut last = None;
         for (index, (_, value)) in
             request.headers.iter().enumerate().filter(|(_, (name, _))| is_cookie(name))
         {
             let held = current(changes, index).unwrap_or(value).to_vec();
-            let made = self.rewritten(&held, &mut due, &bound);
+            let made = self.rewritten(&own, &held, &mut due, &bound);
             if made != held {
                 set(changes, index, (!made.is_empty()).then_some(made));
             }
@@ -129,6 +132,7 @@ impl Jar {
     /// A `Cookie` field without what v2 took back, and with v2's values and names.
     fn rewritten(
         &self,
+        own: &str,
         field: &[u8],
         due: &mut [(&Cookie, bool)],
         bound: impl Fn(&str) -> bool,
@@ -138,9 +142,12 @@ impl Jar {
         for Crumb { name, value, .. } in fields::cookies(field) {
             let plain =
                 || if name.is_empty() { value.to_vec() } else { [name, b"=", value].concat() };
-            let renamed = self.renamed.iter().find(|(own, _)| own.as_bytes() == name);
-            let called = renamed.map_or(name, |(_, other)| other.as_bytes());
-            let of_flow = renamed.filter(|(own, _)| bound(own)).map(|_| value);
+            let is_it = |(host, names): &&(Box<str>, [Box<str>; 2])| {
+                **host == *own && names[0].as_bytes() == name
+            };
+            let renamed = self.renamed.iter().find(is_it).map(|(_, names)| names);
+            let called = renamed.map_or(name, |[_, new]| new.as_bytes());
+            let of_flow = renamed.filter(|[known, _]| bound(known)).map(|_| value);
             let set = due.iter_mut().find(|(cookie, _)| cookie.name.as_bytes() == called);
             let new = match (of_flow, set) {
                 (of_flow, Some((cookie, told))) => {

@@ -55,8 +55,8 @@ pub struct Filled<C = Changes> {
     pub placed: u32,
 }
 
-/// Puts `puts` into a request of this call, each where its old value stands; one that does not stand there (a
-/// rule has rewritten the request) is left out.
+/// Puts `puts` into a request of this call, each where its old value stands; one that does not
+/// stand there (a rule has rewritten the request) is left out.
 pub fn put(request: &Request, call: Call, puts: &[Put<'_>], retouch: &mut dyn Retouch) -> Filled {
     let (edited, placed) = walked(puts, call, retouch, |walk| walk.request(request));
     Filled { changes: Changes::of(&request.headers, edited), placed }

@@ -644,8 +644,6 @@ impl Visit for Looker<'_> {
     }
 }
 
-/// The name of a cookie whose value is neither strong nor a word: quoted, with blanks, signed JSON.
-/// Its client sends it back as it came (RFC 6265 §5.4), so all of it flows together: a time or a
 /// What the input is called that holds a value on a page, or whose value a form gives back.
 fn input_name<'l>(at: &'l Trail<'_>, label: Option<&'l str>) -> Option<&'l str> {
     match at.last() {
@@ -655,6 +653,8 @@ fn input_name<'l>(at: &'l Trail<'_>, label: Option<&'l str>) -> Option<&'l str> 
     }
 }
 
+/// The name of a cookie whose value is neither strong nor a word: quoted, with blanks, signed JSON.
+/// Its client sends it back as it came (RFC 6265 §5.4), so all of it flows together: a time or a
 /// length inside may be signed along with what looks issued.
 fn opaque_cookie<'t>(at: &'t Trail<'_>, text: &str) -> Option<&'t str> {
     match at.last() {

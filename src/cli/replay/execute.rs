@@ -105,10 +105,11 @@ pub(crate) fn execute(settings: &ReplaySettings, global: &Global) -> Result<RanR
         return Err(hopeless_target(hopeless, &info));
     }
     let is_direct = shape.proxy.is_none();
-    if is_direct && nothing_but_refused(&finished) && !target.tls && probe::speaks_tls(&target) {
+    let may_be_tls = is_direct && !target.tls && !finished.interrupted;
+    if may_be_tls && nothing_but_refused(&finished) && probe::speaks_tls(&target) {
         return Err(Failure::target(format!(
-            "{} speaks TLS, and none of {} requests got an answer without it: write --target \
-             https://{}",
+            "{} speaks TLS, and none of {} requests got an answer other than 400 without it: \
+             write --target https://{}",
             target.shown(),
             finished.sent,
             target.shown().trim_start_matches("http://")

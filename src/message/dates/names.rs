@@ -1,7 +1,8 @@
 //! What months, days of the week and halves of the day are called where dates are written for
 //! people: the languages that most pages are in.
 
-/// Months of one language each; what is shorter than a name may stand for it, with a dot or without.
+/// Months of one language each; what is shorter than a name may stand for it, with a dot or
+/// without.
 const MONTHS: [[&str; 12]; 8] = [
     [
         "january",

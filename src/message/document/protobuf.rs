@@ -103,23 +103,34 @@ impl Walk<'_> {
     ) -> Option<Vec<u8>> {
         let FieldPlace { at, own, depth } = *place;
         let list = at.then(Step::Name((&*own.name).into()));
-        let octets = match value {
-            Encoded::Bytes(octets) => Some(own.octets(octets)),
+        let packed = match value {
+            Encoded::Bytes(octets) => match own.octets(octets) {
+                Octets::Packed(elements) => Some((octets, elements)),
+                _ => None,
+            },
             _ => None,
         };
-        let Some(Octets::Packed(elements)) = octets else {
+        let Some((octets, elements)) = packed else {
             *turn += 1;
             return self.field(&list.then(Step::Index(*turn - 1)), own, value, depth);
         };
-        let (mut out, mut changes) = (Vec::new(), false);
-        for element in elements {
-            let edited = self.field(&list.then(Step::Index(*turn)), own, element, depth);
+        let (mut out, mut from) = (Vec::new(), 0);
+        for (element, at) in elements {
+            if self.left == 0 {
+                self.cut = true;
+                break;
+            }
+            if let Some(new) = self.field(&list.then(Step::Index(*turn)), own, element, depth) {
+                out.extend_from_slice(&octets[from..at.start]);
+                out.extend_from_slice(&new);
+                from = at.end;
+            }
             *turn += 1;
-            changes |= edited.is_some();
-            let same = || own.number(element).and_then(|text| own.encoded(&text));
-            out.extend(edited.or_else(same)?);
         }
-        changes.then(|| with_length(&out))
+        (from > 0).then(|| {
+            out.extend_from_slice(&octets[from..]);
+            with_length(&out)
+        })
     }
 
     /// An entry of a map: its value stands behind its key, as a member behind its name.

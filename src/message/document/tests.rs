@@ -367,6 +367,24 @@ fn a_field_of_a_message_is_written_anew_and_all_other_bytes_stay() {
     assert_eq!(edited, Some([grpc::frame_of(wanted), grpc::frame_of(b"\x08\x01")].concat()));
 }
 
+/// An element that cannot be told, or is not written as short as it can be, stays as it is.
+#[test]
+fn other_elements_of_a_packed_list_stay_as_they_were() {
+    let message = b"\x22\x0c\x05\xff\xff\xff\xff\xff\xff\x01\x88\x80\x00\x07";
+    let (told, edited) = called(&shop(), "application/proto", message, &[("$.others[3]", "9")]);
+    assert!(told.contains(&"$.others[3]=7".to_owned()), "{told:?}");
+    let wanted = b"\x22\x0c\x05\xff\xff\xff\xff\xff\xff\x01\x88\x80\x00\x09";
+    assert_eq!(edited, Some(wanted.to_vec()));
+}
+
+#[test]
+fn a_token_that_parses_as_a_message_is_a_text() {
+    let token = format!("20{}", "a".repeat(48));
+    let message = [&b"\x0a\x32"[..], token.as_bytes()].concat();
+    let (told, _) = called(&Schema::default(), "application/proto", &message, &[]);
+    assert_eq!(told, [format!("$['#1']={token}")]);
+}
+
 #[test]
 fn messages_without_a_schema_are_told_by_numbers() {
     let unknown = Schema::default();
@@ -391,7 +409,8 @@ proptest! {
     ) {
         let schema = if named { shop() } else { Schema::default() };
         for kind in ["application/grpc", "application/proto"] {
-            let framed = if kind == "application/grpc" { grpc::frame_of(&body) } else { body.clone() };
+            let is_framed = kind == "application/grpc";
+            let framed = if is_framed { grpc::frame_of(&body) } else { body.clone() };
             let (told, edited) = called(&schema, kind, &framed, &[]);
             prop_assert_eq!(edited, None);
             let edits: Vec<(&str, &str)> =

@@ -153,8 +153,8 @@ pub(crate) enum Octets<'m> {
     Text(&'m str),
     /// Anything.
     Bytes,
-    /// Elements of a list: numbers without tags.
-    Packed(Vec<Encoded<'m>>),
+    /// Elements of a list: numbers without tags, and where each stands.
+    Packed(Vec<(Encoded<'m>, Range<usize>)>),
 }
 
 impl FieldLayout {
@@ -268,7 +268,10 @@ pub(crate) fn with_length(content: &[u8]) -> Vec<u8> {
 /// of letters alone is known by a text in it that fills it.
 fn looks(octets: &[u8]) -> Octets<'_> {
     let text = std::str::from_utf8(octets).ok().filter(|_| is_text(octets));
-    match (text, fields(octets)) {
+    // One in four hundred tokens of fifty letters and digits parses as a message with a text.
+    let is_word = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    let message = if text.is_some() && octets.iter().all(is_word) { None } else { fields(octets) };
+    match (text, message) {
         (_, None) | (None, Some(_)) if octets.is_empty() => Octets::Bytes,
         (None, Some(_)) => Octets::Message(Layout::default()),
         (Some(_), Some(found)) if found.iter().any(holds_text) => {
@@ -283,19 +286,22 @@ fn holds_text((_, value): &(u32, Encoded<'_>)) -> bool {
     matches!(value, Encoded::Bytes(content) if is_text(content))
 }
 
-/// The elements of a list of numbers; none where the octets are no such list.
-fn packed<'m>(kind: &Kind, mut octets: &'m [u8]) -> Option<Vec<Encoded<'m>>> {
-    let mut found = Vec::new();
-    while !octets.is_empty() {
-        found.push(match kind {
+/// The elements of a list of numbers, and where each stands; none where the octets are no such
+/// list.
+fn packed<'m>(kind: &Kind, octets: &'m [u8]) -> Option<Vec<(Encoded<'m>, Range<usize>)>> {
+    let (mut found, mut rest) = (Vec::new(), octets);
+    while !rest.is_empty() {
+        let start = octets.len() - rest.len();
+        let element = match kind {
             Kind::Double | Kind::Fixed64 | Kind::Sfixed64 => {
-                Encoded::Fixed64(u64::from_le_bytes(varint::fixed(&mut octets)?))
+                Encoded::Fixed64(u64::from_le_bytes(varint::fixed(&mut rest)?))
             }
             Kind::Float | Kind::Fixed32 | Kind::Sfixed32 => {
-                Encoded::Fixed32(u32::from_le_bytes(varint::fixed(&mut octets)?))
+                Encoded::Fixed32(u32::from_le_bytes(varint::fixed(&mut rest)?))
             }
-            _ => Encoded::Varint(varint::take(&mut octets)?),
-        });
+            _ => Encoded::Varint(varint::take(&mut rest)?),
+        };
+        found.push((element, start..octets.len() - rest.len()));
     }
     Some(found)
 }
