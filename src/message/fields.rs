@@ -83,17 +83,6 @@ pub fn renamed_cookies<'n>(
     alike.values().filter_map(pair).collect()
 }
 
-/// A cookie's name with a mark in place of the hash that is its installation's.
-pub fn without_hash(name: &str) -> String {
-    match around_hash(name.as_bytes()) {
-        Some((before, _, behind)) => {
-            let (before, behind) = (before.len(), name.len() - behind.len());
-            format!("{}…{}", &name[..before], &name[behind..])
-        }
-        None => name.to_owned(),
-    }
-}
-
 /// What stands before and behind the hash in a name, and how long that is; none of a name without
 /// one.
 fn around_hash(name: &[u8]) -> Option<(&[u8], usize, &[u8])> {
