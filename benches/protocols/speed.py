@@ -72,6 +72,9 @@ def capture(folder, form, requests):
 
 def main():
     program, *numbers = sys.argv[1:]
+    lacking = [tool for tool in ("ethtool", "nginx", "h2load", "tcpdump", "unshare", "ip") if not shutil.which(tool)]
+    if lacking:
+        sys.exit(f"speed.py needs {', '.join(lacking)}")
     requests, turns = [int(number) for number in numbers] + [20000, 7][len(numbers):]
     if "SPEED_INSIDE" not in os.environ:
         os.environ["SPEED_INSIDE"] = "1"
