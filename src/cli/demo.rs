@@ -13,7 +13,7 @@ use clap::Parser as _;
 
 use super::config::Config;
 use super::exit::unreadable;
-use super::progress::{Progress, measuring};
+use super::progress::{Progress, show_measuring};
 use super::replay::{self, ReplayFlags, ReplayShape};
 use super::signals::{self, Grace};
 use super::{Exit, Failure, Global, log, mock, output, run};
@@ -245,7 +245,7 @@ pub fn execute(settings: &DemoSettings, global: &Global) -> Result<DemoShown, Fa
     drop(provider);
     runtime.shutdown_background();
 
-    let loaded = Loaded::read(&RunFolder::open(folder)?, &policy, false, measuring(global))?;
+    let loaded = Loaded::read(&RunFolder::open(folder)?, &policy, false, show_measuring(global))?;
     let checks = &loaded.report().judgement.checks;
     let untrusted =
         checks.iter().filter(|check| !check.holds).map(|check| check.why.clone()).collect();

@@ -6,7 +6,7 @@ use super::config::Config;
 use super::output::print;
 use super::paint::look;
 use super::policy::GateFlags;
-use super::progress::measuring;
+use super::progress::show_measuring;
 use super::remote::RunPlace;
 use super::{Exit, Failure, Global};
 use crate::gate::{Judgement, Policy, Verdict};
@@ -56,7 +56,7 @@ pub(crate) fn run(args: GateArgs, global: &Global) -> Result<Exit, Failure> {
 /// Reads and judges.
 pub(crate) fn execute(settings: &GateSettings, global: &Global) -> Result<Loaded, Failure> {
     let folder = RunFolder::open(&settings.folder)?;
-    Ok(Loaded::read(&folder, &settings.policy, false, measuring(global))?)
+    Ok(Loaded::read(&folder, &settings.policy, false, show_measuring(global))?)
 }
 
 /// The exit code of a verdict.

@@ -48,7 +48,7 @@ struct SharedProgress {
 
 /// Shows that a run is being measured, from when its files are read; told how many bytes were, and
 /// of how many.
-pub(crate) fn measuring(global: &Global) -> impl FnMut(u64, u64) {
+pub(crate) fn show_measuring(global: &Global) -> impl FnMut(u64, u64) {
     let mut progress = None;
     move |done, total| {
         progress

@@ -10,7 +10,7 @@ use super::history;
 use super::output::{print, replace};
 use super::paint::{colour, columns, look};
 use super::policy::GateFlags;
-use super::progress::measuring;
+use super::progress::show_measuring;
 use super::remote::RunPlace;
 use super::{Exit, Failure, Global};
 use crate::gate::{Policy, Verdict};
@@ -126,7 +126,7 @@ fn compare(
         let place = RunPlace::of_run(folder)?;
         let policy = args.gate.clone().over_those_of(place.path())?.policy(config)?;
         let run = RunFolder::open(place.path())?;
-        let loaded = Loaded::read(&run, &policy, args.show_secrets, measuring(global))?;
+        let loaded = Loaded::read(&run, &policy, args.show_secrets, show_measuring(global))?;
         Ok(Snapshot::of(&loaded.report()))
     };
     let (old, new) = (snapshot(old)?, snapshot(new)?);
@@ -152,7 +152,7 @@ pub(crate) fn execute(
 ) -> Result<WrittenReport, Failure> {
     let folder = RunFolder::open_to_write(&settings.folder)?;
     let mut loaded =
-        Loaded::read(&folder, &settings.policy, settings.show_secrets, measuring(global))?;
+        Loaded::read(&folder, &settings.policy, settings.show_secrets, show_measuring(global))?;
     loaded.look_close(&folder, settings.show_secrets, &settings.schema)?;
     let report = loaded.report();
     let files: [(&str, fn(&Report<'_>) -> Vec<u8>); 7] = [

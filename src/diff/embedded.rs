@@ -137,16 +137,15 @@ pub(super) fn compare(
     {
         return true;
     }
-    let Some([left, right]) = surrounded(expected, actual) else {
+    let Some(Surrounded { documents: [a, b], around }) = surrounded(expected, actual) else {
         return query::compare(context, base, expected, actual, sink);
     };
-    let documents = [&left, &right].map(|text| text.documents.as_bytes());
-    if !json::compare_within(context, base, documents[0], documents[1], sink) {
+    if !json::compare_within(context, base, a.as_bytes(), b.as_bytes(), sink) {
         return false;
     }
-    if left.around != right.around {
+    if let Some([a, b]) = around {
         let things = || nouns::at(&[], &context.request.target);
-        base.value(context, [Some(&left.around), Some(&right.around)], things, sink);
+        base.value(context, [Some(&a), Some(&b)], things, sink);
     }
     true
 }
@@ -197,32 +196,33 @@ pub(super) fn may_surround(text: &str) -> bool {
     memchr::memchr2_iter(b'{', b'[', bytes).any(|at| code::begins(&bytes[at..]))
 }
 
-/// A text with documents inside, taken apart.
+/// Two texts with documents inside, taken apart.
 #[derive(Debug, PartialEq)]
 struct Surrounded<'t> {
-    /// The one document in it, or a list of them.
-    documents: Cow<'t, str>,
-    /// What stands around them, with a sign for each.
-    around: String,
+    /// The one document in each, or a list of them.
+    documents: [Cow<'t, str>; 2],
+    /// What stands around them, with a sign for each, where it differs.
+    around: Option<[String; 2]>,
 }
 
 /// Takes two texts apart that say the same around the documents in them, but for values: nonces
 /// stand beside the state of a page.
-fn surrounded<'t>(a: &'t str, b: &'t str) -> Option<[Surrounded<'t>; 2]> {
+fn surrounded<'t>(a: &'t str, b: &'t str) -> Option<Surrounded<'t>> {
     /// Stands for a document in what is around it; bytes of no JSON and hardly of any code.
     const DOCUMENT: &str = "{…}";
     let (left, right) = (code::documents(a), code::documents(b));
-    if left.is_empty() || left.len() != right.len() {
+    let is_whole = left.first().is_none_or(|first| first.len() == a.len());
+    if is_whole || left.len() != right.len() {
         return None;
     }
-    let around = |text: &str, documents: &[Range<usize>]| {
-        let starts = std::iter::once(0).chain(documents.iter().map(|one| one.end));
-        let ends = documents.iter().map(|one| one.start).chain([text.len()]);
-        starts.zip(ends).map(|(start, end)| &text[start..end]).collect::<Vec<_>>().join(DOCUMENT)
-    };
-    let (before, behind) = (around(a, &left), around(b, &right));
-    if before == DOCUMENT || before != behind && !say_the_same(&before, &behind) {
-        return None;
+    let mut differs = None;
+    if around(a, &left).ne(around(b, &right)) {
+        let [a, b] = [(a, &left), (b, &right)]
+            .map(|(text, documents)| around(text, documents).collect::<Vec<_>>().join(DOCUMENT));
+        if !say_the_same(&a, &b) {
+            return None;
+        }
+        differs = Some([a, b]);
     }
     let listed = |text: &'t str, documents: &[Range<usize>]| match documents {
         [one] => Cow::Borrowed(&text[one.clone()]),
@@ -231,11 +231,14 @@ fn surrounded<'t>(a: &'t str, b: &'t str) -> Option<[Surrounded<'t>; 2]> {
             Cow::Owned(format!("[{}]", all.join(",")))
         }
     };
-    let (one, other) = (listed(a, &left), listed(b, &right));
-    Some([
-        Surrounded { documents: one, around: before },
-        Surrounded { documents: other, around: behind },
-    ])
+    Some(Surrounded { documents: [listed(a, &left), listed(b, &right)], around: differs })
+}
+
+/// What stands before, between and behind documents.
+fn around<'t>(text: &'t str, documents: &[Range<usize>]) -> impl Iterator<Item = &'t str> {
+    let starts = std::iter::once(0).chain(documents.iter().map(|one| one.end));
+    let ends = documents.iter().map(|one| one.start).chain([text.len()]);
+    starts.zip(ends).map(|(start, end)| &text[start..end])
 }
 
 /// Whether two texts differ in nothing but values: what stands between these is equal, and where
@@ -244,11 +247,13 @@ fn say_the_same(a: &str, b: &str) -> bool {
     if a.len().max(b.len()) > parts::LONGEST {
         return false;
     }
-    let sort = |token: Token<'_>| match token {
-        Token::Mark(mark) => Some(mark.to_owned()),
-        Token::Value(_) | Token::Chunk(_) => None,
-    };
-    tokens(a).map(sort).eq(tokens(b).map(sort))
+    fn mark(token: Token<'_>) -> Option<&str> {
+        match token {
+            Token::Mark(mark) => Some(mark),
+            Token::Value(_) | Token::Chunk(_) => None,
+        }
+    }
+    tokens(a).map(mark).eq(tokens(b).map(mark))
 }
 
 /// What a `data:` URI (RFC 2397) says of its data, and the data; of any other text nothing, and
@@ -307,9 +312,8 @@ mod tests {
 
     #[test]
     fn what_stands_around_documents_says_the_same_but_for_values() {
-        let of = |a: &str, b: &str| {
-            surrounded(a, b).map(|both| both.map(|one| one.documents.into_owned()))
-        };
+        let of =
+            |a: &str, b: &str| surrounded(a, b).map(|both| both.documents.map(Cow::into_owned));
         let pair = |a: &str, b: &str| Some([a.to_owned(), b.to_owned()]);
         assert_eq!(of("s = [{\"a\":1}];", "s = [{\"a\":2}];"), pair("[{\"a\":1}]", "[{\"a\":2}]"));
         assert_eq!(
@@ -320,8 +324,8 @@ mod tests {
             of("nonce(\"cab5c15f27\"); s({\"a\":1});", "nonce(\"6ca02282f6\"); s({\"a\":2});"),
             pair("{\"a\":1}", "{\"a\":2}")
         );
-        let [left, _] = surrounded("s = {\"a\":1};", "t = {\"a\":1};").unwrap();
-        assert_eq!(left.around, "s = {…};");
+        let [left, _] = surrounded("s = {\"a\":1};", "t = {\"a\":1};").unwrap().around.unwrap();
+        assert_eq!(left, "s = {…};");
         assert_eq!(of("s = {\"a\":1};", "s += {\"a\":1};"), None);
         assert_eq!(of("s = {\"a\":1};", "s = {\"a\":1}; {\"b\":2}"), None);
         assert_eq!(of("} {\"", "} {\""), None);

@@ -4,7 +4,6 @@
 //! `~3` behind a place is the third thing in its text, `~3.2` the second run of letters in it.
 //! Noise is judged by these, so that a new id in a text hides no other price beside it.
 
-use std::borrow::Cow;
 use std::hash::{Hash as _, Hasher as _};
 
 use rustc_hash::FxHasher;
@@ -64,7 +63,7 @@ pub(super) fn of(context: &Context<'_>, a: &str, b: &str) -> Vec<DifferingPart> 
     }
     // The signs of a password are drawn like its letters.
     if are_passwords(a, b) {
-        return vec![DifferingPart::of(context, a, b, None)];
+        return vec![DifferingPart::as_written(context, a, b, None)];
     }
     let mut parts = Vec::new();
     let (mut left, mut right) = (tokens(a), tokens(b));
@@ -229,12 +228,11 @@ impl DifferingPart {
 
     fn of(context: &Context<'_>, a: &str, b: &str, at: Option<At>) -> Self {
         // What is `%2F` in one value is a letter in another.
-        let as_written = are_passwords(a, b);
-        let plain = [a, b].map(|text| match as_written {
-            true => Cow::Borrowed(text),
-            false => Encoding::Percent.decoded(text),
-        });
-        let [a, b] = [&*plain[0], &*plain[1]];
+        let [a, b] = [a, b].map(|text| Encoding::Percent.decoded(text));
+        Self::as_written(context, &a, &b, at)
+    }
+
+    fn as_written(context: &Context<'_>, a: &str, b: &str, at: Option<At>) -> Self {
         let forms = [a, b].map(TextForm::of);
         let free = forms != [None, None] && !context.asked_for(a);
         Self {

@@ -89,11 +89,14 @@ fn around_hash(name: &[u8]) -> Option<(&[u8], usize, &[u8])> {
     /// Fewer hexadecimal digits may be a word, a date or a number.
     const DIGITS: usize = 16;
     let is_digit = |byte: &u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
-    let mut runs = name.chunk_by(|a, b| is_digit(a) == is_digit(b));
-    let run = runs.find(|run| run.len() >= DIGITS && is_digit(&run[0]))?;
-    // Chunks are parts of the name.
-    let start = run.as_ptr() as usize - name.as_ptr() as usize;
-    Some((&name[..start], run.len(), &name[start + run.len()..]))
+    let mut before = 0;
+    for run in name.chunk_by(|a, b| is_digit(a) == is_digit(b)) {
+        if run.len() >= DIGITS && is_digit(&run[0]) {
+            return Some((&name[..before], run.len(), &name[before + run.len()..]));
+        }
+        before += run.len();
+    }
+    None
 }
 
 /// An answer without the cookies in whose place it sets another one; none where it has no such.

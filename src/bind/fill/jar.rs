@@ -4,7 +4,7 @@
 //! never had from v1, and would have had from v2; and what a cookie is called at v2 where its name
 //! is each installation's own.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::message::edit::Changes;
 use crate::message::fields::{self, Crumb};
@@ -183,13 +183,14 @@ pub(super) fn as_v1_names(set_by_v1: &[Box<str>], answer: &Response) -> Option<R
     if renamed.is_empty() {
         return None;
     }
+    let old_name: BTreeMap<&[u8], &str> =
+        renamed.iter().map(|(old, new)| (new.as_bytes(), &**old)).collect();
     let mut headers = Headers::default();
     for (name, value) in answer.headers.iter() {
         let own = name.eq_ignore_ascii_case(b"set-cookie").then(|| fields::set_cookie(value).name);
-        let known = own.and_then(|own| renamed.iter().find(|(_, new)| new.as_bytes() == own));
-        match known {
-            Some((old, new)) => {
-                let rest = &value.trim_ascii_start()[new.len()..];
+        match own.and_then(|own| Some((own, old_name.get(own)?))) {
+            Some((own, old)) => {
+                let rest = &value.trim_ascii_start()[own.len()..];
                 headers.push(name, &[old.as_bytes(), rest].concat());
             }
             None => headers.push(name, value),

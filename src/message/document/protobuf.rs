@@ -1,6 +1,8 @@
 //! The values of calls: of each message its fields, by a schema with their names, else by their
 //! numbers (`#3`). An edit writes one field anew; all other bytes stay.
 
+use std::ops::Range;
+
 use rustc_hash::FxHashMap;
 
 use super::super::Headers;
@@ -64,7 +66,7 @@ impl Walk<'_> {
         for field in &fields {
             turns.entry(field.number).or_default().1 += 1;
         }
-        let (mut out, mut from) = (Vec::new(), 0);
+        let mut out = Spliced::default();
         for field in &fields {
             if self.left == 0 {
                 self.cut = true;
@@ -82,16 +84,9 @@ impl Walk<'_> {
                 value if is_list => self.elements(&place, value, turn),
                 value => self.field(&at.then(Step::Name((&*own.name).into())), &own, value, depth),
             };
-            if let Some(new) = new {
-                out.extend_from_slice(&message[from..field.at.start]);
-                out.extend_from_slice(&new);
-                from = field.at.end;
-            }
+            out.put(message, &field.at, new);
         }
-        (from > 0).then(|| {
-            out.extend_from_slice(&message[from..]);
-            out
-        })
+        out.finish(message)
     }
 
     /// An element of a list, or several in one field; `turn`: the next one's number.
@@ -114,23 +109,17 @@ impl Walk<'_> {
             *turn += 1;
             return self.field(&list.then(Step::Index(*turn - 1)), own, value, depth);
         };
-        let (mut out, mut from) = (Vec::new(), 0);
+        let mut out = Spliced::default();
         for (element, at) in elements {
             if self.left == 0 {
                 self.cut = true;
                 break;
             }
-            if let Some(new) = self.field(&list.then(Step::Index(*turn)), own, element, depth) {
-                out.extend_from_slice(&octets[from..at.start]);
-                out.extend_from_slice(&new);
-                from = at.end;
-            }
+            let new = self.field(&list.then(Step::Index(*turn)), own, element, depth);
+            out.put(octets, &at, new);
             *turn += 1;
         }
-        (from > 0).then(|| {
-            out.extend_from_slice(&octets[from..]);
-            with_length(&out)
-        })
+        out.finish(octets).map(|new| with_length(&new))
     }
 
     /// An entry of a map: its value stands behind its key, as a member behind its name.
@@ -147,7 +136,7 @@ impl Walk<'_> {
         };
         let map = at.then(Step::Name((&*own.name).into()));
         let member = map.then(Step::Name((&*name).into()));
-        let (mut out, mut from) = (Vec::new(), 0);
+        let mut out = Spliced::default();
         for field in &fields {
             let new = match field.number {
                 1 if is_variable(&name) => {
@@ -161,16 +150,9 @@ impl Walk<'_> {
                 2 => self.field(&member, &kinds[1], field.value, depth),
                 _ => None,
             };
-            if let Some(new) = new {
-                out.extend_from_slice(&entry[from..field.at.start]);
-                out.extend_from_slice(&new);
-                from = field.at.end;
-            }
+            out.put(entry, &field.at, new);
         }
-        (from > 0).then(|| {
-            out.extend_from_slice(&entry[from..]);
-            with_length(&out)
-        })
+        out.finish(entry).map(|new| with_length(&new))
     }
 
     /// What stands behind a tag; gives what is to stand there.
@@ -206,6 +188,33 @@ impl Walk<'_> {
                 edited.and_then(|new| own.encoded(&new))
             }
         }
+    }
+}
+
+/// Octets some parts of which are written anew; the others stay as they were.
+#[derive(Default)]
+struct Spliced {
+    out: Vec<u8>,
+    /// Up to where they are written; 0 where nothing is new.
+    from: usize,
+}
+
+impl Spliced {
+    /// Puts `new`, where there is any, in the place of a part behind those before.
+    fn put(&mut self, octets: &[u8], at: &Range<usize>, new: Option<Vec<u8>>) {
+        if let Some(new) = new {
+            self.out.extend_from_slice(&octets[self.from..at.start]);
+            self.out.extend_from_slice(&new);
+            self.from = at.end;
+        }
+    }
+
+    /// All of them; none where nothing is new.
+    fn finish(mut self, octets: &[u8]) -> Option<Vec<u8>> {
+        (self.from > 0).then(|| {
+            self.out.extend_from_slice(&octets[self.from..]);
+            self.out
+        })
     }
 }
 
