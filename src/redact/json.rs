@@ -4,7 +4,7 @@
 
 use std::ops::Range;
 
-use memchr::memmem;
+use memchr::{memchr, memchr_iter, memchr2, memmem, memrchr};
 
 use super::edits::Edits;
 use super::hide::{self, Hide};
@@ -76,7 +76,7 @@ struct JsonFrame {
 }
 
 /// What the key before the next value says.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 struct KeySays {
     secret: Option<HeaderSecret>,
     /// Whether it is one of the names of members that name another one's value.
@@ -90,6 +90,18 @@ struct KeySays {
     joint: Option<JointMember>,
 }
 
+impl KeySays {
+    const NOTHING: Self = Self {
+        secret: None,
+        is_name: false,
+        is_value: false,
+        is_variables: false,
+        is_location: false,
+        is_flag: false,
+        joint: None,
+    };
+}
+
 /// The content with its secrets replaced; none where there are none.
 pub(super) fn redact(hide: &mut impl Hide, content: &[u8]) -> Option<Vec<u8>> {
     let marks = Marks::of(hide, content);
@@ -97,12 +109,13 @@ pub(super) fn redact(hide: &mut impl Hide, content: &[u8]) -> Option<Vec<u8>> {
     if marks.is_empty() && !has_paths && !marks.has_escapes() {
         return None;
     }
-    // Without names neither a member nor a variable is secret by its own.
-    let is_nameless = marks.has_no_names() && !has_paths;
-    let variables = if is_nameless { Vec::new() } else { secret_variables(hide, content) };
-    let mut walk = SecretJsonWalk::new(content, marks, variables);
+    let mut walk = SecretJsonWalk::new(content, marks);
+    if !has_paths && walk.is_flat(hide) {
+        return walk.flat(hide);
+    }
+    walk.enclose(secret_variables(hide, content));
     walk.has_paths = has_paths;
-    if is_nameless { walk.values_alone(hide) } else { walk.walk(hide) }
+    walk.walk(hide)
 }
 
 /// The variables of a GraphQL document, of which `variables` are secret.
@@ -111,28 +124,40 @@ pub(super) fn redact_variables(
     content: &[u8],
     variables: Vec<Vec<u8>>,
 ) -> Option<Vec<u8>> {
-    let mut walk = SecretJsonWalk::new(content, Marks::of(hide, content), variables);
+    let mut walk = SecretJsonWalk::new(content, Marks::of(hide, content));
+    walk.enclose(variables);
     walk.key.is_variables = true;
     walk.walk(hide)
 }
 
 impl<'a> SecretJsonWalk<'a> {
-    fn new(content: &'a [u8], marks: Marks, variables: Vec<Vec<u8>>) -> Self {
-        // Both hold a part of a secret's name.
-        let has = |text: &[u8]| !marks.has_no_names() && memmem::find(content, text).is_some();
+    const fn new(content: &'a [u8], marks: Marks) -> Self {
         Self {
             content,
-            is_key: has(b"\"kty\""),
-            is_secret_object: has(b"\"kind\":\"Secret\"") || has(b"\"kind\": \"Secret\""),
+            is_key: false,
+            is_secret_object: false,
             marks,
-            variables,
+            variables: Vec::new(),
             has_paths: false,
             edits: Edits::new(content),
             frames: Vec::new(),
             steps: Vec::new(),
-            key: KeySays::default(),
+            key: KeySays::NOTHING,
             odd: false,
         }
+    }
+
+    /// Looks for what makes members secret that have other names: a GraphQL document of which
+    /// `variables` are, a JSON Web Key, a Secret of Kubernetes.
+    fn enclose(&mut self, variables: Vec<Vec<u8>>) {
+        // Both hold a part of a secret's name.
+        let content = self.content;
+        let has = |text: &[u8]| memmem::find(content, text).is_some();
+        let named = !self.marks.has_no_names();
+        self.is_key = named && has(b"\"kty\"");
+        self.is_secret_object =
+            named && (has(b"\"kind\":\"Secret\"") || has(b"\"kind\": \"Secret\""));
+        self.variables = variables;
     }
 
     fn walk(mut self, hide: &mut impl Hide) -> Option<Vec<u8>> {
@@ -143,33 +168,105 @@ impl<'a> SecretJsonWalk<'a> {
         self.finish(hide)
     }
 
-    /// Looks at the values that call for it, of a text without names and without escapes: what
-    /// encloses a value tells nothing, so that quotes are all that need be read.
-    fn values_alone(mut self, hide: &mut impl Hide) -> Option<Vec<u8>> {
+    /// Where the string that begins at `start` ends, and whether it has escapes.
+    fn string(&self, start: usize) -> (usize, bool) {
+        let mut at = start;
+        let mut has_escapes = false;
+        while let Some(next) = self.content.get(at..).and_then(|rest| memchr2(b'"', b'\\', rest)) {
+            if self.content[at + next] == b'"' {
+                return (at + next, has_escapes);
+            }
+            has_escapes = true;
+            at += next + 2;
+        }
+        (self.content.len(), has_escapes)
+    }
+
+    /// Where the next string begins from `at` on, without its quote.
+    fn next_string(&self, at: usize) -> Option<usize> {
+        Some(at + memchr(b'"', self.content.get(at..)?)? + 1)
+    }
+
+    /// Whether each secret is told by the key right before it, or by its own look: nothing that
+    /// names a secret encloses others, nor says what stands elsewhere. Most documents are so, and
+    /// need no walk over all that encloses a value.
+    fn is_flat(&mut self, hide: &impl Hide) -> bool {
+        if self.marks.has_no_names() {
+            return true;
+        }
         let content = self.content;
-        let quote = |from: usize| {
-            memchr::memchr(b'"', &content[from..]).map_or(content.len(), |at| from + at)
-        };
+        let mut key = 0..0;
+        let mut at = 0;
+        while let Some(start) = self.next_string(at) {
+            let range = start..self.string(start).0;
+            at = range.end + 1;
+            let is_key = Scanner::is_key(content, at);
+            if self.marks.has_name(content, &range)
+                && match is_key {
+                    true => self.encloses(hide, &range),
+                    false => names_another(hide, content, &key, &range),
+                }
+            {
+                return false;
+            }
+            if is_key {
+                key = range;
+            }
+        }
+        self.marks.rewind();
+        true
+    }
+
+    /// Whether a key says more than that the scalar behind it is secret.
+    fn encloses(&self, hide: &impl Hide, range: &Range<usize>) -> bool {
+        let source = &self.content[range.clone()];
+        source == b"kty"
+            || names::is_among(&FLAGS, source)
+            || JointMember::of(source) == Some(JointMember::Flag)
+            || matches!(self.behind_key(range), Some(b'{' | b'['))
+                && secret_key(hide, source).is_some()
+    }
+
+    /// What a member's value begins with.
+    fn behind_key(&self, key: &Range<usize>) -> Option<u8> {
+        let rest = self.content.get(key.end + 1..)?;
+        rest.iter().copied().find(|byte| !byte.is_ascii_whitespace() && *byte != b':')
+    }
+
+    /// Looks at the values that call for it, where [`Self::is_flat`]: quotes are all that need be
+    /// read.
+    fn flat(mut self, hide: &mut impl Hide) -> Option<Vec<u8>> {
+        let content = self.content;
         let mut at = 0;
         while at < content.len() {
-            let open = quote(at);
-            for token in Scanner::between(content, at..open) {
+            let string = self.next_string(at);
+            for token in
+                Scanner::between(content, at..string.map_or(content.len(), |start| start - 1))
+            {
                 match token {
-                    JsonToken::Number(range) if self.marks.calls_for(&range) => {
-                        self.scalar(hide, range);
+                    JsonToken::Number(range) => {
+                        if self.key.secret.is_some() || self.marks.calls_for(&range) {
+                            self.scalar(hide, range);
+                        }
+                        self.key = KeySays::NOTHING;
                     }
                     JsonToken::Word(range) => self.scalar(hide, range),
-                    _ => {}
+                    _ => self.key = KeySays::NOTHING,
                 }
             }
-            let start = open + 1;
-            if start > content.len() {
-                break;
-            }
-            let end = quote(start);
+            let Some(start) = string else { break };
+            let (end, has_escapes) = self.string(start);
+            let range = start..end;
             at = end + 1;
-            if self.marks.calls_for(&(start..end)) && !Scanner::is_key(content, at) {
-                self.scalar(hide, start..end);
+            if Scanner::is_key(content, at) {
+                self.key = KeySays::NOTHING;
+                if self.marks.has_name(content, &range)
+                    && !matches!(self.behind_key(&range), None | Some(b',' | b'}' | b']'))
+                {
+                    self.key.secret = secret_key(hide, &content[range]);
+                }
+            } else if self.key.secret.is_some() || has_escapes || self.marks.calls_for(&range) {
+                self.scalar(hide, range);
             }
         }
         self.finish(hide)
@@ -215,7 +312,7 @@ impl SecretJsonWalk<'_> {
                 {
                     around.named = frame.named;
                 }
-                self.key = KeySays::default();
+                self.key = KeySays::NOTHING;
             }
             JsonToken::Comma => self.comma(),
             JsonToken::Text(range) | JsonToken::Number(range) | JsonToken::Word(range) => {
@@ -265,7 +362,7 @@ impl SecretJsonWalk<'_> {
     }
 
     fn open(&mut self, byte: u8) {
-        let key = std::mem::take(&mut self.key);
+        let key = std::mem::replace(&mut self.key, KeySays::NOTHING);
         let around = self.frames.last();
         let named = around.filter(|_| key.is_value).and_then(|frame| frame.named);
         self.frames.push(JsonFrame {
@@ -282,7 +379,7 @@ impl SecretJsonWalk<'_> {
     }
 
     fn comma(&mut self) {
-        self.key = KeySays::default();
+        self.key = KeySays::NOTHING;
         if self.frames.last().is_some_and(|frame| frame.is_array && frame.has_step)
             && let Some(RedactStep::Index(index)) = self.steps.last_mut()
         {
@@ -291,7 +388,7 @@ impl SecretJsonWalk<'_> {
     }
 
     fn scalar(&mut self, hide: &mut impl Hide, range: Range<usize>) {
-        let key = std::mem::take(&mut self.key);
+        let key = std::mem::replace(&mut self.key, KeySays::NOTHING);
         let scalar = &self.content[range.clone()];
         let is_text = range.start > 0 && self.content[range.start - 1] == b'"';
         if let Some(member) = key.joint {
@@ -322,9 +419,7 @@ impl SecretJsonWalk<'_> {
             .or_else(|| (self.has_paths && hide.is_path(&self.steps)).then_some(HeaderSecret::All));
         let new = match secret {
             Some(kind) => hide::whole(hide, kind, scalar, encoding),
-            None if has_look
-                || self.marks.has_escapes() && memchr::memchr(b'\\', scalar).is_some() =>
-            {
+            None if has_look || self.marks.has_escapes() && memchr(b'\\', scalar).is_some() => {
                 hide::parts(hide, scalar, encoding)
             }
             None => None,
@@ -425,13 +520,43 @@ fn name_of(hide: &impl Hide, source: &[u8]) -> Option<HeaderSecret> {
     is_name.then(|| hide.field(name)).flatten()
 }
 
+/// How a member of this name is secret.
+fn secret_key(hide: &impl Hide, source: &[u8]) -> Option<HeaderSecret> {
+    let view = View::new(source, ViewEncoding::Json);
+    hide.field(&String::from_utf8_lossy(&view.bytes))
+}
+
+/// Whether the value at `range` may say that a value elsewhere is secret, where `key` is the last
+/// one before it.
+fn names_another(
+    hide: &impl Hide,
+    content: &[u8],
+    key: &Range<usize>,
+    range: &Range<usize>,
+) -> bool {
+    let value = &content[range.clone()];
+    let key_says = &content[key.clone()];
+    if value == b"kty" || key_says == b"query" && memchr(b'$', value).is_some() {
+        return true;
+    }
+    // An element of an array may name the one behind it.
+    let between = content.get(key.end + 1..range.start - 1).unwrap_or_default();
+    let is_member =
+        !key.is_empty() && between.iter().all(|byte| byte.is_ascii_whitespace() || *byte == b':');
+    let tells = !is_member
+        || names::is_name_of_other(key_says)
+        || matches!(key_says, b"path" | b"kind")
+        || JointMember::of(key_says).is_some();
+    tells && name_of(hide, value).is_some()
+}
+
 /// Arguments that are versions of what the field around them changes.
 const VERSIONS: [&[u8]; 6] = [b"old", b"new", b"current", b"previous", b"confirm", b"value"];
 
 /// What stands before the last bracket that is open in `text`.
 fn enclosing(text: &[u8]) -> Option<&[u8]> {
     let window = &text[text.len().saturating_sub(256)..];
-    memchr::memrchr(b'(', window).map(|at| &window[..at])
+    memrchr(b'(', window).map(|at| &window[..at])
 }
 
 /// Variables that a GraphQL document passes to arguments of secrets' names:
@@ -446,7 +571,7 @@ fn secret_variables(hide: &impl Hide, content: &[u8]) -> Vec<Vec<u8>> {
 /// by their types.
 pub(super) fn variables_of(hide: &impl Hide, content: &[u8]) -> Vec<Vec<u8>> {
     let mut found = Vec::new();
-    for dollar in memchr::memchr_iter(b'$', content) {
+    for dollar in memchr_iter(b'$', content) {
         let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
         let last = |text: &'_ [u8]| {
             let text = text[text.len().saturating_sub(64)..].trim_ascii_end();
@@ -513,11 +638,22 @@ mod tests {
         assert_eq!(masker.text(text), text);
     }
 
+    const SECRET: &str = "AKIAIOSFODNN7EXAMPLE";
+
+    fn walk_of<'a>(masker: &Masker, text: &'a str) -> SecretJsonWalk<'a> {
+        SecretJsonWalk::new(text.as_bytes(), Marks::of(&masker, text.as_bytes()))
+    }
+
+    /// What the walk over all that encloses a value makes of a text.
+    fn walked(masker: &Masker, text: &str) -> Option<Vec<u8>> {
+        let mut walk = walk_of(masker, text);
+        walk.enclose(secret_variables(&masker, text.as_bytes()));
+        walk.walk(&mut &*masker)
+    }
+
     #[test]
-    fn a_text_without_names_is_searched_as_any_other() {
+    fn a_flat_text_is_searched_as_any_other() {
         let masker = Masker::new(b"key");
-        let secret = "AKIAIOSFODNN7EXAMPLE";
-        let mut found = 0;
         for text in [
             r#"{"a":"S","b":[1,"x S y",{"c":"S"}]}"#,
             r#"{ "S" : "S" , "d":4111111111111111,"e":-4111111111111111 }"#,
@@ -527,20 +663,126 @@ mod tests {
             r#"{it is S, "and S", 4111111111111111"#,
             r#""S""#,
             r#""S"#,
-            "\"",
             "{\"a\":\"\",\"\":\"S\"}",
             "[\"a\"\n:\"S\",\"S\" \t: 1]",
+            r#"[{"company":"Tea","access_token":"q7Zr0pW3sT9u"},{"pin":1234,"key":"S"}]"#,
+            r#"{"api_key":q7Zr0pW3sT9u,"shipping_code":"DHL","passport":"a\"b S"}"#,
+            r#"{"пароль":"q7Zr0pW3sT9u","pass\u0077ord" : "q7Zr0pW3sT9u"}"#,
+            r#"{"token_type":"bearer","token":"q7Zr0pW3sT9u","note":"password: k9k9k9k9"}"#,
+            r#"{"password":null,"secret":true,"token":"#,
         ] {
-            let text = text.replace('S', secret);
-            let hide = &mut &masker;
-            let walk = || {
-                SecretJsonWalk::new(text.as_bytes(), Marks::of(&&masker, text.as_bytes()), vec![])
-            };
-            assert!(walk().marks.has_no_names(), "{text}");
-            let whole = walk().walk(hide);
-            assert_eq!(walk().values_alone(hide), whole, "{text}");
-            found += usize::from(whole.is_some());
+            let text = text.replace('S', SECRET);
+            let is_flat = walk_of(&masker, &text).is_flat(&&masker);
+            // The last one says that a value beside it is secret.
+            assert_eq!(is_flat, !text.ends_with("true,\"token\":"), "{text}");
+            if is_flat {
+                let flat = walk_of(&masker, &text).flat(&mut &masker);
+                assert_eq!(flat, walked(&masker, &text), "{text}");
+                assert!(flat.is_some(), "{text}");
+            }
         }
-        assert_eq!(found, 10);
+        for text in [r#"{"a":"b"}"#, "\"", "[1,2]", r#"{"company":"x","inside":[true]}"#] {
+            assert!(walk_of(&masker, text).is_flat(&&masker), "{text}");
+            assert_eq!(walk_of(&masker, text).flat(&mut &masker), None, "{text}");
+        }
+        for text in [
+            r#"{"name":"password","value":"k1k1k1"}"#,
+            r#"[["Authorization","k1k1k1"]]"#,
+            r#"{"credentials":{"a":"k1k1k1"}}"#,
+            r#"{"sensitive":true,"value":"k1k1k1"}"#,
+            r#"{"kty":"oct","k":"k1k1k1"}"#,
+            r#"{"kind":"Secret","data":{"a":"k1k1k1"}}"#,
+            r#"{"query":"mutation($p:X){login(password:$p)}","variables":{"p":"k1k1k1"}}"#,
+            r#"{"op":"add","path":"/password","value":"k1k1k1"}"#,
+            r#"{"loc":["body","password"],"value":"k1k1k1"}"#,
+        ] {
+            assert!(!walk_of(&masker, text).is_flat(&&masker), "{text}");
+            let hidden = redact(&mut &masker, text.as_bytes()).expect("a secret is in it");
+            assert!(!String::from_utf8_lossy(&hidden).contains("k1k1k1"), "{text}");
+        }
+    }
+
+    /// A member, an element or a value of JSON, drawn at random.
+    fn draw_json(draw: &mut impl FnMut(usize) -> usize, depth: usize, text: &mut String) {
+        const STRINGS: [&str; 27] = [
+            "access_token",
+            "company",
+            "name",
+            "key",
+            "value",
+            "password",
+            "S",
+            "S",
+            "pass\\u0077ord",
+            "path",
+            "op",
+            "add",
+            "/a/password",
+            "query",
+            "kty",
+            "d",
+            "kind",
+            "data",
+            "secret",
+            "sensitive",
+            "loc",
+            "пароль",
+            "a\\nb token=q7Zr0pW3sT9u",
+            "k9q7Zr0pW3sT9u",
+            "variables",
+            "($p:X){login(password:$p)}",
+            "p",
+        ];
+        const SPACES: [&str; 5] = ["", "", "", " ", "\n\t"];
+        const BARE: [&str; 6] = ["12345678", "4111111111111111", "true", "null", "S", "-1.5"];
+        let string = |draw: &mut dyn FnMut(usize) -> usize, text: &mut String| {
+            text.push_str(&format!("\"{}\"{}", STRINGS[draw(27)], SPACES[draw(5)]));
+        };
+        match draw(if depth == 0 { 4 } else { 7 }) {
+            0 => text.push_str(BARE[draw(6)]),
+            1..=3 => string(draw, text),
+            kind => {
+                let is_array = kind == 4;
+                text.push_str(if is_array { "[" } else { "{" });
+                for at in 0..draw(5) {
+                    text.push_str(if at > 0 { "," } else { "" });
+                    text.push_str(SPACES[draw(5)]);
+                    if !is_array {
+                        string(draw, text);
+                        text.push_str(&format!(":{}", SPACES[draw(5)]));
+                    }
+                    draw_json(draw, depth - 1, text);
+                }
+                text.push_str(if is_array { "]" } else { "}" });
+            }
+        }
+    }
+
+    #[test]
+    fn whatever_is_flat_is_searched_as_the_whole_walk_would() {
+        let masker = Masker::new(b"key");
+        let mut random = 7_u64;
+        let mut draw = |below: usize| {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (random >> 33) as usize % below
+        };
+        let [mut flat, mut hidden, mut cut] = [0; 3];
+        for _ in 0..20_000 {
+            let mut text = String::new();
+            draw_json(&mut draw, 4, &mut text);
+            let mut text = text.replace('S', SECRET);
+            if draw(3) == 0 {
+                let at = (0..=draw(text.len())).rev().find(|at| text.is_char_boundary(*at));
+                text.truncate(at.expect("0 is one"));
+                cut += 1;
+            }
+            if walk_of(&masker, &text).is_flat(&&masker) {
+                let new = walk_of(&masker, &text).flat(&mut &masker);
+                assert_eq!(new, walked(&masker, &text), "{text}");
+                flat += 1;
+                hidden += usize::from(new.is_some());
+            }
+        }
+        assert!(flat > 5_000 && hidden > 2_000 && cut > 5_000, "{flat} {hidden} {cut}");
     }
 }

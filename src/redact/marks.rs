@@ -47,6 +47,11 @@ impl Marks {
         self.has_escapes || !self.is_ascii
     }
 
+    /// Begins again at the text's start.
+    pub(super) const fn rewind(&mut self) {
+        self.next = 0;
+    }
+
     /// Whether the text has a backslash.
     pub(super) const fn has_escapes(&self) -> bool {
         self.has_escapes

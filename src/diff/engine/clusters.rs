@@ -1,6 +1,8 @@
 //! Clusters as people get them: ranked, with the predicate that separates their exchanges from the
 //! others of their route, and a command line that repeats one.
 
+use std::collections::hash_map::Entry;
+
 use rayon::prelude::*;
 use rustc_hash::FxHashMap;
 
@@ -59,16 +61,14 @@ impl Engine<'_> {
         cluster::count_routes(&mut clusters);
         let mut reads = PREDICATE_READS;
         let unharmed = unharmed(route_of, regressed);
+        // One exchange may be the example of many clusters.
+        let mut repeats: FxHashMap<u32, String> = FxHashMap::default();
         for (at, cluster) in &mut clusters {
             let draft = &drafts.drafts[*at];
-            if let Some(exchange) = self.exchange(draft.example_rank)?
-                && let Some(request) = &exchange.request
-            {
-                let id = exchange.id.to_string();
-                let (target, mapped) = self.outcomes.target_of(&request.message);
-                cluster.repeat =
-                    repeat::at(target, mapped, &request.message, &self.settings.masker, &id);
-            }
+            cluster.repeat = match repeats.entry(draft.example_rank) {
+                Entry::Occupied(known) => known.get().clone(),
+                Entry::Vacant(new) => new.insert(self.repeat(draft.example_rank)?).clone(),
+            };
             if reads > 0
                 && (FEWEST..cluster.compared).contains(&cluster.exchanges)
                 && let Some(members) = &draft.members
@@ -79,6 +79,15 @@ impl Engine<'_> {
             }
         }
         Ok(clusters.into_iter().map(|(_, cluster)| cluster).collect())
+    }
+
+    /// The command line that repeats the exchange of a rank; empty where it cannot be read.
+    fn repeat(&self, rank: u32) -> Result<String, DiffError> {
+        let Some(exchange) = self.exchange(rank)? else { return Ok(String::new()) };
+        let Some(request) = &exchange.request else { return Ok(String::new()) };
+        let id = exchange.id.to_string();
+        let (target, mapped) = self.outcomes.target_of(&request.message);
+        Ok(repeat::at(target, mapped, &request.message, &self.settings.masker, &id))
     }
 
     /// The exchange of a rank; none where its line cannot be read.
