@@ -94,7 +94,7 @@ fn counting(address: (&str, u16), bytes: &Arc<AtomicU64>) {
     });
 }
 
-/// Requests of a recording: (server, host).
+/// Requests of a recording: (server, host, which may have other fields behind it).
 fn recording(folder: &Path, requests: &[(&str, &str)]) {
     let mut text = "{\"format\":\"shadowtap/exchanges\",\"version\":1,\
                     \"created\":\"2026-11-22T10:00:00Z\",\"tool\":\"t\",\"inputs\":[]}\n"
@@ -201,6 +201,19 @@ fn no_byte_reaches_the_captured_server_in_any_spelling() {
         let (_, said) = replay(folder.path(), &["--target", &v2, "--rewrite", rule]);
         assert_eq!(bytes.load(Ordering::Relaxed), 0, "{rule}: {said}");
     }
+    // However the requests say whom they were for.
+    for host in [
+        "joe@prod.example",
+        "other.invalid, prod.example",
+        "x.invalid\"],[\"X-Forwarded-Host\",\"PROD.example",
+        "x.invalid\"],[\"Forwarded\",\"for=10.0.0.9;Host=prod.example;proto=http",
+        "x.invalid\"],[\"forwarded\",\"for=a, host=\\\"prod.example:8080\\\"",
+    ] {
+        recording(folder.path(), &[("10.244.1.7:80", host)]);
+        let (code, said) = replay(folder.path(), &["--target", "http://10.9.0.1:8080"]);
+        assert_eq!(code, Some(4), "{host}: {said}");
+        assert_eq!(bytes.load(Ordering::Relaxed), 0, "{host}: {said}");
+    }
     // A neighbour is no captured server: v1 and v2 may share a machine.
     let (code, said) = replay(folder.path(), &["--target", &v2]);
     assert_ne!(code, Some(4), "{said}");
@@ -211,6 +224,8 @@ const FORWARDING: &str = "\
     nft add table ip n; nft 'add chain ip n o { type nat hook output priority -100; }'; \
     nft add rule ip n o tcp dport 9001 redirect to :8080; \
     nft add rule ip n o ip daddr 10.96.0.10 tcp dport 80 dnat to 10.9.0.1:8080; \
+    nft add rule ip n o ip daddr 10.96.0.12 tcp dport 80 dnat to numgen inc mod 3 map \
+    '{ 0: 10.9.0.4 . 80, 1: 10.9.0.4 . 80, 2: 10.9.0.1 . 8080 }'; \
     nft add table ip6 n; nft 'add chain ip6 n o { type nat hook output priority -100; }'; \
     nft add rule ip6 n o tcp dport 9002 redirect to :8080; \
     iptables -t nat -A OUTPUT -p tcp --dport 9003 -j REDIRECT --to-ports 8080; \
@@ -253,6 +268,8 @@ fn no_byte_reaches_the_captured_server_through_a_forwarder() {
         "http://[::1]:9002",
         "http://127.0.0.1:9003",
         "http://10.96.0.11",
+        // One endpoint of several is enough, whichever the first connection gets.
+        "http://10.96.0.12",
         // One address of several is enough, as lanes are spread over all of them.
         "http://half.example",
     ];

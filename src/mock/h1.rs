@@ -15,7 +15,9 @@ use super::stream::Duplex;
 use crate::limits::WALKED_BODY_BYTES;
 use crate::message::{Request, Version};
 use crate::time::Monotonic;
-use crate::wire::h1::parser::{Ending, Message, MessageSide, Parser, ParserLimits};
+use crate::wire::h1::parser::{
+    AMBIGUOUS_FRAMING, Ending, Message, MessageSide, Parser, ParserLimits,
+};
 
 /// How much is read at once of a connection that sends little, in bytes.
 pub(super) const READ_BYTES: usize = 4 << 10;
@@ -108,8 +110,13 @@ impl ClientLine<'_> {
         while let Some(parsed) = self.parser.step(&mut rest, ()) {
             (self.continued, self.since) = (false, None);
             let Message::Request(request) = parsed.message else { return Err(ClientEnded) };
-            // Which of two names is meant nobody can say (RFC 9112 §3.2).
-            if parsed.damage.is_some() || request.headers.all("host").count() > 1 {
+            // Which of two names is meant nobody can say (RFC 9112 §3.2), nor where a body ends whose
+            // length can be read in two ways.
+            let ambiguous = parsed.oddities.iter().any(|oddity| AMBIGUOUS_FRAMING.contains(oddity));
+            let mut hosts = request.headers.all("host");
+            let two_hosts =
+                hosts.next().is_some_and(|host| host.contains(&b',')) || hosts.next().is_some();
+            if parsed.damage.is_some() || ambiguous || two_hosts {
                 return self.refuse(400).await;
             }
             let asker = Asker {

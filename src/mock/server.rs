@@ -37,6 +37,8 @@ use crate::message::target::host_and_port;
 use crate::redact::Masker;
 use crate::replay::UnderWay;
 
+/// Connections that wait to be taken; the kernel takes no more than its own limit.
+const WAITING: i32 = 4_096;
 /// Most connections at once; beyond, those that have waited longest for a request give way.
 const CONNECTIONS: usize = 10_000;
 /// Files that are not connections.
@@ -174,6 +176,8 @@ impl Handle {
         let authority = settings.authority.as_deref().map(Authority::open).transpose()?;
         let listen = |cause| StartError::Listen { address: settings.listen, cause };
         let listener = TcpListener::bind(settings.listen).map_err(listen)?;
+        // Many callers connect at once; the library's queue of 128 would let them wait a second.
+        rustix::net::listen(&listener, WAITING).map_err(|cause| listen(cause.into()))?;
         listener.set_nonblocking(true).map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
         let can_reset = settings.faults.can_reset();

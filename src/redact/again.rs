@@ -3,6 +3,7 @@
 //! markup, in base64, in hexadecimal digits, in small letters, as in names of hosts, and in
 //! capitals.
 
+use std::ops::Range;
 use std::rc::Rc;
 
 use base64::Engine as _;
@@ -27,13 +28,19 @@ pub(super) struct Forms {
     bytes: Vec<u8>,
     /// Where each begins, and its length: the secret, and right behind it the token.
     places: Vec<(usize, usize)>,
+    /// Whether the secret is written like a word, so that texts have it by chance.
+    is_word: bool,
 }
 
 impl Forms {
     /// The forms of a secret and its token, which is as long.
     pub(super) fn of(secret: &[u8], token: &[u8]) -> Self {
         let room = (secret.len() * 4 / 3 + 4) * 16 + secret.len() * 8;
-        let mut forms = Self { bytes: Vec::with_capacity(room), places: Vec::with_capacity(11) };
+        let mut forms = Self {
+            bytes: Vec::with_capacity(room),
+            places: Vec::with_capacity(11),
+            is_word: is_word(secret),
+        };
         forms.add(|out, is_token| out.extend_from_slice(if is_token { token } else { secret }));
         let cases: [(fn(&u8) -> bool, fn(&u8) -> u8); 2] = [
             (u8::is_ascii_uppercase, u8::to_ascii_lowercase),
@@ -91,6 +98,34 @@ impl Forms {
     }
 }
 
+/// Longest word, in bytes.
+const LONGEST_WORD: usize = 16;
+
+/// Whether a secret is one word of letters: `orders`, `Summer`.
+fn is_word(secret: &[u8]) -> bool {
+    secret.len() <= LONGEST_WORD
+        && secret.iter().all(u8::is_ascii_alphabetic)
+        && (secret[1..].iter().all(u8::is_ascii_lowercase)
+            || secret.iter().all(u8::is_ascii_uppercase))
+}
+
+/// Whether what stands at `range` is all of a value, and no name: between quotes, in a field of a
+/// form, in an element, or the whole text. `orders` as a password is no part of `/orders/list`.
+fn is_whole_value(text: &[u8], range: &Range<usize>) -> bool {
+    let (before, after) = (&text[..range.start], &text[range.end..]);
+    match (before.last(), after.first()) {
+        (None, None) => true,
+        (Some(quote @ (b'"' | b'\'')), Some(next)) if quote == next => {
+            let behind = after[1..].iter().find(|byte| !byte.is_ascii_whitespace());
+            let around = before[..before.len() - 1].trim_ascii_end();
+            // A member's name, or the value of an attribute that holds none.
+            behind != Some(&b':') && (!around.ends_with(b"=") || around.ends_with(b"value="))
+        }
+        (Some(b'='), None | Some(b'&' | b';')) | (Some(b'>'), Some(b'<')) => true,
+        _ => false,
+    }
+}
+
 /// Longest value that is encoded without a buffer of its own, in bytes.
 const SHORT: usize = 252;
 
@@ -136,6 +171,15 @@ struct FormWindow {
     /// The one before with the same hash, by its number and one; 0 for none.
     before: u16,
 }
+
+/// How secrets may be written, by turns.
+const ENCODINGS: [ViewEncoding; 5] = [
+    ViewEncoding::Plain,
+    ViewEncoding::Percent,
+    ViewEncoding::Form,
+    ViewEncoding::Json,
+    ViewEncoding::Markup,
+];
 
 /// Bits of a hash: of the filter, which is asked for each window of a text, and of the table behind
 /// it.
@@ -195,13 +239,7 @@ impl Repeated {
             return (!places.is_empty()).then(|| written(text.to_vec(), places, changes));
         }
         let mut out: Option<Vec<u8>> = None;
-        for encoding in [
-            ViewEncoding::Plain,
-            ViewEncoding::Percent,
-            ViewEncoding::Form,
-            ViewEncoding::Json,
-            ViewEncoding::Markup,
-        ] {
+        for encoding in ENCODINGS {
             let view = View::new(out.as_deref().unwrap_or(text), encoding);
             if encoding != ViewEncoding::Plain && !view.is_encoded() {
                 continue;
@@ -216,6 +254,38 @@ impl Repeated {
         out
     }
 
+    /// `text` with all secrets replaced by what `mask` says of each, by its number.
+    pub(super) fn masked<'m>(&self, text: &mut String, mask: impl Fn(usize) -> &'m str) {
+        if self.secrets.is_empty() || text.len() < SHORTEST {
+            return;
+        }
+        for encoding in ENCODINGS {
+            let view = View::new(text.as_bytes(), encoding);
+            if encoding != ViewEncoding::Plain && !view.is_encoded() {
+                continue;
+            }
+            let mut places = self.places(&view.bytes);
+            if places.is_empty() {
+                continue;
+            }
+            places.sort_unstable_by_key(SecretPlace::order);
+            let mut out = Vec::with_capacity(text.len());
+            let (mut from, mut end) = (0, 0);
+            for place in places {
+                let range = view.source_range(&place.range());
+                if range.start >= end {
+                    out.extend_from_slice(&view.source()[from..range.start]);
+                    out.extend_from_slice(mask(place.secret).as_bytes());
+                }
+                // Of two that overlap nothing stays.
+                end = end.max(range.end);
+                from = end;
+            }
+            out.extend_from_slice(&view.source()[from..]);
+            *text = String::from_utf8_lossy(&out).into_owned();
+        }
+    }
+
     /// Where secrets stand.
     fn places(&self, text: &[u8]) -> Vec<SecretPlace<'_>> {
         let mut places = Vec::new();
@@ -225,13 +295,14 @@ impl Repeated {
             let bit = hash(found, FILTER_BITS);
             if self.filter[bit / 64] >> (bit % 64) & 1 == 1 {
                 for window in self.same(found) {
-                    let forms = &self.secrets[usize::from(window.secret)];
-                    let form = forms.form(usize::from(window.form));
-                    let start = at.checked_sub(usize::from(window.offset));
-                    if let Some(start) = start
-                        && text[start..].starts_with(form.0)
+                    let secret = usize::from(window.secret);
+                    let forms = &self.secrets[secret];
+                    let (form, token) = forms.form(usize::from(window.form));
+                    if let Some(start) = at.checked_sub(usize::from(window.offset))
+                        && text[start..].starts_with(form)
+                        && (!forms.is_word || is_whole_value(text, &(start..start + form.len())))
                     {
-                        places.push((start, form));
+                        places.push(SecretPlace { start, form, token, secret });
                     }
                 }
             }
@@ -242,18 +313,35 @@ impl Repeated {
 }
 
 /// Where a secret stands, with its token.
-type SecretPlace<'a> = (usize, (&'a [u8], &'a [u8]));
+struct SecretPlace<'a> {
+    start: usize,
+    form: &'a [u8],
+    token: &'a [u8],
+    /// Which one, by its number.
+    secret: usize,
+}
+
+impl SecretPlace<'_> {
+    /// By their starts, the longer first.
+    const fn order(&self) -> (usize, usize) {
+        (self.start, usize::MAX - self.form.len())
+    }
+
+    const fn range(&self) -> Range<usize> {
+        self.start..self.start + self.form.len()
+    }
+}
 
 /// The text with the tokens at their places.
 fn written(mut text: Vec<u8>, mut places: Vec<SecretPlace<'_>>, changes: &mut usize) -> Vec<u8> {
-    places.sort_unstable_by_key(|&(at, (secret, _))| (at, usize::MAX - secret.len()));
+    places.sort_unstable_by_key(SecretPlace::order);
     let mut end = 0;
-    for (at, (secret, token)) in places {
+    for place in places {
         // Where two overlap, what hangs over is of the second.
-        let from = end.max(at);
-        let to = at + secret.len();
+        let Range { start, end: to } = place.range();
+        let from = end.max(start);
         if from < to {
-            text[from..to].copy_from_slice(&token[from - at..]);
+            text[from..to].copy_from_slice(&place.token[from - start..]);
             end = to;
             *changes += 1;
         }
@@ -291,5 +379,40 @@ mod tests {
         assert_eq!(replaced("aB3dE5fG7").as_deref(), None);
         // A text of nothing but the start of a secret costs no more than its length.
         assert_eq!(replaced(&"aB3d".repeat(1000)), None);
+    }
+
+    #[test]
+    fn a_secret_that_is_a_word_is_replaced_as_a_whole_value_only() {
+        let replaced = |secret: &str, text: &str| {
+            let token = "x".repeat(secret.len());
+            let forms = Forms::of(secret.as_bytes(), token.as_bytes());
+            let new = Repeated::of(vec![Rc::new(forms)]).replace(text.as_bytes(), &mut 0);
+            new.map(|new| String::from_utf8(new).unwrap())
+        };
+        for (secret, text) in [
+            ("orders", "/orders/list?orders=1"),
+            ("password", r#"{"password" : 1,"old_password":"b"}"#),
+            ("secret", "a=b&client_secret=abc&secret=1"),
+            ("application", "application/json"),
+            ("content", "<input name=\"content\"><content>x</content>"),
+            ("Summer", "Summer is here"),
+        ] {
+            assert_eq!(replaced(secret, text), None, "{secret} {text}");
+        }
+        for (secret, text, expected) in [
+            (
+                "orders",
+                r#"{"a":"orders","orders":["orders"]}"#,
+                r#"{"a":"xxxxxx","orders":["xxxxxx"]}"#,
+            ),
+            ("orders", "orders", "xxxxxx"),
+            ("orders", "a=orders&orders=orders", "a=xxxxxx&orders=xxxxxx"),
+            ("orders", "<b>orders</b><i value='orders'>", "<b>xxxxxx</b><i value='xxxxxx'>"),
+            ("orders", "/o?q=%6frders", "/o?q=%78xxxxx"),
+            ("orders1", "/orders1/list", "/xxxxxxx/list"),
+            ("hunTer", "no hunTer here", "no xxxxxx here"),
+        ] {
+            assert_eq!(replaced(secret, text).as_deref(), Some(expected), "{secret} {text}");
+        }
     }
 }

@@ -26,7 +26,7 @@ use super::rules::{NamePattern, RedactPath, RedactRule, RedactStep};
 use super::shapes::{self, SecretShape};
 use super::sieve::Kinds;
 use super::token::Tokens;
-use super::view::ViewEncoding;
+use super::view::{View, ViewEncoding};
 use super::wrapped::{self, Wrapping};
 use super::{body, unnamed, values};
 use crate::exchange::{Carriage, Completeness, Exchange, Redacted, SocketMessage};
@@ -287,6 +287,9 @@ impl Hide for Pass<'_> {
         if value.is_empty() {
             return None;
         }
+        if let Some(new) = self.escaped(value) {
+            return Some(new);
+        }
         let replacement = self.replacement(value);
         let token = replacement.token.clone();
         self.remember(value, replacement);
@@ -448,6 +451,37 @@ impl<'a> Pass<'a> {
             return Some(HeaderSecret::All);
         }
         self.rules.defaults.then(by_default).flatten()
+    }
+
+    /// What is put in place of a secret that is known from elsewhere, where this is how it is
+    /// escaped there: a text that repeats a form says `%40`, and has the token of `@`.
+    fn escaped(&mut self, value: &[u8]) -> Option<Vec<u8>> {
+        let is_signed = value.iter().any(|byte| matches!(byte, b'%' | b'+' | b'\\' | b'&'));
+        if self.reads_tokens || !is_signed || self.is_known(value) {
+            return None;
+        }
+        for encoding in
+            [ViewEncoding::Percent, ViewEncoding::Form, ViewEncoding::Json, ViewEncoding::Markup]
+        {
+            let view = View::new(value, encoding);
+            if !view.is_encoded() || !self.is_known(&view.bytes) {
+                continue;
+            }
+            let token = self.replacement(&view.bytes).token.clone();
+            let new = view.rewritten(token);
+            if new.len() == value.len() {
+                self.changes += 1;
+                return Some(new);
+            }
+        }
+        None
+    }
+
+    /// Whether this exchange has it as a secret, or a request before had it as a token.
+    fn is_known(&self, value: &[u8]) -> bool {
+        self.found.iter().any(|(known, _)| known == value)
+            || self.known.is_some_and(|known| known.holds(value))
+            || self.tokens.iter().any(|token| token == value)
     }
 
     /// What is put in a secret's place; a token stays what it is.

@@ -3,8 +3,9 @@
 
 use std::cell::RefCell;
 use std::ops::Range;
+use std::rc::Rc;
 
-use super::again::{self, Forms};
+use super::again::{self, Forms, Repeated};
 use super::hide::{self, Hide};
 use super::names;
 use super::shapes::SecretShape;
@@ -19,10 +20,9 @@ const LONGEST_BODY: usize = 64 << 10;
 const MOST: usize = 64;
 
 /// The secrets of one exchange, with their masks.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Echoes {
-    /// The longest first.
-    known: Vec<(String, String)>,
+    known: Option<(Repeated, Vec<String>)>,
 }
 
 impl Echoes {
@@ -38,23 +38,19 @@ impl Echoes {
             hide::parts(&mut names, &answer.reason, ViewEncoding::Plain);
             names.message(&answer.headers, &answer.body.bytes);
         }
-        let mut known: Vec<(String, String)> = Vec::new();
-        for (secret, mask) in names.found.into_inner() {
-            let mask = String::from_utf8_lossy(&mask).into_owned();
-            for (form, _) in Forms::of(&secret, &secret).iter() {
-                known.extend(std::str::from_utf8(form).map(|form| (form.to_owned(), mask.clone())));
-            }
-        }
-        known.sort_by_key(|(secret, _)| usize::MAX - secret.len());
+        let found = names.found.into_inner();
+        let known = (!found.is_empty()).then(|| {
+            let forms = found.iter().map(|(secret, _)| Rc::new(Forms::of(secret, secret)));
+            let masks = found.iter().map(|(_, mask)| String::from_utf8_lossy(mask).into_owned());
+            (Repeated::of(forms.collect()), masks.collect())
+        });
         Self { known }
     }
 
     /// The text without the secrets.
     pub fn hide(&self, text: &mut String) {
-        for (secret, mask) in &self.known {
-            if text.contains(secret) {
-                *text = text.replace(secret, mask);
-            }
+        if let Some((secrets, masks)) = &self.known {
+            secrets.masked(text, |number| &masks[number]);
         }
     }
 }
@@ -133,6 +129,10 @@ mod tests {
             assert_eq!(hidden(&format!("no {secret}!")), format!("no {}!", masker.secret(secret)));
         }
         assert!(!hidden("ayjywy4azj5oapmg.example").contains("ayjy"));
+        let mask = |secret| masker.secret(secret);
+        for text in [r"hunter2\u0068unter2", "%68unter2hunter2", "hunter2hunter2&#32;"] {
+            assert_eq!(hidden(text).trim_end_matches("&#32;"), mask("hunter2hunter2"), "{text}");
+        }
         assert_eq!(hidden("nothing of that"), "nothing of that");
         let off = Echoes::of(&Masker::off(), &request, &[]);
         let mut shown = "aYJYwY4azJ5oAPmg".to_owned();

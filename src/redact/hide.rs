@@ -67,7 +67,8 @@ fn parts_within<H: Hide>(
         });
     }
     let is_document = body::looks_like_document(&view.bytes)
-        || encoding == ViewEncoding::Json && body::looks_like_markup(&view.bytes)
+        || !matches!(encoding, ViewEncoding::Plain | ViewEncoding::Bare)
+            && body::looks_like_markup(&view.bytes)
         || packed::looks_like_it(&view.bytes);
     let found = if is_document {
         vec![(0..view.bytes.len(), SecretShape::Document)]

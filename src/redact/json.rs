@@ -21,6 +21,11 @@ const LOCATIONS: [&str; 2] = ["loc", "path"];
 /// Members that say, where they are true, that the value beside them is secret (Terraform, GitLab,
 /// Azure).
 const FLAGS: [&str; 4] = ["sensitive", "masked", "issecret", "is_secret"];
+/// Members that hold texts by the names of fields: `{"errors": {"password": ["is too short"]}}`.
+const TEXTS: [&str; 7] =
+    ["errors", "i18n", "labels", "messages", "placeholders", "translations", "violations"];
+/// Members that hold what is said of fields by their names (JSON Schema).
+const SCHEMAS: [&str; 2] = ["properties", "definitions"];
 /// Operations of a JSON Patch (RFC 6902 §4).
 const OPERATIONS: [&[u8]; 6] = [b"add", b"remove", b"replace", b"move", b"copy", b"test"];
 /// Members of a JSON Web Key (RFC 7518 §6) that are secret.
@@ -48,6 +53,28 @@ impl JointMember {
     }
 }
 
+/// What an object holds by the names of fields, in place of their values.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Describes {
+    Texts,
+    Schemas,
+}
+
+impl Describes {
+    fn of(key: &[u8]) -> Option<Self> {
+        if names::is_among(&TEXTS, key) {
+            return Some(Self::Texts);
+        }
+        names::is_among(&SCHEMAS, key).then_some(Self::Schemas)
+    }
+
+    /// How what stands in a secret's place is one: words are texts.
+    fn judged(self, kind: HeaderSecret, opens: bool) -> HeaderSecret {
+        let says = self == Self::Texts || opens;
+        if says && kind == HeaderSecret::Whole { HeaderSecret::NoWord } else { kind }
+    }
+}
+
 /// What encloses a value.
 #[derive(Default)]
 struct JsonFrame {
@@ -57,6 +84,7 @@ struct JsonFrame {
     has_step: bool,
     /// It holds the variables of a GraphQL document.
     has_variables: bool,
+    describes: Option<Describes>,
     /// What a member, or the element before, names is secret.
     named: Option<HeaderSecret>,
     /// Strings so far, of an array.
@@ -88,6 +116,7 @@ struct KeySays {
     /// Whether it says, where it is true, that what stands beside it is secret.
     is_flag: bool,
     joint: Option<JointMember>,
+    describes: Option<Describes>,
 }
 
 impl KeySays {
@@ -99,6 +128,7 @@ impl KeySays {
         is_location: false,
         is_flag: false,
         joint: None,
+        describes: None,
     };
 }
 
@@ -224,7 +254,7 @@ impl<'a> SecretJsonWalk<'a> {
             || names::is_among(&FLAGS, source)
             || JointMember::of(source) == Some(JointMember::Flag)
             || matches!(self.behind_key(range), Some(b'{' | b'['))
-                && secret_key(hide, source).is_some()
+                && (Describes::of(source).is_some() || secret_key(hide, source).is_some())
     }
 
     /// What a member's value begins with.
@@ -330,8 +360,10 @@ impl SecretJsonWalk<'_> {
             is_location: names::is_among(&LOCATIONS, source),
             is_flag: names::is_among(&FLAGS, source),
             joint: JointMember::of(source),
+            describes: Describes::of(source),
             secret: None,
         };
+        let describes = self.frames.last().and_then(|frame| frame.describes);
         let is_part_of_key = self.is_key && KEY_PARTS.contains(&source);
         let is_data = self.is_secret_object && matches!(source, b"data" | b"stringData");
         if is_part_of_key || is_data {
@@ -347,7 +379,9 @@ impl SecretJsonWalk<'_> {
             let view = View::new(source, ViewEncoding::Json);
             let name = String::from_utf8_lossy(&view.bytes);
             if may_be_secret {
-                self.key.secret = self.key.secret.or_else(|| hide.field(&name));
+                let kind = hide.field(&name);
+                let kind = kind.map(|kind| describes.map_or(kind, |says| says.judged(kind, false)));
+                self.key.secret = self.key.secret.or(kind);
             }
             if self.has_paths && self.steps.len() < DEPTH {
                 if self.frames.last().is_some_and(|frame| frame.has_step) {
@@ -365,9 +399,12 @@ impl SecretJsonWalk<'_> {
         let key = std::mem::replace(&mut self.key, KeySays::NOTHING);
         let around = self.frames.last();
         let named = around.filter(|_| key.is_value).and_then(|frame| frame.named);
+        let describes = around.and_then(|frame| frame.describes);
+        let secret = key.secret.map(|kind| describes.map_or(kind, |says| says.judged(kind, true)));
         self.frames.push(JsonFrame {
             is_array: byte == b'[',
-            secret: around.and_then(|frame| frame.secret).or(key.secret).or(named),
+            secret: around.and_then(|frame| frame.secret).or(secret).or(named),
+            describes: key.describes.filter(|_| byte == b'{').or(describes),
             has_variables: key.is_variables,
             is_location: key.is_location && byte == b'[',
             ..JsonFrame::default()
@@ -630,6 +667,16 @@ mod tests {
             (r#"{"parola":"ciao k1"}"#, false),
             (r#"{"parola":"xk1x"}"#, true),
             (r#"{"user_code":"EMP-k1"}"#, false),
+            (r#"{"errors":{"user":{"password":["k1 is short"],"token":"missing k1"}}}"#, false),
+            (r#"{"labels":{"password":"Password k1"}}"#, false),
+            (r#"{"properties":{"password":{"type":"string","title":"of k1"}}}"#, false),
+            (r#"{"properties":{"password":{"type":"string","default":"k1k1"}}}"#, true),
+            (r#"{"properties":{"token":"of k1"}}"#, true),
+            (r#"{"errors":{"password":"k1-k1"}}"#, true),
+            (r#"{"errors":[1],"password":"of k1"}"#, true),
+            (r#"{"fieldName":"password","fieldValue":"k1"}"#, true),
+            (r#"{"field":"password","from":"a","to":"k1"}"#, true),
+            (r#"{"diff":[{"path":["user","password"],"rhs":"k1"}]}"#, true),
         ] {
             let shown = masker.text(text);
             assert_eq!(!shown.contains("k1"), is_hidden, "{text}: {shown}");
@@ -704,7 +751,11 @@ mod tests {
 
     /// A member, an element or a value of JSON, drawn at random.
     fn draw_json(draw: &mut impl FnMut(usize) -> usize, depth: usize, text: &mut String) {
-        const STRINGS: [&str; 27] = [
+        const STRINGS: [&str; 31] = [
+            "errors",
+            "labels",
+            "properties",
+            "some text",
             "access_token",
             "company",
             "name",
@@ -736,7 +787,7 @@ mod tests {
         const SPACES: [&str; 5] = ["", "", "", " ", "\n\t"];
         const BARE: [&str; 6] = ["12345678", "4111111111111111", "true", "null", "S", "-1.5"];
         let string = |draw: &mut dyn FnMut(usize) -> usize, text: &mut String| {
-            text.push_str(&format!("\"{}\"{}", STRINGS[draw(27)], SPACES[draw(5)]));
+            text.push_str(&format!("\"{}\"{}", STRINGS[draw(31)], SPACES[draw(5)]));
         };
         match draw(if depth == 0 { 4 } else { 7 }) {
             0 => text.push_str(BARE[draw(6)]),

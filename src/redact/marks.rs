@@ -91,7 +91,8 @@ impl Marks {
         let look = self.all
             || kinds.has(Kinds::LOOKS)
             || kinds.has(Kinds::NAME)
-                && (memchr::memchr3(b'=', b':', b' ', value).is_some() || value.contains(&b','))
+                && (memchr::memchr3(b'=', b':', b' ', value).is_some()
+                    || memchr::memchr3(b',', b'<', b';', value).is_some())
             || kinds.has(Kinds::ROUTE) && memchr::memchr(b'/', value).is_some()
             || kinds.has(Kinds::SCHEME) && memchr::memchr3(b' ', b'+', b'%', value).is_some();
         (look, kinds.has(Kinds::NAME))

@@ -420,7 +420,10 @@ fn is_padding(text: &[u8], name: &Range<usize>, at: usize) -> bool {
 }
 
 const fn is_of_name(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'[' | b']' | b'%')
+    byte.is_ascii_alphanumeric()
+        || matches!(byte, b'_' | b'-' | b'.' | b'[' | b']' | b'%')
+        // Letters of other languages.
+        || byte >= 0x80
 }
 
 /// Fewest characters of credentials behind their scheme.
@@ -552,7 +555,8 @@ fn pair(
     }
     match header {
         Some(HeaderSecret::Credentials) => {
-            put(text, credentials(text, line), SecretShape::Named, found)
+            let (range, shape) = credentials(text, line);
+            put(text, range, shape, found)
         }
         Some(
             kind @ (HeaderSecret::Cookies | HeaderSecret::SetCookie | HeaderSecret::Protocols),
@@ -658,8 +662,9 @@ fn quoted(text: &[u8], from: usize) -> Option<Range<usize>> {
     let first = from + usize::from(escaped);
     let quote = *text.get(first).filter(|byte| matches!(byte, b'"' | b'\'' | b'`'))?;
     // A block string of GraphQL, a text of Python or TOML in three quotes.
-    if !escaped && text[first..].starts_with(b"\"\"\"") {
-        let end = memchr::memmem::find(&text[first + 3..], b"\"\"\"");
+    let three = [quote; 3];
+    if !escaped && quote != b'`' && text[first..].starts_with(&three) {
+        let end = memchr::memmem::find(&text[first + 3..], &three);
         return Some(first + 3..end.map_or(text.len(), |length| first + 3 + length));
     }
     let mut at = first + 1;
@@ -686,7 +691,7 @@ fn begins_line(text: &[u8], start: usize) -> bool {
 
 /// The credentials of an `Authorization` line: one word behind a scheme that has one, else all
 /// parameters.
-fn credentials(text: &[u8], line: Range<usize>) -> Range<usize> {
+fn credentials(text: &[u8], line: Range<usize>) -> (Range<usize>, SecretShape) {
     /// Schemes whose credentials are one word (token68 of RFC 9110 §11.4, and usual ones).
     const ONE_WORD: [&[u8]; 8] =
         [b"bearer", b"basic", b"token", b"apikey", b"api-key", b"dpop", b"negotiate", b"ntlm"];
@@ -696,16 +701,21 @@ fn credentials(text: &[u8], line: Range<usize>) -> Range<usize> {
         text[line.start + word..line.end].iter().take_while(|&&byte| is_blank(byte)).count();
     let from = line.start + word + blanks;
     if from >= line.end {
-        return line.start..line.start + ends(scheme, |byte| matches!(byte, b'"' | b'\''));
+        let end = line.start + ends(scheme, |byte| matches!(byte, b'"' | b'\''));
+        return (line.start..end, SecretShape::Named);
     }
-    if ONE_WORD.iter().any(|known| scheme.eq_ignore_ascii_case(known)) {
+    let is_basic = scheme.eq_ignore_ascii_case(b"basic");
+    let range = if ONE_WORD.iter().any(|known| scheme.eq_ignore_ascii_case(known)) {
         from..from
             + ends(&text[from..line.end], |byte| {
                 is_blank(byte) || matches!(byte, b'"' | b'\'' | b',')
             })
     } else {
         from..line.end
-    }
+    };
+    // As where the header itself is: user and password have their own tokens.
+    let is_pair = is_basic && values::basic(text[range.clone()].trim_ascii_end()).is_some();
+    (range, if is_pair { SecretShape::Basic } else { SecretShape::Named })
 }
 
 /// How long a bare value is: to a blank or a quote, or to a separator behind which another pair, or

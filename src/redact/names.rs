@@ -66,6 +66,13 @@ const SECRET_WORDS: &[&str] = &[
     "şifre",
     "パスワード",
     "비밀번호",
+    "密碼",
+    "geslo",
+    "lozinka",
+    "passord",
+    "कूटशब्द",
+    "סיסמה",
+    "รหัสผ่าน",
 ];
 
 /// What a secret's name ends with where its words are run together: `accesstoken`, `newpassword`,
@@ -80,6 +87,11 @@ const SECRET_ENDS: &[&str] = &[
     "secretkey",
     "sessionid",
     "token",
+    "пароль",
+    "密码",
+    "密碼",
+    "パスワード",
+    "비밀번호",
 ];
 
 /// Whole names that are secret although their words are common.
@@ -98,7 +110,10 @@ const SECRET_NAMES: &[&str] = &[
     "encryptionkey",
     "licensekey",
     "mnemonic",
+    "confirmpass",
     "motdepasse",
+    "newpass",
+    "oldpass",
     "oauthverifier",
     "oobcode",
     "pan",
@@ -127,8 +142,8 @@ const SECRET_NAMES: &[&str] = &[
 ];
 
 /// Words that name a password in one language and something else in the same or another one: a
-/// word in Italian, an entry in Czech.
-const AMBIGUOUS_WORDS: &[&str] = &["heslo", "parola"];
+/// word in Italian, an entry in Czech, a key in Spanish, a code in Greek, a cipher in Japanese.
+const AMBIGUOUS_WORDS: &[&str] = &["clave", "heslo", "parola", "parole", "κωδικός", "暗号"];
 /// Abbreviations that are as ambiguous where they are the whole name.
 const AMBIGUOUS_NAMES: &[&str] = &["cred", "pw"];
 
@@ -174,6 +189,7 @@ const SECRET_PAIRS: &[[&str; 2]] = &[
     ["verification", "code"],
     ["2fa", "code"],
     ["login", "pin"],
+    ["pass", "phrase"],
     ["pass", "word"],
 ];
 
@@ -282,8 +298,10 @@ const HARMLESS_ENDS: &[&str] = &[
 ];
 
 /// Members whose value is the name of what another member holds.
-const NAMING: [&str; 12] = [
+const NAMING: [&str; 14] = [
     "name",
+    "attribute",
+    "fieldname",
     "key",
     "field",
     "id",
@@ -297,8 +315,15 @@ const NAMING: [&str; 12] = [
     "type",
 ];
 /// Members that hold what another member names.
-const NAMED: [&str; 16] = [
+const NAMED: [&str; 23] = [
     "value",
+    "fieldvalue",
+    "from",
+    "to",
+    "new",
+    "old",
+    "lhs",
+    "rhs",
     "val",
     "v",
     "content",

@@ -690,3 +690,73 @@ fn nothing() -> ExchangeSecrets {
         pin: 0,
     }
 }
+
+/// An answer that repeats a request's body and credentials as a page, a text and a member of JSON.
+fn repeated(request: &Request, kind: &str) -> Response {
+    let body = String::from_utf8_lossy(&request.body.bytes);
+    let credentials = request.headers.get("authorization").unwrap_or_default();
+    let said = format!("Authorization: {}\n{body}", String::from_utf8_lossy(credentials));
+    let said = match kind {
+        "application/json" => serde_json::json!({ "data": said }).to_string(),
+        "text/html" => {
+            let text = said.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;");
+            format!("<html><body><pre>{text}</pre></body></html>")
+        }
+        _ => format!("you sent\n{said}\n"),
+    };
+    let mut headers = Headers::new();
+    headers.push(b"Content-Type", kind.as_bytes());
+    Response { status: 200, headers, body: Body::whole(said.into_bytes()), ..Response::default() }
+}
+
+#[test]
+fn what_is_repeated_as_it_was_written_compares_equal_in_a_replay() {
+    let redactor = Redactor::new(&[RedactRule::Default], b"key");
+    let form = "application/x-www-form-urlencoded";
+    let basic = |pair: &str| format!("Basic {}", STANDARD.encode(pair));
+    for (kind, body, authorization) in [
+        (form, "password=P%40ssw0rd%21&a=1", String::new()),
+        (form, "password=correct+horse+battery", String::new()),
+        (form, "password=hunter2hunter2", String::new()),
+        (form, "card=4111+1111+1111+1111", String::new()),
+        ("application/json", r#"{"password":"pa\"ssw0rd99"}"#, String::new()),
+        ("application/json", r#"{"password":"P\u00e4sswort99"}"#, String::new()),
+        ("application/json", r#"{"password":"ab\/cd\/efghij"}"#, String::new()),
+        ("application/xml", "<u><password>p&amp;ssw0rd99</password></u>", String::new()),
+        ("text/plain", "nothing", basic("joe:hunter2hunter2")),
+        ("text/plain", "nothing", basic("joe:P@ssw0rd!")),
+        ("text/plain", "nothing", "Bearer abcDEF123456xyzXYZ".to_owned()),
+    ] {
+        for answer_kind in ["application/json", "text/html", "text/plain"] {
+            let mut recorded = exchange(&nothing(), "text", "identity");
+            let mut headers = Headers::new();
+            headers.push(b"Content-Type", kind.as_bytes());
+            headers.push(b"Authorization", authorization.as_bytes());
+            let request = Request {
+                method: Bytes::from_static(b"POST"),
+                target: Bytes::from_static(b"/echo"),
+                headers,
+                body: Body::whole(body.as_bytes().to_vec()),
+                ..Request::default()
+            };
+            recorded.response.as_mut().unwrap().message = repeated(&request, answer_kind);
+            recorded.request.as_mut().unwrap().message = request;
+            redactor.apply(&mut recorded);
+            let asked = recorded.request.unwrap().message;
+            let v1 = recorded.response.unwrap().message;
+            let mut known = KnownTokens::default();
+            redactor.learn(&asked, &mut known);
+            let mut v2 = repeated(&asked, answer_kind);
+            let asked = AnsweredRequest {
+                request: Some(&asked),
+                known: Some(&known),
+                ..AnsweredRequest::default()
+            };
+            redactor.answer(asked, &mut v2, true);
+            assert_eq!(text_of(&v2), text_of(&v1), "{body} {authorization} {answer_kind}");
+            for part in ["ssw0rd", "hunter2", "battery", "1111", "sswort", "efghij", "abcDEF"] {
+                assert!(!text_of(&v1).contains(part), "{v1:?}");
+            }
+        }
+    }
+}

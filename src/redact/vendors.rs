@@ -104,6 +104,12 @@ pub(super) const MIDDLES: &[(&str, fn(&[u8], usize) -> Option<Range<usize>>)] = 
         ((8..=10).contains(&number) && (30..=40).contains(&length))
             .then(|| at - number..at + 1 + length)
     }),
+    // Firebase Cloud Messaging: eleven characters, and about 130 that begin so.
+    (":APA91b", |text, at| {
+        let name = run_back(text, at, is_url);
+        let length = run(text, at + 1, is_url);
+        (name >= 11 && length >= 100).then(|| at - name..at + 1 + length)
+    }),
     // Mailchimp: 32 hexadecimal digits and the data centre.
     ("-us", |text, at| {
         let number = run(text, at + 3, |byte| byte.is_ascii_digit());

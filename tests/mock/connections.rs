@@ -156,18 +156,25 @@ fn idle_connections_give_way_to_who_has_something_to_say() {
 }
 
 #[test]
-fn two_names_of_the_host_are_refused() {
+fn what_can_be_read_in_two_ways_is_refused() {
     let mock = start(&[Made { target: "/rates", answer: "EUR", ..Made::default() }]);
-    for names in
-        ["Host: provider.test\r\nHost: evil.test", "Host: provider.test\r\nhost: provider.test"]
-    {
+    for names in [
+        "Host: provider.test\r\nHost: evil.test",
+        "Host: provider.test\r\nhost: provider.test",
+        "Host: provider.test, evil.test",
+        "Host: provider.test\r\nContent-Length: 0\r\nContent-Length: 1",
+        "Host: provider.test\r\nContent-Length: -1",
+        "Host: provider.test\r\nContent-Length: 5\r\nTransfer-Encoding: chunked",
+        "Host: provider.test\r\nTransfer-Encoding: chunked, chunked",
+    ] {
         let mut stream = TcpStream::connect(mock.address()).unwrap();
-        write!(stream, "GET /rates HTTP/1.1\r\n{names}\r\n\r\n").unwrap();
+        let body = if names.ends_with("chunked") { "0\r\n\r\n" } else { "" };
+        write!(stream, "GET /rates HTTP/1.1\r\n{names}\r\n\r\n{body}").unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
-        assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+        assert!(answer.starts_with("HTTP/1.1 400 "), "{names}: {answer}");
     }
-    assert_eq!(mock.broken().not_understood, 2);
+    assert_eq!(mock.broken().not_understood, 7);
 }
 
 #[test]

@@ -135,8 +135,9 @@ fn lies_of_v2_are_protocol_failures_at_once_and_the_lane_goes_on() {
         ok("Content-Length: 2\r\n\r\n{}more"),
         b"HTTP/1.1 204 No Content\r\nContent-Length: 2\r\n\r\nhi".to_vec(),
     ];
+    let twice = ok("Transfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n");
     let flood = b"HTTP/1.1 103 Early Hints\r\n\r\n".repeat(1_500);
-    let lies: Vec<Vec<u8>> = declared.chain(chunked).chain(surplus).chain([flood]).collect();
+    let lies: Vec<Vec<u8>> = declared.chain(chunked).chain(surplus).chain([twice, flood]).collect();
     let told = lies.into_iter().map(|lie| {
         let shown = String::from_utf8_lossy(&lie[..lie.len().min(80)]).into_owned();
         (shown, std::thread::spawn(move || answered(lie)))

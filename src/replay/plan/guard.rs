@@ -181,11 +181,28 @@ impl Captured {
     }
 }
 
-/// The hosts that a request names: of an absolute target, of each `Host`, of HTTP/2's `:authority`.
+/// Fields that name the host which a client asked for; proxies add those behind the first two.
+const HOST_FIELDS: [&str; 5] =
+    ["host", ":authority", "x-forwarded-host", "x-original-host", "x-host"];
+
+/// The hosts that a request names: of an absolute target, of each `Host`, of HTTP/2's `:authority`,
+/// and what a proxy says of the request that it got (RFC 7239 §5.3). However many a field lists,
+/// without user information.
 fn hosts_of(request: &Request) -> impl Iterator<Item = String> {
-    let fields = ["host", ":authority"].into_iter().flat_map(|name| request.headers.all(name));
-    let named = host(request).into_iter().chain(fields);
-    named.map(|name| String::from_utf8_lossy(name).trim().to_ascii_lowercase())
+    let fields = HOST_FIELDS.into_iter().flat_map(|name| request.headers.all(name));
+    let forwarded = request.headers.all("forwarded").flat_map(|value| {
+        let pairs = value.split(|byte| matches!(byte, b';' | b','));
+        pairs.filter_map(|pair| {
+            let (name, value) = pair.trim_ascii().split_at_checked(5)?;
+            name.eq_ignore_ascii_case(b"host=").then_some(value)
+        })
+    });
+    let named = host(request).into_iter().chain(fields).chain(forwarded);
+    named.flat_map(|value| value.split(|byte| *byte == b',')).map(|name| {
+        let name = name.rsplit(|byte| *byte == b'@').next().unwrap_or_default();
+        let name = String::from_utf8_lossy(name);
+        name.trim_matches(|c: char| c == '"' || c.is_whitespace()).to_ascii_lowercase()
+    })
 }
 
 /// What is to be compared: the capture's hosts with the targets.

@@ -5,11 +5,9 @@
 //! with this method and target, and nothing behind it.
 
 use crate::message::Request;
-use crate::wire::h1::parser::{Keep, Message, MessageSide, Parsed, Parser, ParserLimits};
-
-/// What makes a body end in one place for one server and elsewhere for another (RFC 9112 §11.2).
-const AMBIGUOUS: [&str; 3] =
-    ["transfer-encoding-and-content-length", "differing-content-length", "bad-content-length"];
+use crate::wire::h1::parser::{
+    AMBIGUOUS_FRAMING, Keep, Message, MessageSide, Parsed, Parser, ParserLimits,
+};
 
 /// Why `wire` must not be sent as `request`; none where nothing speaks against it. `unsafe_too`: a
 /// request that hides in the body of this one may be sent as well, as whose it was.
@@ -36,7 +34,7 @@ pub(super) fn objection(request: &Request, wire: &[u8], unsafe_too: bool) -> Opt
     if kept_head && read.headers != request.headers {
         return Some("its kept head has other fields than its headers");
     }
-    let is_ambiguous = oddities.iter().any(|oddity| AMBIGUOUS.contains(oddity));
+    let is_ambiguous = oddities.iter().any(|oddity| AMBIGUOUS_FRAMING.contains(oddity));
     (is_ambiguous && !unsafe_too)
         .then_some("its length can be read in two ways, so that it may hide another request")
 }

@@ -20,6 +20,9 @@ use rustls::{CertificateError, ClientConnection};
 const HEALTH_BYTES: usize = 4 << 10;
 /// Longest wait for one connection.
 const CONNECT: Duration = Duration::from_secs(5);
+/// How often it is looked at where connections lead that this machine forwards: a Service may have
+/// many endpoints, and each connection gets one of them.
+const LOOKS: usize = 32;
 /// How long all addresses of a target together are tried.
 const ADDRESSES: Duration = Duration::from_secs(20);
 /// How long a server that asked for a certificate is given to say that it wants one.
@@ -107,11 +110,14 @@ fn connect(
         };
         match TcpStream::connect_timeout(address, CONNECT.min(left)) {
             Ok(stream) => {
-                let forward = forward::behind(&stream);
-                if let Forward::To(end) = forward
-                    && refused(end)
-                {
-                    return Err(Unusable::Refused(end));
+                let forward = look(&stream, &refused)?;
+                for _ in 1..LOOKS {
+                    let spent = Duration::from_nanos(started.elapsed().max(0).unsigned_abs());
+                    let Forward::To(_) = forward else { break };
+                    let Some(left) = ADDRESSES.checked_sub(spent) else { break };
+                    let wait = CONNECT.min(left).max(Duration::from_millis(1));
+                    let Ok(other) = TcpStream::connect_timeout(address, wait) else { break };
+                    look(&other, &refused)?;
                 }
                 looked_at_all &= forward != Forward::Unknown;
                 first.get_or_insert((stream, forward));
@@ -121,6 +127,14 @@ fn connect(
     }
     let (stream, forward) = first.ok_or(Unusable::NoConnection(last))?;
     Ok((stream, if looked_at_all { forward } else { Forward::Unknown }))
+}
+
+/// Where a connection leads, if that is not `refused`.
+fn look(stream: &TcpStream, refused: &impl Fn(Endpoint) -> bool) -> Result<Forward, Unusable> {
+    match forward::behind(stream) {
+        Forward::To(end) if refused(end) => Err(Unusable::Refused(end)),
+        forward => Ok(forward),
+    }
 }
 
 /// A TLS handshake under the name that requests will ask for, where that is known.

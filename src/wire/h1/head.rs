@@ -411,6 +411,8 @@ pub(super) struct HeadFacts {
     length: Option<Result<u64, ()>>,
     /// Two lengths that differ.
     two_lengths: bool,
+    /// `chunked` more than once, which RFC 9112 §6.1 forbids.
+    chunked_twice: bool,
     coding: TransferCoding,
     close: bool,
     keep_alive: bool,
@@ -424,6 +426,15 @@ enum TransferCoding {
     Chunked,
     Other,
 }
+
+/// Oddities by which a body ends in one place for one reader and elsewhere for another (RFC 9112
+/// §11.2).
+pub const AMBIGUOUS_FRAMING: [&str; 4] = [
+    "transfer-encoding-and-content-length",
+    "differing-content-length",
+    "bad-content-length",
+    "repeated-transfer-coding",
+];
 
 impl HeadFacts {
     /// Reads the fields, naming what RFC 9112 §6.3 calls an error.
@@ -444,6 +455,10 @@ impl HeadFacts {
                 17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
                     for token in tokens(value) {
                         if token.eq_ignore_ascii_case(b"chunked") {
+                            if facts.coding == TransferCoding::Chunked {
+                                facts.chunked_twice = true;
+                                oddities.push("repeated-transfer-coding");
+                            }
                             facts.coding = TransferCoding::Chunked;
                         } else if !token.eq_ignore_ascii_case(b"identity") {
                             facts.coding = TransferCoding::Other;
@@ -491,11 +506,11 @@ impl HeadFacts {
         }
     }
 
-    /// Whether `Content-Length` is what frames the body and tells nothing that can be meant: no
-    /// number, two numbers, or more than any message has (RFC 9112 §6.3, item 5).
+    /// Whether what frames the body tells nothing that can be meant: a length that is no number, two
+    /// numbers, or more than any message has (RFC 9112 §6.3, item 5); `chunked` twice (§6.1).
     pub(super) fn has_no_one_length(&self) -> bool {
         let absurd = !matches!(self.length, None | Some(Ok(..=limits::DECLARED_BYTES)));
-        self.coding == TransferCoding::None && (self.two_lengths || absurd)
+        self.chunked_twice || self.coding == TransferCoding::None && (self.two_lengths || absurd)
     }
 
     /// The body of a response that may have one.

@@ -25,6 +25,7 @@ use crate::message::{Framing, Response, Version};
 pub use crate::wire::conversation::Ending;
 use crate::wire::h1::body::{BodyGather, chunk_size};
 use crate::wire::h1::head;
+pub use crate::wire::h1::head::AMBIGUOUS_FRAMING;
 use crate::wire::h1::head::{BodyPlan, Head, HeadFacts, Oddities, StartLine};
 pub use crate::wire::h1::parsed::{
     BODY_KEPT_IN_PART, Damage, Expect, Hole, Keep, Message, MessageSide, Parsed, ParserLimits,
