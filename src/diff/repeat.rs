@@ -2,6 +2,7 @@
 
 use super::header_table::{BUILT_IN, How};
 use crate::message::Request;
+use crate::message::target::origin_form;
 use crate::record::curl::quoted;
 use crate::redact::{Echoes, Masker};
 
@@ -53,16 +54,22 @@ pub(super) fn curl(target: &str, request: &Request, masker: &Masker, id: Option<
 
 fn masked(target: &str, request: &Request, masker: &Masker, id: Option<&str>) -> String {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let path = text(&request.target);
+    // A target in absolute form names the captured server, which no line may lead to.
+    let path = origin_form(&request.target);
     let path = masker.target(&path);
     let base = target.trim_end_matches('/');
-    let url = if path.starts_with('/') { format!("{base}{path}") } else { path.into_owned() };
+    let slash = if path.starts_with('/') { "" } else { "/" };
+    let is_asterisk = &request.target[..] == b"*";
+    let url = if is_asterisk { base.to_owned() } else { format!("{base}{slash}{path}") };
     let mut line = String::from("curl -sS --globoff");
     let method = text(&request.method);
     match method.as_str() {
         "GET" => {}
         "HEAD" => line.push_str(" --head"),
         method => line.push_str(&format!(" -X {}", quoted(method))),
+    }
+    if is_asterisk {
+        line.push_str(" --request-target '*'");
     }
     line.push(' ');
     line.push_str(&quoted(&url));
@@ -136,6 +143,19 @@ mod tests {
         );
         assert!(line.starts_with(&start), "{line}");
         assert!(line.ends_with(r"--data-raw $'it\'s\u001b me'"), "{line}");
+        assert!(!line.contains("s3cret"));
+        for (target, expected) in [
+            ("http://prod.example:8080/a?b=1", "http://v2/a?b=1"),
+            ("http://prod.example", "http://v2/"),
+            ("prod.example:443", "http://v2/prod.example:443"),
+            ("@prod.example/", "http://v2/@prod.example/"),
+            ("*", "--request-target * http://v2"),
+        ] {
+            let request =
+                Request { method: "GET".into(), target: target.into(), ..Request::default() };
+            let line = curl("http://v2/", &request, &Masker::off(), None);
+            assert_eq!(line.replace('\'', ""), format!("curl -sS --globoff {expected}"));
+        }
         assert!(!line.contains("s3cret"));
         assert_eq!(
             curl(

@@ -227,8 +227,8 @@ impl Repeated {
             .filter(move |window| window.bytes == bytes)
     }
 
-    /// `text` with all secrets replaced, as they are, percent-encoded, escaped or as references;
-    /// none where there is none. Adds to `changes`.
+    /// `text` with all secrets replaced, as they are, percent-encoded, escaped or as references,
+    /// also twice; none where there is none. Adds to `changes`.
     pub(super) fn replace(&self, text: &[u8], changes: &mut usize) -> Option<Vec<u8>> {
         if self.secrets.is_empty() || text.len() < SHORTEST {
             return None;
@@ -245,13 +245,41 @@ impl Repeated {
                 continue;
             }
             let places = self.places(&view.bytes);
-            if places.is_empty() {
+            let value = if !places.is_empty() {
+                written(view.bytes.to_vec(), places, changes)
+            } else if let Some(inner) = self.replaced_inside(&view, encoding, changes) {
+                inner
+            } else {
                 continue;
-            }
-            let value = written(view.bytes.to_vec(), places, changes);
+            };
             out = Some(view.rewritten(value));
         }
         out
+    }
+
+    /// What a view says with the secrets replaced that are encoded once more in it:
+    /// `&amp;amp;` in a page that shows XML.
+    fn replaced_inside(
+        &self,
+        view: &View<'_>,
+        encoding: ViewEncoding,
+        changes: &mut usize,
+    ) -> Option<Vec<u8>> {
+        if encoding == ViewEncoding::Plain {
+            return None;
+        }
+        let inner = View::new(&view.bytes, encoding);
+        let places = if inner.is_encoded() { self.places(&inner.bytes) } else { Vec::new() };
+        if places.is_empty() {
+            return None;
+        }
+        let mut made = 0;
+        let new = inner.rewritten(written(inner.bytes.to_vec(), places, &mut made));
+        // A reference that becomes a letter is shorter.
+        (new.len() == view.bytes.len()).then(|| {
+            *changes += made;
+            new
+        })
     }
 
     /// `text` with all secrets replaced by what `mask` says of each, by its number.

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::again::{self, Repeated};
 use super::edits::Edits;
@@ -36,7 +36,8 @@ use crate::message::{Body, HeaderPart, Headers, Request, Response, content};
 
 /// Most secrets of one exchange that are looked for again.
 const MOST_REPEATED: usize = 256;
-/// Most tokens that a thread remembers, and the longest secret that it does so for, in bytes.
+/// Most tokens that a thread remembers, and the longest secret that it does so for, in bytes; the
+/// same of values without a secret.
 const REMEMBERED: (usize, usize) = (2 << 10, 256);
 /// How much is left out before the place where a body was cut, in bytes: a secret that the cut goes
 /// through is not known by its look any more, and longer ones than this are rare.
@@ -49,6 +50,8 @@ const DIGESTS: [&str; 4] = ["content-md5", "digest", "content-digest", "repr-dig
 /// Redacts exchanges by rules, under one key. Shared by threads.
 #[derive(Clone)]
 pub struct Redactor {
+    /// Differs from that of every other set of rules.
+    id: u64,
     defaults: bool,
     /// Bodies that cannot be searched are left out.
     strict: bool,
@@ -83,7 +86,9 @@ impl std::fmt::Debug for Redactor {
 impl Redactor {
     /// A redactor for `rules`, with tokens under `key`.
     pub fn new(rules: &[RedactRule], key: &[u8]) -> Self {
+        static MADE: AtomicU64 = AtomicU64::new(1);
         let mut redactor = Self {
+            id: MADE.fetch_add(1, Ordering::Relaxed),
             defaults: false,
             strict: false,
             headers: Vec::new(),
@@ -260,6 +265,9 @@ struct Replacement {
 }
 
 thread_local! {
+    /// Values of headers come again and again: those in which the redactor of this number found
+    /// nothing.
+    static NOTHING_IN: RefCell<(u64, FxHashSet<Box<[u8]>>)> = RefCell::default();
     /// Cookies and keys come with every request: their tokens are made once, under the key of this
     /// name.
     static TOKENS: RefCell<(String, FxHashMap<Box<[u8]>, Rc<Replacement>>)> = RefCell::default();
@@ -597,12 +605,32 @@ impl<'a> Pass<'a> {
     }
 
     fn other(&mut self, value: &[u8]) -> Option<Vec<u8>> {
+        let id = self.rules.id;
+        let is_plain = NOTHING_IN.with_borrow_mut(|(of, values)| {
+            if *of != id {
+                *of = id;
+                values.clear();
+            }
+            values.contains(value)
+        });
+        if is_plain {
+            return None;
+        }
         // Referer, Location and others that hold a target.
-        if hide::is_url(value) {
+        let new = if hide::is_url(value) {
             hide::target(self, value)
         } else {
             hide::parts(self, value, ViewEncoding::Plain)
+        };
+        if new.is_none() && value.len() <= REMEMBERED.1 {
+            NOTHING_IN.with_borrow_mut(|(_, values)| {
+                if values.len() >= REMEMBERED.0 {
+                    values.clear();
+                }
+                values.insert(value.into());
+            });
         }
+        new
     }
 
     /// The cookies that rules name.

@@ -96,6 +96,7 @@ pub(super) fn class(stem: &[u8]) -> RouteSegment {
         || prefixed_number(stem)
         || prefixed_hex(stem)
         || behind_sign(stem)
+        || holds_target(stem)
         || holds_identifier(stem)
         || holds_time(stem);
     if identifier {
@@ -112,6 +113,12 @@ pub(super) fn class(stem: &[u8]) -> RouteSegment {
         return RouteSegment::Email;
     }
     RouteSegment::Word
+}
+
+/// `https%3A%2F%2Fx.example%2Fcb%3Fa%3D1`: an URL or pairs of a query, encoded.
+fn holds_target(stem: &[u8]) -> bool {
+    stem.windows(3).any(|sign| sign.eq_ignore_ascii_case(b"%3d"))
+        || stem.windows(9).any(|sign| sign.eq_ignore_ascii_case(b"%3a%2f%2f"))
 }
 
 /// `r-f81d4fae-…`, `2026-f81d4fae-…-final`: fixed parts around something that looks random.

@@ -13,6 +13,14 @@ fn learned(targets: &[&str]) -> Routes {
 }
 
 #[test]
+fn an_encoded_target_in_a_path_is_no_name_of_the_api() {
+    for target in ["/r/https%3A%2F%2Fx.example%2Fcb%3Ftoken%3Dabc", "/r/q%3dabc"] {
+        let route = learned(&[target]).route(b"GET", target.as_bytes());
+        assert_eq!(&*route, "GET /r/{id}", "{target}");
+    }
+}
+
+#[test]
 fn targets_that_are_no_path_have_a_name_too() {
     let routes = Routes::new(vec![]);
     for (method, target, name) in [

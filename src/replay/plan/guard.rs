@@ -20,6 +20,7 @@ use crate::flow::Endpoint;
 use crate::limits;
 use crate::message::Request;
 use crate::message::target::{host, path_and_query};
+use crate::record::har::read::UNKNOWN;
 use crate::replay::session::seat::ConnectionSeat;
 use crate::replay::session::target::Target;
 use crate::schedule::select::{SelectRule, Selection};
@@ -28,6 +29,8 @@ use crate::schedule::select::{SelectRule, Selection};
 const USUAL_PORTS: [u16; 2] = [80, 443];
 /// Paths that are kept, to name those that come near a rule.
 const PATHS: usize = 1_000;
+const NO_SERVER: &str = "the recording names neither the address nor a host of its server: \
+    whether the target is that server is not known";
 const WAY_OUT: &str = "; point --target (or --baseline, --map-host, --proxy, --wait-ready) at \
     staging, or add \
                        --allow-captured-server if it is meant";
@@ -168,6 +171,9 @@ impl Captured {
                 if objection.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             });
             unknown = not_resolved(&left, domains.len());
+        }
+        if hosts.names.is_empty() && hosts.servers.iter().all(|server| *server == UNKNOWN) {
+            unknown = Some(NO_SERVER.to_owned());
         }
         GuardFinding { objection, unknown }
     }
@@ -448,6 +454,17 @@ mod tests {
         assert!(leads("prod.invalid:9000", [198, 51, 100, 3]));
         assert!(!leads("prod.invalid:80", [198, 51, 100, 3]));
         assert!(!leads("prod.invalid", [198, 51, 100, 4]));
+    }
+
+    #[test]
+    fn a_recording_that_names_no_server_is_told() {
+        let target = Target::resolve("http://198.51.100.3:9000").unwrap();
+        for (hosts, is_told) in [(&[][..], true), (&["198.51.100.4"][..], false)] {
+            let finding = captured("192.0.2.0:80", hosts).judge(&[&target]);
+            assert_eq!(finding.objection, None);
+            assert_eq!(finding.unknown.as_deref() == Some(NO_SERVER), is_told, "{hosts:?}");
+        }
+        assert_eq!(captured("10.0.0.1:80", &[]).judge(&[&target]), GuardFinding::default());
     }
 
     #[test]
