@@ -406,6 +406,7 @@ impl Sieve {
         Self { buckets: buckets.collect(), patterns, filter }
     }
 
+    #[inline]
     fn is_candidate(&self, word: u32) -> bool {
         let bit = filter_bit(folded(word));
         self.filter[bit / 64] >> (bit % 64) & 1 == 1
@@ -417,12 +418,13 @@ impl Sieve {
         let mut at = 0;
         while let Some(word) = text.get(at..at + 8) {
             let word = u64::from_le_bytes(word.try_into().expect("eight bytes"));
-            let found: [bool; STEP] =
-                std::array::from_fn(|n| self.is_candidate((word >> (8 * n)) as u32));
-            if found.contains(&true) {
-                for (n, _) in found.iter().enumerate().filter(|(_, found)| **found) {
-                    self.verify(text, at + n, kinds, hits);
-                }
+            let mut found = 0_u32;
+            for n in 0..STEP {
+                found |= u32::from(self.is_candidate((word >> (8 * n)) as u32)) << n;
+            }
+            while found != 0 {
+                self.verify(text, at + found.trailing_zeros() as usize, kinds, hits);
+                found &= found - 1;
             }
             at += STEP;
         }
