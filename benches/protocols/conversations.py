@@ -1,6 +1,7 @@
 """Who talks to whom in peers.py."""
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import time
@@ -41,17 +42,19 @@ def node(t, kind, port=PORT, keys=True, env=()):
     t.serve("node", *log, HERE / "oracle.mjs", "serve", kind, port, *pair, port=port, keys=False, env=env)
 
 
-def nginx(t, listen, body):
+def nginx(t, listen, body, more=""):
+    """A server; `more` is what else stands in `http`."""
     need("nginx")
     places = "".join(f"{name}_temp_path {t.folder}/{name};" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
     t.path("nginx.conf", f"""worker_processes 1; daemon off; pid {t.folder}/nginx.pid; error_log {t.folder}/error.log;
 events {{ worker_connections 512; }}
-http {{ access_log off; default_type text/plain; client_max_body_size 10m; {places}
+http {{ access_log off; default_type text/plain; client_max_body_size 10m; {places} {more}
 server {{ listen 127.0.0.1:{PORT} {listen}; {body} }} }}""")
     t.serve("nginx", "-p", t.folder, "-c", t.path("nginx.conf"), keys=False)
 
 
 def apache(t, body):
+    """A server of the files, and what else is said in `body`."""
     need("apache2")
     modules = pathlib.Path("/usr/lib/apache2/modules")
     if not (modules / "mod_http2.so").exists():
@@ -167,10 +170,12 @@ def java(t, url, targets):
     t.call("java", "-Djdk.internal.httpclient.disableHostnameVerification=true", "-cp", t.folder, "Oracle", url, *targets, keys=False)
 
 
-def go_program(t, name="oracle"):
+def go_program(t, name="oracle", *beside):
     need("go")
     home = {"HOME": str(t.folder), "GO111MODULE": "off", "GOCACHE": "/tmp/peers.gocache", "GOFLAGS": "", "GOPATH": "/usr/share/gocode"}
-    t.call("go", "build", "-o", t.path(name), HERE / (name + ".go"), keys=False, env=home, timeout=300)
+    # Go takes files of one folder.
+    sources = [shutil.copy(one, t.folder) for one in (HERE / (name + ".go"), *beside)]
+    t.call("go", "build", "-o", t.path(name), *sources, keys=False, env=home, timeout=300)
     return t.path(name)
 
 
@@ -285,33 +290,34 @@ def apache_proxy(t):
     curl(t, H1S, TARGETS, "--http2")
 
 
-@peer("curl, nghttp, h2o")
-def h2o(t):
+def h2o(t, tls, more=""):
+    """A server of the files; `more` are other paths."""
     cert, key = certificates(t)
+    sealed = f"  ssl:\n    certificate-file: {cert}\n    key-file: {key}\n" if tls else ""
     t.path("h2o.conf", f"""listen:
   host: 127.0.0.1
   port: {PORT}
-  ssl:
-    certificate-file: {cert}
-    key-file: {key}
-num-threads: 1
+{sealed}num-threads: 1
 user: root
 hosts:
   default:
     paths:
       /:
         file.dir: {files(t)}
-""")
+{more}""")
     t.serve("h2o", "-c", t.path("h2o.conf"), keys=False)
+
+
+@peer("curl, nghttp, h2o")
+def h2o_tls(t):
+    h2o(t, True)
     t.expect(FILES)
     curl(t, H1S, FILES, "--http2")
 
 
 @peer("curl, nghttp -u, h2o h2c")
 def h2o_clear(t):
-    t.path("h2o.conf", f"listen:\n  host: 127.0.0.1\n  port: {PORT}\nnum-threads: 1\nuser: root\nhosts:\n  default:\n    paths:\n      /:\n"
-           f"        file.dir: {files(t)}\n")
-    t.serve("h2o", "-c", t.path("h2o.conf"), keys=False)
+    h2o(t, False)
     t.expect(FILES, times=2)
     curl(t, H1, FILES, "--http2-prior-knowledge")
     t.expect(small(FILES))

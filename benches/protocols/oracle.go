@@ -1,4 +1,4 @@
-// Holds the oracle to its word by net/http of Go, and is one: oracle.go call URL TARGET... | serve PORT CERT KEY
+// Holds the oracle to its word by net/http of Go, and is one: oracle.go call URL TARGET... | serve PORT [CERT KEY]
 // with SSLKEYLOGFILE, as every client and server here.
 package main
 
@@ -47,6 +47,9 @@ func settings() *tls.Config {
 	return c
 }
 
+// What answers without TLS; ../h2/clear.go has it speak HTTP/2.
+var clear = func(h http.Handler) http.Handler { return h }
+
 func serve(port, cert, key string) {
 	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		got, _ := io.ReadAll(r.Body)
@@ -73,6 +76,7 @@ func serve(port, cert, key string) {
 	})
 	s := &http.Server{Addr: "127.0.0.1:" + port, Handler: h, TLSConfig: settings()}
 	if cert == "" {
+		s.Handler = clear(h)
 		s.ListenAndServe()
 	}
 	s.ListenAndServeTLS(cert, key)
@@ -80,7 +84,8 @@ func serve(port, cert, key string) {
 
 func main() {
 	if os.Args[1] == "serve" {
-		serve(os.Args[2], os.Args[3], os.Args[4])
+		pair := append(os.Args[3:], "", "")
+		serve(os.Args[2], pair[0], pair[1])
 		return
 	}
 	c := &http.Client{Transport: &http.Transport{TLSClientConfig: settings(), ForceAttemptHTTP2: true}}

@@ -25,6 +25,7 @@ const asked = target => {
 async function answer(request, response, got, fields, page) {
   const target = request.url ?? request.path;
   const wish = asked(target);
+  const trailers = wish.has('trailers') && request.httpVersion !== '1.0';
   if (page && wish.path === '/page') {
     response.writeHead(200, { 'content-type': 'text/html' });
     return response.end(page);
@@ -36,7 +37,7 @@ async function answer(request, response, got, fields, page) {
     body = gzipSync(body);
     head['content-encoding'] = 'gzip';
   }
-  if (wish.has('trailers')) head.trailer = 'x-sum';
+  if (trailers) head.trailer = 'x-sum';
   if (wish.has('interim')) response.writeEarlyHints({ link: `</${wish.length}>; rel=preload` });
   response.writeHead(wish.status, head);
   const size = Math.ceil(body.length / wish.pieces);
@@ -44,7 +45,7 @@ async function answer(request, response, got, fields, page) {
     response.write(body.subarray(from, from + size));
     if (wish.pieces > 1) await pause(5);
   }
-  if (wish.has('trailers')) response.addTrailers({ 'x-sum': hash(body) });
+  if (trailers) response.addTrailers({ 'x-sum': hash(body) });
   response.end();
 }
 

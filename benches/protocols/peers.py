@@ -313,14 +313,14 @@ def whole(record):
     return record["completeness"] == "complete"
 
 
-def replayed(program, made, capture):
+def replayed(program, made, capture, speed="max"):
     """What differs where the capture is replayed at the server that served it."""
     keys = ["--keylog", str(made.keys)] if made.keys.exists() else []
     # Python's begins with a comment, whether there is a key or not.
     sealed = made.keys.exists() and b"CLIENT_" in made.keys.read_bytes()
     target = f"{'https' if sealed else 'http'}://127.0.0.1:{PORT}"
     command = [program, "run", capture, *keys, "--port", PORT, "--target", target, "--insecure", "--allow-captured-server", "--unsafe-methods",
-               "--speed", "max", "--no-marker", "-o", made.folder / "run", "--force"]
+               "--speed", speed, "--no-marker", "-o", made.folder / "run", "--force"]
     done = subprocess.run([str(part) for part in command], capture_output=True, timeout=120, cwd=made.folder)
     # Too few samples for a verdict on latency end with 5.
     if done.returncode not in (0, 1, 5):
@@ -348,25 +348,16 @@ def trial(peer, program, folder, cuts, replay):
     """Runs one: how many are expected, how many are right, what is wrong; of those behind cuts how many there are and were; what is false."""
     folder.mkdir(parents=True)
     made = Trial(folder)
-    capture = folder / "v1.pcap"
-    log = open(folder / "tcpdump.log", "wb")
-    tap = subprocess.Popen(["tcpdump", "-i", "lo", "-B", "16384", "-U", "-s", "0", "-w", str(capture),
-                            f"tcp port {PORT} or tcp port {BACK}"], stdout=log, stderr=log)
+    tap = Tap(folder)
+    capture = tap.capture
     try:
-        for _ in range(100):
-            if capture.exists() and capture.stat().st_size >= 24:
-                break
-            time.sleep(0.05)
         peer(made)
         time.sleep(1.3)
-        tap.send_signal(signal.SIGINT)
-        tap.wait()
+        tap.end()
         differs = replayed(program, made, capture) if replay and peer.steady else []
     finally:
         made.end()
-        if tap.poll() is None:
-            tap.kill()
-            tap.wait()
+        tap.end(kill=True)
     records, ledger = parse(program, capture, made.keys)
     (folder / "ledger.txt").write_text(ledger)
     left, wrong, right = collections.Counter(made.expected), [], 0
@@ -434,6 +425,33 @@ def peer(called, steady=True):
     return add
 
 
+def go_inside():
+    """Into a network namespace of its own, whose loopback device has packets as a wire has them."""
+    if "PEERS_INSIDE" not in os.environ:
+        prepare = "ip link set lo up && (ip link set lo mtu 1500 gso_max_segs 1 || true) && exec \"$@\""
+        os.environ["PEERS_INSIDE"] = "1"
+        os.execvp("unshare", ["unshare", "-n", "sh", "-c", prepare, "sh", sys.executable, *sys.argv])
+
+
+class Tap:
+    """tcpdump on the loopback device, from when it listens to `end`."""
+
+    def __init__(self, folder):
+        self.capture = folder / "v1.pcap"
+        log = open(folder / "tcpdump.log", "wb")
+        self.process = subprocess.Popen(["tcpdump", "-i", "lo", "-B", "16384", "-U", "-s", "0", "-w", str(self.capture),
+                                         f"tcp port {PORT} or tcp port {BACK}"], stdout=log, stderr=log)
+        for _ in range(100):
+            if self.capture.exists() and self.capture.stat().st_size >= 24:
+                break
+            time.sleep(0.05)
+
+    def end(self, kill=False):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGKILL if kill else signal.SIGINT)
+            self.process.wait()
+
+
 def main():
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("shadowtap")
@@ -449,10 +467,7 @@ def main():
     if told.list:
         print("\n".join(one.called for one in chosen))
         return 0
-    if "PEERS_INSIDE" not in os.environ:
-        prepare = "ip link set lo up && (ip link set lo mtu 1500 gso_max_segs 1 || true) && exec \"$@\""
-        os.environ["PEERS_INSIDE"] = "1"
-        os.execvp("unshare", ["unshare", "-n", "sh", "-c", prepare, "sh", sys.executable, *sys.argv])
+    go_inside()
     program = shutil.which(told.shadowtap) or str(pathlib.Path(told.shadowtap).resolve())
     keep = pathlib.Path(told.keep or f"/tmp/peers.{os.getpid()}").resolve()
     keep.mkdir(parents=True, exist_ok=True)

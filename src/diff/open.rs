@@ -13,18 +13,27 @@ use crate::message::media::{Format, in_utf8};
 use crate::message::{Response, content};
 use crate::outcome::{FailureKind, Outcome};
 use crate::redact::mask::Masker;
+use crate::wire::h2::frame::PROTOCOL_ERROR;
 
 /// Whether v1's answer ended before its end, or never began.
 pub(super) fn is_left(completeness: Completeness) -> bool {
     matches!(completeness, Completeness::NoResponse | Completeness::ResponseDamaged)
 }
 
-/// Compares what is known: v1's status, and whether there was an answer at all.
-pub(super) fn compare(v1: Option<u16>, outcome: &Outcome, masker: &Masker, sink: &mut Sink) {
+/// Compares what is known: v1's status, and whether there was an answer at all. `reset` is how v1's
+/// client left, where it reset its stream.
+pub(super) fn compare(
+    v1: Option<u16>,
+    reset: Option<u32>,
+    outcome: &Outcome,
+    masker: &Masker,
+    sink: &mut Sink,
+) {
     let v1 = v1.filter(|&status| status > 0);
     let v2 = outcome.response.as_ref().map(|answer| answer.status).filter(|&status| status > 0);
     let said = v1.map(|status| status.to_string());
-    if let (Some(failure), false) = (&outcome.failure, is_as_open(v1, v2, outcome)) {
+    let is_as_before = is_as_open(v1, v2, outcome) || is_as_wrong(reset, outcome);
+    if let (Some(failure), false) = (&outcome.failure, is_as_before) {
         let (kind, detail) = (failure.kind.name(), masker.text(&failure.detail).into_owned());
         return sink.plain(Kind::Failure, kind, kind, said, Some(detail), Look::Plain);
     }
@@ -160,6 +169,12 @@ fn is_as_open(v1: Option<u16>, v2: Option<u16>, outcome: &Outcome) -> bool {
     }
 }
 
+/// Whether v1's client could not read v1's answer either, and said so.
+fn is_as_wrong(reset: Option<u32>, outcome: &Outcome) -> bool {
+    let is_wrong = outcome.failure.as_ref().is_some_and(|it| it.kind == FailureKind::Protocol);
+    is_wrong && reset == Some(PROTOCOL_ERROR)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -174,8 +189,25 @@ mod tests {
             ..Outcome::default()
         };
         let mut sink = Sink::default();
-        compare(v1, &outcome, &Masker::off(), &mut sink);
+        compare(v1, None, &outcome, &Masker::off(), &mut sink);
         sink.changes.iter().map(|change| change.label.to_string()).collect()
+    }
+
+    #[test]
+    fn an_answer_that_v1s_client_could_not_read_either_is_no_difference() {
+        let failed = |kind| Outcome {
+            failure: Some(Failure::new(kind, "content before a head")),
+            ..Outcome::default()
+        };
+        let told = |kind, reset| {
+            let mut sink = Sink::default();
+            compare(None, reset, &failed(kind), &Masker::off(), &mut sink);
+            sink.changes.len()
+        };
+        assert_eq!(told(FailureKind::Protocol, Some(1)), 0);
+        assert_eq!(told(FailureKind::Protocol, Some(8)), 1, "it only left");
+        assert_eq!(told(FailureKind::Protocol, None), 1);
+        assert_eq!(told(FailureKind::Connect, Some(1)), 1);
     }
 
     #[test]

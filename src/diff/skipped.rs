@@ -166,10 +166,10 @@ impl Writes {
 }
 
 /// Whether v1 refused a request, so that it changed nothing: by a 4xx but those that say that the
-/// time was up.
+/// time was up, or since it did not look at it.
 pub(super) fn was_refused(exchange: &Exchange) -> bool {
     let status = exchange.response.as_ref().map(|response| response.message.status);
-    matches!(status, Some(400..=407 | 409..=498))
+    matches!(status, Some(400..=407 | 409..=498)) || exchange.was_not_looked_at()
 }
 
 /// The hashes of a path and of those above it, the shortest first; what only says which API it is

@@ -125,6 +125,8 @@ pub struct TimedResponse {
 /// Mark of an exchange whose recording tells nothing of its answer, not even that there was none: a
 /// list of requests. Nothing can be compared with it.
 pub const UNANSWERED: &str = "its answer was not recorded";
+/// How a mark begins that says that the server did not look at a request.
+pub const NOT_LOOKED_AT: &str = "not looked at: ";
 /// Marks an exchange of an access log.
 pub const OF_A_LOG: &str = "from an access log: bodies and most header fields are not in it";
 /// Marks an answer of a HAR whose body nobody kept.
@@ -286,6 +288,12 @@ impl Exchange {
     /// Whether it is marked so.
     pub fn is_marked(&self, mark: &str) -> bool {
         self.marks.iter().any(|own| own == mark)
+    }
+
+    /// Whether the server said that it did not look at the request (RFC 9113 §8.7): nothing of it was
+    /// done, and its client may have asked again elsewhere.
+    pub fn was_not_looked_at(&self) -> bool {
+        self.marks.iter().any(|own| own.starts_with(NOT_LOOKED_AT))
     }
 
     /// Whether nothing but the end of its answer is missing: its client left, or the capture ended.

@@ -346,6 +346,9 @@ impl Selection {
         if exchange.carriage.as_ref().is_some_and(|carriage| carriage.pushed_by.is_some()) {
             return Some("pushed by the server: no client asked for it".into());
         }
+        if exchange.was_not_looked_at() {
+            return Some("v1 did not look at it: its client was told to ask again".into());
+        }
         // What was only offered (RFC 9110 §7.8) and not taken is an ordinary exchange.
         if let Some(session) = SocketSession::of(exchange) {
             return self.skip_socket(exchange, session);
@@ -439,6 +442,18 @@ mod tests {
             marks: vec![],
             closed: vec![],
         }
+    }
+
+    #[test]
+    fn what_v1_did_not_look_at_is_not_done_twice() {
+        let left = Exchange {
+            marks: vec!["not looked at: GOAWAY NO_ERROR (0)".into()],
+            ..exchange("POST", "/pay", &[])
+        };
+        let all = Selection { unsafe_methods: true, ..Selection::default() };
+        let request = &left.request.as_ref().unwrap().message;
+        let reason = all.skip(&left, request).unwrap();
+        assert!(reason.starts_with("v1 did not look at it"), "{reason}");
     }
 
     #[test]

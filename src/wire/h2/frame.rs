@@ -457,6 +457,11 @@ pub fn number(payload: &[u8]) -> Option<u32> {
     payload.first_chunk().copied().map(u32::from_be_bytes)
 }
 
+/// Error code of who cannot read what it got (RFC 9113 §7).
+pub const PROTOCOL_ERROR: u32 = 1;
+/// Error code of a server that did not look at a stream.
+pub const REFUSED_STREAM: u32 = 7;
+
 /// The name of an error code (RFC 9113 §7).
 pub const fn error_name(code: u32) -> &'static str {
     const NAMES: [&str; 14] = [

@@ -9,7 +9,8 @@ use std::collections::VecDeque;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::exchange::{
-    Carriage, ClientSettings, Completeness, Exchange, ExchangeId, TimedRequest, TimedResponse,
+    Carriage, ClientSettings, Completeness, Exchange, ExchangeId, NOT_LOOKED_AT, TimedRequest,
+    TimedResponse,
 };
 use crate::flow::{Direction, Endpoint};
 use crate::limits;
@@ -17,7 +18,7 @@ use crate::message::Request;
 use crate::time::Timestamp;
 use crate::wire::conversation::{Conversation, Ending, ExchangeOut, Origin, PacketMark};
 use crate::wire::h1::parser::ParserLimits;
-use crate::wire::h2::frame::{error_name, settings};
+use crate::wire::h2::frame::{REFUSED_STREAM, error_name, settings};
 use crate::wire::h2::hpack::HeaderBlock;
 use crate::wire::h2::message::{Half, Is, kind_of, leaning_of, may_trail, must_lead, status_of};
 use crate::wire::h2::side::{Event, H2Side};
@@ -64,6 +65,8 @@ struct StreamTable {
     first: u32,
     /// By side: what it announced before the first request.
     announced: [ClientSettings; 2],
+    /// The last stream that the server looked at, and why it left.
+    farewell: Option<(u32, u32)>,
     begun: bool,
 }
 
@@ -155,6 +158,7 @@ impl Streams {
                 asked: 0,
                 first: 0,
                 announced: Default::default(),
+                farewell: None,
                 begun: false,
             },
         }
@@ -486,15 +490,21 @@ impl StreamTable {
     }
 
     fn go_away(&mut self, side: usize, last: u32, code: u32) {
-        if side == self.requests {
-            return;
+        if side != self.requests && self.farewell.is_none_or(|(before, _)| last <= before) {
+            self.farewell = Some((last, code));
         }
-        for (number, stream) in &mut self.streams {
-            let ours = number % 2 == 1 && *number > last && !stream.response.has_head();
-            if ours && stream.notes.is_empty() {
-                stream.notes.push(format!("not looked at: GOAWAY {} ({code})", error_name(code)));
-            }
+    }
+
+    /// Why the server did not look at a stream, which may have been under way to it when it said
+    /// farewell.
+    fn not_looked_at(&self, number: u32, stream: &Stream) -> Option<String> {
+        let has_none = stream.has_request() && !stream.response.has_head();
+        if stream.response.reset == Some(REFUSED_STREAM) && has_none {
+            return Some(format!("{NOT_LOOKED_AT}{}", error_name(REFUSED_STREAM)));
         }
+        let (last, code) = self.farewell?;
+        let beyond = has_none && number % 2 == 1 && number > last;
+        beyond.then(|| format!("{NOT_LOOKED_AT}GOAWAY {} ({code})", error_name(code)))
     }
 
     /// Frames of a side are missing: any stream that is not over may have lost some.
@@ -583,6 +593,7 @@ impl StreamTable {
         let lossy = self.lossy[1 - self.requests];
         let completeness = completeness(&stream, lossy);
         let mut marks = std::mem::take(&mut stream.notes);
+        marks.extend(self.not_looked_at(number, &stream));
         if stream.request.has_head() {
             stream.request.note("request", &mut marks);
         } else if let Some(code) = stream.request.reset {

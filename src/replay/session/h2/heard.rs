@@ -10,13 +10,12 @@ use crate::replay::session::h2::rules::{
 use crate::replay::session::h2::stream::{BegunStream, Lies, malformed};
 use crate::replay::session::h2::streams::{CANCEL, Core};
 use crate::wire::h2::frame::{
-    self, FrameHead, FrameReader, Piece, error_name, flag, headers_fragment, kind,
+    self, FrameHead, FrameReader, PROTOCOL_ERROR, Piece, REFUSED_STREAM, error_name, flag,
+    headers_fragment, kind,
 };
 use crate::wire::h2::hpack::{Decoder, HeaderBlock};
 use crate::wire::h2::message::{Is, kind_of, status_of};
 
-const REFUSED_STREAM: u32 = 7;
-const PROTOCOL_ERROR: u32 = 1;
 /// A setting (RFC 9113 §6.5.2).
 const MAX_CONCURRENT_STREAMS: u16 = 3;
 /// What HTTP/1 begins its answers with.

@@ -226,6 +226,10 @@ fn pushes_resets_and_goaway_are_told() {
     ends.ask(7, "/late", true);
     let last = [&5u32.to_be_bytes()[..], &0u32.to_be_bytes()].concat();
     ends.frame(ToClient, kind::GOAWAY, 0, 0, &last);
+    // Under way to the server when it left; and one that it refused alone.
+    ends.ask(9, "/later", true);
+    ends.ask(11, "/refused", true);
+    ends.frame(ToClient, kind::RST_STREAM, 0, 11, &7u32.to_be_bytes());
     let read = read(&ends.sent, usize::MAX, false);
     assert_eq!(
         read.iter().map(shown).collect::<Vec<_>>(),
@@ -235,12 +239,16 @@ fn pushes_resets_and_goaway_are_told() {
             "3:/cancelled>200 some response-damaged",
             "5:/failed>200  complete",
             "7:/late>- no-response",
+            "9:/later>- no-response",
+            "11:/refused>- no-response",
         ]
     );
     assert_eq!(read[1].carriage.as_ref().unwrap().pushed_by, Some(1));
     let reset = |extras: &Option<Box<crate::message::Extras>>| extras.as_ref()?.reset;
     assert_eq!(reset(&read[2].request.as_ref().unwrap().message.extras), Some(8));
     assert_eq!(reset(&read[3].response.as_ref().unwrap().message.extras), Some(2));
+    let left = read.iter().map(Exchange::was_not_looked_at).collect::<Vec<_>>();
+    assert_eq!(left, [false, false, false, false, true, true, true]);
     assert!(read[4].marks[0].contains("GOAWAY"), "{:?}", read[4].marks);
 }
 
