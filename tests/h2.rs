@@ -9,6 +9,8 @@ mod h2_server;
 #[path = "support/replay_rig.rs"]
 #[expect(dead_code, reason = "other tests use the rest")]
 mod rig;
+#[path = "support/tls.rs"]
+mod tls;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -157,44 +159,113 @@ fn v2_is_told_what_the_captured_client_announced() {
     assert_eq!(said(Windows::Initial)[1], (vec![(2, 0), (4, 65_535)], 0));
 }
 
-#[test]
-fn a_message_of_a_stream_waits_for_the_messages_its_client_had() {
-    let call = |text: &str| format!("\0\0\0\0\x01{text}");
-    let (one, two, three) = (call("1"), call("2"), call("3"));
-    let mut exchange =
-        streamed(0, 0, "/ping.Pong/Play", &[(&one, 0), (&two, 20 * MS), (&three, 40 * MS)]);
-    // v1 answered each at once: so its client had one message before its second, two before its
-    // third.
-    let answer = rig::exchange(4, 0, 0, Some(41 * MS), &get("/")).response;
-    exchange.response = answer;
-    let response = &mut exchange.response.as_mut().unwrap();
-    response.first_byte_ns = Some(MS);
+/// A message of a call that says one octet.
+fn call(text: &str) -> String {
+    format!("\0\0\0\0\x01{text}")
+}
+
+/// A call as it was captured: what its client said and when, what v1 answered and when.
+fn called(asked: &[(&str, i64)], answered: &[(&str, i64)]) -> Exchange {
+    let asked: Vec<(String, i64)> = asked.iter().map(|(text, at)| (call(text), *at)).collect();
+    let pieces: Vec<(&str, i64)> = asked.iter().map(|(text, at)| (&text[..], *at)).collect();
+    let mut exchange = streamed(0, 0, "/ping.Pong/Play", &pieces);
+    let last = answered.last().map_or(MS, |(_, at)| *at);
+    exchange.response = rig::exchange(4, 0, 0, Some(last), &get("/")).response;
+    let response = exchange.response.as_mut().unwrap();
+    response.first_byte_ns = answered.first().map(|(_, at)| *at);
     response.message.headers = [("content-type", "application/grpc")]
         .iter()
         .map(|(n, v)| (n.as_bytes(), v.as_bytes()))
         .collect();
-    response.message.body = Body::whole([&one[..], &two, &three].concat());
-    let pieces = [(6, MS), (6, 21 * MS), (6, 41 * MS)];
-    response.message.extras = Extras { pieces: pieces.to_vec(), ..Extras::default() }.of();
+    let body: String = answered.iter().map(|(text, _)| call(text)).collect();
+    response.message.body = Body::whole(body);
+    let pieces = answered.iter().map(|(_, at)| (6, *at)).collect();
+    response.message.extras = Extras { pieces, ..Extras::default() }.of();
     exchange.completeness = Completeness::Complete;
-    let log = Arc::new(Mutex::new(Vec::new()));
-    let address = h2_server::serve_parts({
-        let log = Arc::clone(&log);
-        move |talk: &mut Talk, stream: u32, part: &[u8], ends: bool| {
-            log.lock().unwrap().push(String::from_utf8_lossy(part).into_owned());
-            // A slow v2: it says nothing until it is sure that nothing more comes by itself.
-            assert!(talk.is_quiet(), "a message came before the one that it answers");
-            talk.message(stream, part, ends);
-        }
-    });
-    let wishes =
-        Wishes { pacing: Pacing { speed: Speed::Factor(20.0), ..Pacing::default() }, ..all() };
-    let replayed = run(&[exchange], wishes, &options(address));
-    assert_eq!(replayed.finished.answered, 1, "{:?}", replayed.outcomes);
-    assert_eq!(*log.lock().unwrap(), [one, two, three]);
-    let response = replayed.outcome("4-0").response.as_ref().unwrap();
-    assert_eq!(response.trailers.get("grpc-status"), Some(&b"0"[..]));
-    assert_eq!(response.extras.as_ref().unwrap().pieces.len(), 3);
+    exchange
+}
+
+/// Of each kind of call: a message goes behind as many messages of a slow v2 as its client had of
+/// v1's, and does not wait for one that its client had not.
+#[test]
+fn messages_of_calls_wait_for_the_messages_their_client_had() {
+    const T: i64 = 20 * MS;
+    // What each said in v1 and when; and what v2 says behind how many messages of its client, once
+    // it is sure that no more come by themselves.
+    type Case<'a> =
+        (&'a str, &'a [(&'a str, i64)], &'a [(&'a str, i64)], &'a [(usize, &'a [&'a str])]);
+    let cases: &[Case<'_>] = &[
+        ("unary", &[("1", 0)], &[("a", T)], &[(1, &["a"])]),
+        // v1 answered when it had all of them.
+        ("client streaming", &[("1", 0), ("2", T), ("3", 2 * T)], &[("a", 3 * T)], &[(3, &["a"])]),
+        (
+            "server streaming",
+            &[("1", 0)],
+            &[("a", T), ("b", 2 * T), ("c", 3 * T)],
+            &[(1, &["a", "b", "c"])],
+        ),
+        (
+            "both, in turns",
+            &[("1", 0), ("2", 2 * T), ("3", 4 * T)],
+            &[("a", T), ("b", 3 * T), ("c", 5 * T)],
+            &[(1, &["a"]), (2, &["b"]), (3, &["c"])],
+        ),
+        // Two go without an answer, the third behind two of them.
+        (
+            "both, not in turns",
+            &[("1", 0), ("2", T), ("3", 4 * T), ("4", 5 * T)],
+            &[("a", 2 * T), ("b", 3 * T), ("c", 6 * T)],
+            &[(2, &["a", "b"]), (4, &["c"])],
+        ),
+        // The last is only the end of what the client says.
+        (
+            "both, the end waits as well",
+            &[("0", 0), ("1", 2 * T), ("2", 4 * T)],
+            &[("a", T), ("b", 3 * T)],
+            &[(1, &["a"]), (2, &["b"]), (3, &[])],
+        ),
+    ];
+    for &(name, asked, answered, v2) in cases {
+        let wanted: Vec<String> = asked.iter().map(|(text, _)| call(text)).collect();
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let script: Vec<(usize, Vec<String>)> =
+            v2.iter().map(|(n, said)| (*n, said.iter().map(|text| call(text)).collect())).collect();
+        let address = h2_server::serve_parts({
+            let log = Arc::clone(&log);
+            move |talk: &mut Talk, stream: u32, part: &[u8], ends: bool| {
+                let mut log = log.lock().unwrap();
+                if !part.is_empty() {
+                    log.push(String::from_utf8_lossy(part).into_owned());
+                }
+                let had = log.len();
+                let Some(at) = script.iter().position(|(n, _)| *n == had) else { return };
+                let is_last = at + 1 == script.len();
+                if is_last && !ends {
+                    return;
+                }
+                // It says each only when it is sure that nothing more comes by itself.
+                if !is_last {
+                    assert!(talk.is_quiet(), "{name}: a message came before the one it answers");
+                }
+                let said = &script[at].1;
+                for (rank, message) in said.iter().enumerate() {
+                    talk.message(stream, message.as_bytes(), is_last && rank + 1 == said.len());
+                }
+                if said.is_empty() {
+                    talk.message(stream, b"", true);
+                }
+            }
+        });
+        let pacing = Pacing { speed: Speed::Factor(20.0), ..Pacing::default() };
+        let replayed =
+            run(&[called(asked, answered)], Wishes { pacing, ..all() }, &options(address));
+        assert_eq!(replayed.finished.answered, 1, "{name}: {:?}", replayed.outcomes);
+        assert_eq!(*log.lock().unwrap(), wanted, "{name}");
+        let response = replayed.outcome("4-0").response.as_ref().unwrap();
+        assert_eq!(response.trailers.get("grpc-status"), Some(&b"0"[..]), "{name}");
+        let body: String = answered.iter().map(|(text, _)| call(text)).collect();
+        assert_eq!(response.body.bytes, body.as_bytes(), "{name}");
+    }
 }
 
 #[test]
@@ -427,6 +498,12 @@ const MISDEEDS: &[Misdeed] = {
             Protocol,
             "no answer on",
         ),
+        (
+            "windows of a stream beyond all",
+            |id| many(3, 8, 0, id, &0x7fff_ffffu32.to_be_bytes()),
+            Protocol,
+            "beyond all bounds",
+        ),
         ("priorities without end", |id| many(30_000, 2, 0, id, &[0; 5]), Protocol, "no answer on"),
         // GOAWAY and PUSH_PROMISE
         ("a farewell at once", |_| one(7, 0, 0, &[0; 8]), Closed, "refused it each time"),
@@ -486,6 +563,162 @@ fn for_each_misdeed(each: impl Fn(&Misdeed) + Sync) {
         std::thread::scope(|scope| {
             group.iter().for_each(|misdeed| drop(scope.spawn(|| each(misdeed))));
         });
+    }
+}
+
+/// What is said again and again, for as long as anybody reads it.
+const FLOODS: &[(&str, fn(u32) -> Vec<u8>, &str)] = &[
+    ("unknown frames", |_| one(0x42, 0, 0, b"?"), "no answer on"),
+    ("empty content", |id| one(0, 0, id, b""), "no answer on"),
+    ("padding", |id| one(0, flag::PADDED, id, &[100; 101]), "no answer on"),
+    ("settings", |_| settings(&[(3, 7)]), "no answer on"),
+    ("pings", |_| one(6, 0, 0, &[7; 8]), "no answer on"),
+    ("windows", |_| one(8, 0, 0, &1u32.to_be_bytes()), "no answer on"),
+    ("windows of the stream", |id| one(8, 0, id, &1u32.to_be_bytes()), "no answer on"),
+    ("priorities", |id| one(2, 0, id, &[0; 5]), "no answer on"),
+    ("resets of what is over", |id| one(3, 0, id, &8u32.to_be_bytes()), "no answer on"),
+    (
+        "farewells that keep it",
+        |_| one(7, 0, 0, &[0x7f, 255, 255, 255, 0, 0, 0, 0]),
+        "no answer on",
+    ),
+];
+
+#[test]
+fn a_flood_without_end_is_broken_off() {
+    std::thread::scope(|scope| {
+        for &(name, frames, detail) in FLOODS {
+            scope.spawn(move || {
+                let address = serve(move |talk: &mut Talk, asked: &Asked| {
+                    // The first is the one that is flooded; of the other nothing is said.
+                    let flooded = if name == "resets of what is over" { 1 } else { asked.stream };
+                    if asked.field(":path") == "/over" {
+                        return talk.answer(asked.stream, b"ok");
+                    }
+                    if name == "empty content" || name == "padding" {
+                        talk.say(&head(asked.stream));
+                    }
+                    talk.flood(&frames(flooded));
+                });
+                let exchanges =
+                    [asked(0, 0, Some(MS), "/over"), asked(1, 2 * MS, Some(3 * MS), "/flooded")];
+                let options = ReplayOptions { timeout_ns: 60_000 * MS, ..options(address) };
+                let replayed = run(&exchanges, at_once(), &options);
+                assert_eq!(replayed.result("4-0"), "200", "{name}");
+                let result = replayed.result("4-1");
+                assert!(
+                    result.starts_with("protocol") && result.contains(detail),
+                    "{name}: {result}"
+                );
+            });
+        }
+    });
+}
+
+/// Content that never ends is an answer, of which no more is kept than a limit; its time is up.
+#[test]
+fn content_without_end_times_out() {
+    let address = serve(|talk: &mut Talk, asked: &Asked| {
+        talk.say(&head(asked.stream));
+        talk.flood(&one(0, 0, asked.stream, &[b'a'; 1_000]));
+    });
+    let options = ReplayOptions { timeout_ns: 400 * MS, ..options(address) };
+    let replayed = run(&[asked(0, 0, Some(MS), "/a")], all(), &options);
+    assert_eq!(replayed.result("4-0"), "timeout: no whole answer within 400ms");
+}
+
+/// What comes on a stream that is whole breaks the connection: its answer stands, and what else
+/// was under way fails by v2's doing.
+#[test]
+fn frames_behind_the_end_of_a_stream_break_the_connection() {
+    let cases: &[(&str, fn(u32) -> Vec<u8>, Option<&str>)] = &[
+        ("content", |id| one(0, 0, id, b"more"), Some("which v2 had ended")),
+        ("the end again", |id| one(0, 1, id, b""), Some("which v2 had ended")),
+        ("a head", head, Some("which v2 had ended")),
+        ("trailers", |id| one(1, 5, id, b"\0\x01t\x01v"), Some("which v2 had ended")),
+        ("an interim answer", |id| one(1, 4, id, b"\x08\x03103"), Some("which v2 had ended")),
+        // Which may cross what ends it (RFC 9113 §5.1).
+        ("a window", |id| one(8, 0, id, &1u32.to_be_bytes()), None),
+        ("a reset", |id| one(3, 0, id, &[0; 4]), None),
+        ("a priority", |id| one(2, 0, id, &[0; 5]), None),
+    ];
+    for &(name, frames, breaks) in cases {
+        let address = serve(move |talk: &mut Talk, asked: &Asked| {
+            if asked.field(":path") == "/other" {
+                talk.answer(1, b"ok");
+                talk.say(&frames(1));
+                if breaks.is_none() {
+                    talk.answer(asked.stream, b"ok");
+                }
+            }
+        });
+        let exchanges =
+            [asked(0, 0, Some(900 * MS), "/first"), asked(1, MS, Some(800 * MS), "/other")];
+        let options = ReplayOptions { timeout_ns: 60_000 * MS, ..options(address) };
+        let replayed = run(&exchanges, at_once(), &options);
+        assert_eq!(replayed.result("4-0"), "200", "{name}");
+        let result = replayed.result("4-1");
+        match breaks {
+            Some(why) => {
+                assert!(result.starts_with("protocol") && result.contains(why), "{result}")
+            }
+            None => assert_eq!(result, "200", "{name}"),
+        }
+    }
+}
+
+#[test]
+fn a_v2_that_allows_no_stream_is_told_as_such() {
+    let address = h2_server::serve_after(|talk: &mut Talk| talk.say(&settings(&[(3, 0)])));
+    let options = ReplayOptions { timeout_ns: 300 * MS, ..options(address) };
+    let exchanges = [("/a", 0), ("/b", 1), ("/c", 2)].map(|(path, n)| {
+        let at = i64::from(n) * 2 * MS;
+        asked(n, at, Some(at + MS), path)
+    });
+    let replayed = run(&exchanges, at_once(), &options);
+    // The first may be on its way before that is known; the others are not.
+    assert!(replayed.result("4-0").starts_with("timeout: "), "{}", replayed.result("4-0"));
+    for id in ["4-1", "4-2"] {
+        assert_eq!(replayed.result(id), "timeout: not sent: v2 allows no streams, for 300ms");
+    }
+}
+
+/// `https://` without HTTP/2 behind it: nobody to talk to, in each way in which a server says so.
+#[test]
+fn a_v2_without_http_2_by_alpn_is_a_failure_of_its_own() {
+    let exchanges = [asked(0, 0, Some(MS), "/a"), asked(1, 2 * MS, None, "/b")];
+    for (alpn, wanted) in [
+        (&[][..], "protocol: v2 speaks HTTP/1.1, not HTTP/2"),
+        (&["http/1.1"][..], "protocol: v2 speaks HTTP/1.1, not HTTP/2"),
+        // It says that it speaks HTTP/2, and does not.
+        (&["h2"][..], "protocol: v2 speaks HTTP/1.1, not HTTP/2"),
+    ] {
+        let config = tls::config(false, alpn).0;
+        let address = server(move |_, mut peer| {
+            use std::io::{Read as _, Write as _};
+            let mut session = rustls::ServerConnection::new(Arc::clone(&config)).unwrap();
+            let mut stream = rustls::Stream::new(&mut session, &mut peer.stream);
+            let mut buffer = [0; 4_096];
+            while stream.read(&mut buffer).is_ok_and(|n| n > 0) {
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+            }
+        });
+        let trust = shadowtap::replay::session::tls::Trust::nobody();
+        let target =
+            shadowtap::replay::session::target::Target::resolve(&format!("https://{address}"))
+                .unwrap();
+        let options = ReplayOptions { trust, target, ..options(address) };
+        let replayed = run(&exchanges, all(), &options);
+        for id in ["4-0", "4-1"] {
+            let result = replayed.result(id);
+            assert!(result.starts_with(wanted), "{alpn:?}: {result}");
+        }
+        if alpn == ["h2"] {
+            continue;
+        }
+        let allowed = ReplayOptions { allow_downgrade: true, ..options };
+        let replayed = run(&exchanges, all(), &allowed);
+        assert_eq!(replayed.finished.answered, 2, "{alpn:?}: {:?}", replayed.outcomes);
     }
 }
 

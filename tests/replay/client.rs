@@ -68,22 +68,7 @@ fn tls_is_spoken_and_its_failures_are_told() {
 
 /// A TLS server with a certificate of its own for `shop.invalid`; notes each client's SNI and ALPN.
 fn tls_server(notes: Notes, is_authority: bool) -> (std::net::SocketAddr, String) {
-    let signing_key = rcgen::KeyPair::generate().unwrap();
-    let mut params = rcgen::CertificateParams::new(vec!["shop.invalid".to_owned()]).unwrap();
-    if is_authority {
-        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-    }
-    let cert = params.self_signed(&signing_key).unwrap();
-    let key = rustls::pki_types::PrivateKeyDer::try_from(signing_key.serialize_der()).unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![cert.der().clone()], key)
-        .unwrap();
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    let config = Arc::new(config);
+    let (config, certificate) = tls::config(is_authority, &["h2", "http/1.1"]);
     let address = server(move |_, mut peer| {
         use std::io::{Read as _, Write as _};
         let mut session = rustls::ServerConnection::new(Arc::clone(&config)).unwrap();
@@ -99,7 +84,7 @@ fn tls_server(notes: Notes, is_authority: bool) -> (std::net::SocketAddr, String
             notes.add(format!("{} {alpn}", stream.conn.server_name().unwrap_or_default()));
         }
     });
-    (address, cert.pem())
+    (address, certificate)
 }
 
 // -- the client transport

@@ -12,6 +12,8 @@ mod raw_streams;
 #[expect(dead_code, reason = "other tests use the rest of it")]
 #[path = "../support/replay_rig.rs"]
 mod rig;
+#[path = "../support/tls.rs"]
+mod tls;
 
 mod client;
 mod failures;

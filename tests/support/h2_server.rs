@@ -62,6 +62,13 @@ impl Talk {
         let _ = self.stream.write_all(octets);
     }
 
+    /// Says this again and again, until its client has had enough.
+    pub(crate) fn flood(&mut self, octets: &[u8]) {
+        let many = octets.repeat(16_384_usize.div_ceil(octets.len()));
+        let ends = std::time::Instant::now() + Duration::from_secs(30);
+        while std::time::Instant::now() < ends && self.stream.write_all(&many).is_ok() {}
+    }
+
     fn head(&mut self, stream: u32, fields: &[(&str, &str)], ends: bool) {
         let mut block = Vec::new();
         for (name, value) in fields {

@@ -115,6 +115,11 @@ pub(in crate::replay) trait Session: Send {
     /// Since when it has room, where v2's own bounds had kept requests from it.
     fn room_since(&self) -> i64;
 
+    /// Why no request can begin though none is under way, whose end would make room.
+    fn barred(&self) -> Option<&'static str> {
+        None
+    }
+
     /// It takes no further request, ever.
     fn is_closing(&self) -> bool;
 

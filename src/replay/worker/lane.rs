@@ -51,6 +51,8 @@ pub(in crate::replay) struct Lane {
     pub(in crate::replay) is_core: bool,
     /// What its client announced.
     pub(in crate::replay) announced: u16,
+    /// Since when v2 bars its requests though none is under way, and when that is looked at again.
+    pub(in crate::replay) barred: Option<(i64, i64)>,
     /// v2 spoke on its connection before anything was asked.
     pub(in crate::replay) accused: bool,
 }
@@ -73,6 +75,7 @@ impl Lane {
             spoken: load.traits.spoken(),
             is_core: load.traits.is_core(),
             announced: load.announced,
+            barred: None,
             accused: false,
         }
     }

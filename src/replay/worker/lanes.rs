@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 
 use super::super::plan::{Load, StepKind};
-use super::super::task::{TargetSide, Task};
+use super::super::task::{TargetSide, Task, shown};
 use super::{Failure, FailureKind, Wake, Worker};
 use crate::replay::session::connection::Phase;
 use crate::replay::worker::lane::{Arrivals, Lane, MayGo};
@@ -156,12 +156,38 @@ impl Worker<'_> {
                 continue;
             }
             let free = known.session.is_shared() || !known.is_writing();
-            return if free && known.session.has_room() {
-                RequestWay::On(connection)
-            } else {
-                RequestWay::Wait
+            if free && known.session.has_room() {
+                self.lanes.get(at).barred = None;
+                return RequestWay::On(connection);
+            }
+            return match known.session.barred() {
+                Some(why) => self.wait_barred(at, why, now),
+                None => RequestWay::Wait,
             };
         }
+    }
+
+    /// Nothing that is under way will make room for the lane's next request: it waits for v2 as
+    /// long as for an answer.
+    fn wait_barred(&mut self, at: usize, why: &str, now: i64) -> RequestWay {
+        let timeout = self.shared.timeout_ns;
+        let generation = self.lanes.generation(at);
+        let lane = self.lanes.get(at);
+        let Some(front) = lane.queue.front() else { return RequestWay::Wait };
+        let (since, armed) = lane.barred.unwrap_or((now, i64::MIN));
+        let waits_since = if self.shared.at_once { since } else { since.max(front.due) };
+        let until = waits_since.saturating_add(timeout);
+        if now >= until {
+            lane.barred = Some((since, armed));
+            let detail = format!("not sent: {why}, for {}", shown(timeout));
+            self.fail_front(at, Failure::new(FailureKind::Timeout, detail), now);
+            return RequestWay::Failed;
+        }
+        lane.barred = Some((since, until));
+        if armed != until {
+            self.timers.push(Reverse((until, Wake::Lane(at, generation))));
+        }
+        RequestWay::Wait
     }
 
     /// A connection of the lane that has nothing to do, or carries several requests at a time; asks

@@ -70,6 +70,13 @@ impl Session for Two {
         self.core.room_since
     }
 
+    fn barred(&self) -> Option<&'static str> {
+        let core = &self.core;
+        let is_barred = !core.closing && core.streams.is_empty() && !core.has_room();
+        let allows_none = core.peer.streams == 0;
+        is_barred.then_some(if allows_none { "v2 allows no streams" } else { "v2 reads nothing" })
+    }
+
     fn is_closing(&self) -> bool {
         self.core.closing
     }
