@@ -220,6 +220,84 @@ fn rules_of_values_reach_into_messages() {
     assert_eq!(log[4], kept, "{said}");
 }
 
+/// A token that is signed with this key.
+fn jwt(claims: &Value, key: &str) -> String {
+    use base64::Engine as _;
+    use base64::prelude::BASE64_URL_SAFE_NO_PAD as CODE;
+    let parts = [serde_json::json!({"alg": "HS256", "typ": "JWT"}), claims.clone()];
+    let said = parts.map(|part| CODE.encode(part.to_string())).join(".");
+    let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, key.as_bytes());
+    let signature = ring::hmac::sign(&key, said.as_bytes());
+    format!("{said}.{}", CODE.encode(signature.as_ref()))
+}
+
+/// The claims of the token in a message, where this key signed it.
+fn claims_of(message: &str, key: &str) -> Value {
+    use base64::Engine as _;
+    let token = &message[message.find("eyJ").unwrap()..];
+    let end = token.find(|it: char| !it.is_ascii_alphanumeric() && !".-_".contains(it));
+    let token = &token[..end.unwrap_or(token.len())];
+    let claims = token.split('.').nth(1).unwrap();
+    let claims = base64::prelude::BASE64_URL_SAFE_NO_PAD.decode(claims).unwrap();
+    let claims: Value = serde_json::from_slice(&claims).unwrap();
+    assert_eq!(token, jwt(&claims, key));
+    claims
+}
+
+/// What `[[flow.vary]]` and `[[flow.sign]]` say of messages: of one, and of each of a stream, which
+/// keep their turns though they are longer.
+#[test]
+fn names_and_tokens_in_messages_are_made_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let old = jwt(&serde_json::json!({"sub": "ann", "iat": 0, "exp": 3_600}), "of v1");
+    let query = |id| [varint(1, id), text(3, &old)].concat();
+    let (ann, one, two) = (text(2, "ann"), query(1), query(2));
+    let said = order(7, &v1_token(0));
+    let exchanges = [
+        call(0, 0, "CreateOrder", &[(&ann, 0)], &[(&said, 2)]),
+        call(1, 10, "GetOrder", &[(&one, 0)], &[(&said, 2)]),
+        call(2, 20, "TradeOrders", &[(&one, 0), (&two, 30)], &[(&said, 10), (&said, 40)]),
+    ];
+    write(folder.path(), &exchanges);
+    let rules = r#"
+        [[flow.vary]]
+        place = "POST /shop.v1.Orders/CreateOrder $[*].customer"
+        [[flow.sign]]
+        kind = "jwt"
+        key = "file:signing.key"
+    "#;
+    std::fs::write(folder.path().join("rules.toml"), rules).unwrap();
+    std::fs::write(folder.path().join("signing.key"), "of v2").unwrap();
+    let log = Arc::new(Mutex::new(Vec::new()));
+    let address = h2_server::serve_parts({
+        let log = Arc::clone(&log);
+        let said = said.clone();
+        move |talk: &mut Talk, stream: u32, part: &[u8], ends: bool| {
+            // Whole messages, each by itself.
+            let length = u32::from_be_bytes(part[1..5].try_into().unwrap()) as usize;
+            assert_eq!(part.len(), 5 + length, "one message");
+            log.lock().unwrap().push(String::from_utf8_lossy(part).into_owned());
+            talk.message(stream, &frame_of(&said), ends);
+        }
+    });
+    let flags = ["--proto", "proto", "--config", "rules.toml", "--multiply", "2"];
+    let (_, told) = shadowtap(folder.path(), address, &flags);
+    let log = log.lock().unwrap();
+    for (name, times) in [("ann", 1), ("ann-2", 1)] {
+        let wanted = String::from_utf8(frame_of(&text(2, name))).unwrap();
+        let created = log.iter().filter(|one| **one == wanted).count();
+        assert_eq!(created, times, "{name}: {log:?} {told}");
+    }
+    let signed: Vec<&String> = log.iter().filter(|one| one.contains("eyJ")).collect();
+    assert_eq!(signed.len(), 6, "{log:?} {told}");
+    for one in signed {
+        let claims = claims_of(one, "of v2");
+        let (iat, exp) = (claims["iat"].as_i64().unwrap(), claims["exp"].as_i64().unwrap());
+        assert_eq!((claims["sub"].as_str(), exp - iat), (Some("ann"), 3_600));
+        assert!(iat > 0, "moved by as much as the replay comes later: {claims}");
+    }
+}
+
 /// What ends a replay and live metrics tell a call that failed.
 #[test]
 fn a_call_that_fails_is_told_by_its_own_status() {
