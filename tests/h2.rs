@@ -297,6 +297,29 @@ fn v2_without_http_2_fails_the_requests_unless_a_downgrade_is_allowed() {
 }
 
 #[test]
+fn v2_without_http_1_is_told_as_such() {
+    // Some servers speak first, some when they have seen that it is no preface.
+    for is_first in [true, false] {
+        let address = server(move |_, mut peer| {
+            if !is_first {
+                peer.head();
+            }
+            peer.say(&[settings(&[(3, 7)]), one(7, 0, 0, &[0, 0, 0, 0, 0, 0, 0, 1])].concat());
+            peer.wait_for_end();
+        });
+        let exchanges = [0, 1].map(|n| {
+            let at = i64::from(n) * 9 * MS;
+            exchange(4, n, at, Some(at + MS), &get("/a"))
+        });
+        let replayed = run(&exchanges, all(), &options(address));
+        for id in ["4-0", "4-1"] {
+            let result = replayed.result(id);
+            assert!(result.starts_with("protocol: v2 speaks HTTP/2, not HTTP/1.1"), "{result}");
+        }
+    }
+}
+
+#[test]
 fn a_protocol_is_translated_on_purpose() {
     let seen = Arc::new(Mutex::new(Vec::new()));
     let address = serve({

@@ -69,19 +69,23 @@ pub fn take_from(
     taken
 }
 
-/// What the client's text message of this number says with `puts` in it.
-pub fn filled(number: u32, content: &[u8], puts: &[Put<'_>]) -> Filled<Option<Vec<u8>>> {
+/// What the client's message of this number and kind says with `puts` in it.
+pub fn filled(
+    (number, kind): (u32, SocketKind),
+    content: &[u8],
+    puts: &[Put<'_>],
+) -> Filled<Option<Vec<u8>>> {
     let message = SocketMessage {
         direction: crate::flow::Direction::ToServer,
         at_ns: 0,
-        kind: SocketKind::Text,
+        kind,
         data: Body::whole(content.to_vec()),
     };
     let mut json = Vec::new();
     list::element(&mut json, &message, SocketForm::List);
     let json = std::str::from_utf8(&json).unwrap_or_default();
     let Filled { changes, placed } = put_element(number as usize, json, puts);
-    Filled { changes: changes.map(|json| list::content_of(&json)), placed }
+    Filled { changes: changes.map(|json| list::content_of(&message, &json)), placed }
 }
 
 /// An answer that is this message alone.
@@ -160,7 +164,8 @@ mod tests {
         let text: Place = "$[1]".parse().expect("a place");
         let put = |place, range, old, new| Put { place, range, old, new };
         let told = |content: &str, puts: &[Put<'_>]| {
-            let Filled { changes, placed } = filled(1, content.as_bytes(), puts);
+            let Filled { changes, placed } =
+                filled((1, SocketKind::Text), content.as_bytes(), puts);
             (changes.map(|bytes| String::from_utf8(bytes).expect("text")), placed)
         };
         let document = r#"{ "token" : "t1", "n": 1.0 }"#;
@@ -168,8 +173,16 @@ mod tests {
         assert_eq!(told(document, &[put(&place, None, "t1", "t\"2")]), (Some(new), 1));
         assert_eq!(told(document, &[put(&place, None, "t1", "t1")]), (None, 1));
         assert_eq!(told(document, &[put(&place, None, "t0", "t2")]), (None, 0));
+        let inside: Place = "$[1].binary.token".parse().expect("a place");
+        let content = br#"{"token":"t1"}"#;
+        let Filled { changes, placed } =
+            filled((1, SocketKind::Binary), content, &[put(&inside, None, "t1", "t2")]);
+        assert_eq!((changes, placed), (Some(br#"{"token":"t2"}"#.to_vec()), 1));
         let new = "42[\"join\",\"r2\"]".to_owned();
-        let framed = "42[\"join\",\"r1\"]";
-        assert_eq!(told(framed, &[put(&text, Some(11..13), "r1", "r2")]), (Some(new), 1));
+        let (framed, inside): (_, Place) =
+            ("42[\"join\",\"r1\"]", "$[1]['42'][1]".parse().expect("a place"));
+        assert_eq!(told(framed, &[put(&inside, None, "r1", "r2")]), (Some(new), 1));
+        let (words, new) = ("join r1", "join r2".to_owned());
+        assert_eq!(told(words, &[put(&text, Some(5..7), "r1", "r2")]), (Some(new), 1));
     }
 }

@@ -186,7 +186,7 @@ fn look_at_session(looker: &mut Looker<'_>, session: SocketSession<'_>, opened: 
     let (mut json, mut was_cut) = (Vec::new(), false);
     for (number, message) in messages {
         let is_said = message.direction == Direction::ToServer;
-        if message.kind != SocketKind::Text {
+        if !list::is_told(message) {
             looker.seen.is_opaque |= is_said && message.kind == SocketKind::Binary;
             continue;
         }
@@ -203,6 +203,14 @@ fn look_at_session(looker: &mut Looker<'_>, session: SocketSession<'_>, opened: 
         was_cut |= walk.was_cut();
     }
     was_cut
+}
+
+/// Whether this is a message of a WebSocket itself, and nothing in it.
+fn is_in_message(at: Option<&Trail<'_>>) -> bool {
+    let octets = |at: &&Trail<'_>| at.last().name() == Some(list::OCTETS);
+    let message = at.and_then(|at| if octets(&at) { at.before() } else { Some(at) });
+    let list = message.and_then(Trail::before);
+    list.is_some_and(|list| matches!(list.last(), Step::Root))
 }
 
 /// Whether a client computed something over its request that nobody else can.
@@ -386,14 +394,18 @@ impl<'l> Looker<'l> {
         }
     }
 
-    /// Whether weak values mean something there. Those that a server sends on a WebSocket are
-    /// mostly counters of its messages, and so is the `id` that stands first in a client's.
+    /// Whether weak values mean something there. On a WebSocket many count messages: the `id` that
+    /// stands first in a client's, and what a server sends without a word on what it names.
     fn takes_weak(&self, at: &Trail<'_>) -> bool {
-        let is_number_of_message = || match at.before().and_then(Trail::before) {
-            Some(list) => matches!(list.last(), Step::Root) && at.name() == Some("id"),
-            None => false,
-        };
-        !self.in_session || self.stands == Stands::Said && !is_number_of_message()
+        if !self.in_session {
+            return true;
+        }
+        let (name, holder) = (at.last().name(), things::nearest_name(at.before()));
+        let holder = holder.filter(|holder| *holder != list::OCTETS);
+        match self.stands {
+            Stands::Said => name != Some("id") || holder.is_some() || !is_in_message(at.before()),
+            Stands::Issued => name.is_some_and(|name| things::names_beside_messages(name, holder)),
+        }
     }
 
     /// What a weak value names.

@@ -1092,8 +1092,8 @@ fn what_is_said_on_a_websocket_flows_when_it_is_said() {
         shown(&found),
         [
             format!("1-0 $[0].token {TOKEN} 0-0"),
-            "1-0 $[1] 77aa01bc99de02ff31 2-0".to_owned(),
-            "1-0 $[1] 9d8e7f6a5b4c3d2e1f00 1-0".to_owned(),
+            "1-0 $[1]['42'][1] 77aa01bc99de02ff31 2-0".to_owned(),
+            "1-0 $[1]['42'][2] 9d8e7f6a5b4c3d2e1f00 1-0".to_owned(),
             "2-1 path[2] 9d8e7f6a5b4c3d2e1f00 1-0".to_owned(),
         ]
     );
@@ -1105,6 +1105,48 @@ fn what_is_said_on_a_websocket_flows_when_it_is_said() {
     assert!(!opening.after.contains(&"2-0".parse().expect("an id")), "it went before that");
     let births: Vec<String> = opening.births.iter().map(|birth| birth.place.to_string()).collect();
     assert_eq!(births, ["$[0].room"]);
+}
+
+/// Small numbers: of orders that a server makes, in a packet and in octets, and of messages.
+#[test]
+fn small_numbers_on_a_websocket_flow_where_they_are_named() {
+    let mut recording = MadeRecording::default();
+    recording.say(&SaidExchange { request: "GET /live", ..SAID });
+    let said = [
+        r#"c 42["create",{"id":1,"name":"a"}]"#,
+        r#"s 42["created",{"message_id":17,"order":{"id":17}}]"#,
+        r#"c 42["get",{"order_id":17}]"#,
+        r#"c 42["create",{"id":2,"name":"b"}]"#,
+        r#"s 42["created",{"message_id":23,"order":{"id":23}}]"#,
+        r#"c 42["get",{"order_id":23}]"#,
+        r#"s {"id":31,"seq":32,"data":{"id":33}}"#,
+        r#"c {"id":31,"seq":32,"message_id":23,"data":{"id":33}}"#,
+    ];
+    let said: Vec<_> = (1..).zip(said).map(|(at, text)| (at * SECOND / 4, text)).collect();
+    opens(&mut recording, &said);
+    let message = |number: usize, data: &str| SocketMessage {
+        direction: if number.is_multiple_of(2) { Direction::ToClient } else { Direction::ToServer },
+        at_ns: 3 * SECOND + number as i64 * SECOND / 4,
+        kind: SocketKind::Binary,
+        data: Body::whole(data.as_bytes().to_vec()),
+    };
+    let octets = [
+        r#"{"id":7,"cart_id":41}"#,
+        r#"{"id":7,"cart":41}"#,
+        r#"{"id":8,"cart_id":43}"#,
+        r#"{"id":8,"cart":43}"#,
+    ];
+    let carriage = recording.exchanges.last_mut().unwrap().carriage.as_mut().unwrap();
+    carriage.messages.extend(octets.iter().enumerate().map(|(at, text)| message(at, text)));
+    assert_eq!(
+        shown(&recording.found()),
+        [
+            "0-0 $[1]['42'][1].order_id 17 0-0",
+            "0-0 $[3]['42'][1].order_id 23 0-0",
+            "0-0 $[5].binary.cart 41 0-0",
+            "0-0 $[6].binary.cart 43 0-0",
+        ]
+    );
 }
 
 #[test]

@@ -67,6 +67,36 @@ const COUNTERS: [&str; 22] = [
     "order", "per", "max", "min", "width", "height", "quantity", "qty", "amount", "total", "step",
 ];
 
+/// Words of names of what counts or joins messages of a conversation, and names no thing.
+const OF_MESSAGES: [&str; 26] = [
+    "message",
+    "msg",
+    "request",
+    "req",
+    "response",
+    "reply",
+    "event",
+    "packet",
+    "frame",
+    "ack",
+    "update",
+    "call",
+    "command",
+    "cmd",
+    "operation",
+    "op",
+    "subscription",
+    "sub",
+    "correlation",
+    "trace",
+    "transaction",
+    "tx",
+    "seq",
+    "sequence",
+    "client",
+    "ref",
+];
+
 /// Longest path that names a resource, in characters.
 const LONGEST_PATH: usize = 512;
 
@@ -279,6 +309,22 @@ fn which_of(thing: &str) -> Option<&str> {
     (rest.len() >= SHORTEST && rest.bytes().all(|byte| byte.is_ascii_lowercase())).then_some(rest)
 }
 
+/// Whether a field called `name` in `holder` identifies a thing beside messages that are counted:
+/// `order_id`, and the `id` of an `order`; not `id` alone, `message_id` or `seq`.
+pub(super) fn names_beside_messages(name: &str, holder: Option<&str>) -> bool {
+    let words_of = |name: &str| words(name).collect::<Vec<_>>();
+    let ends = ["id", "ids", "uid"].iter().any(|end| name.to_ascii_lowercase().ends_with(end));
+    let thing = match identifies(name).filter(|_| ends) {
+        Some("") => holder.filter(|holder| !is_holder(holder) && !is_items(holder)),
+        thing => thing,
+    };
+    let is_of_messages = |word: &String| OF_MESSAGES.contains(&word.as_str());
+    thing.is_some_and(|thing| {
+        thing.starts_with(|c: char| c.is_alphabetic())
+            && !words_of(thing).iter().any(is_of_messages)
+    })
+}
+
 /// Whether a field of this name identifies what holds it: `id`.
 pub(crate) fn is_nameless(name: &str) -> bool {
     identifies(name) == Some("")
@@ -389,7 +435,7 @@ fn is_items(name: &str) -> bool {
     name.eq_ignore_ascii_case("items") || name.eq_ignore_ascii_case("item")
 }
 
-fn nearest_name<'t>(mut at: Option<&'t Trail<'t>>) -> Option<&'t str> {
+pub(super) fn nearest_name<'t>(mut at: Option<&'t Trail<'t>>) -> Option<&'t str> {
     while let Some(trail) = at {
         match trail.last() {
             Step::Name(name) | Step::Element(name, _) | Step::Attribute(name) => return Some(name),

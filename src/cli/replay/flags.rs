@@ -45,7 +45,7 @@ const MAX_BODY: u64 = 8 << 20;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum TransportFlag {
-    /// Exact bytes on sockets of its own: HTTP/1
+    /// Exact bytes on sockets of its own
     Wire,
     /// A negotiating client: HTTP/2 where a TLS target offers it, proxies; header names in lower
     /// case, targets normalised, bodies framed anew (docs/replay.md lists all that differs)

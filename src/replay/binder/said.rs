@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::bind::fill::expected::Expected;
 use crate::bind::fill::socket::InSocket;
 use crate::bind::{Birth, Use};
-use crate::exchange::SocketMessage;
+use crate::exchange::{SocketKind, SocketMessage};
 use crate::outcome::ReplayId;
 use crate::replay::gate::SocketGates;
 use crate::replay::plan::course::Course;
@@ -35,6 +35,7 @@ pub(super) struct GivingMessage {
 
 pub(super) struct BoundWord {
     pub(super) number: u32,
+    pub(super) kind: SocketKind,
     pub(super) uses: Vec<Use>,
     /// When its client said it, in nanoseconds of captured time since the request.
     pub(super) at: i64,
@@ -119,7 +120,8 @@ fn words(spool: &Spool, course: u64, uses: Vec<(u32, Vec<Use>)>) -> io::Result<V
     for (number, word) in (0..).zip(&course.words) {
         if let Some((_, uses)) = uses.next_if(|(of, _)| *of == number) {
             let length = word.length as usize;
-            words.push(BoundWord { number, uses, at: word.at, offset, length });
+            let (kind, at) = (word.kind, word.at);
+            words.push(BoundWord { number, kind, uses, at, offset, length });
         }
         offset += u64::from(word.length);
     }

@@ -94,7 +94,7 @@ impl Binder<'_> {
         let mut content = vec![0; word.length];
         self.shared.spool.read_at(&mut content, word.offset)?;
         let puts = self.puts((side, id.copy), &word.uses, &mut ready)?;
-        let filled = socket::filled(word.number, &content, &puts);
+        let filled = socket::filled((word.number, word.kind), &content, &puts);
         ready.bound = filled.placed;
         ready.bytes = filled.changes.map(|bytes| (Bytes::from(bytes), 0));
         self.have_gone(side, id.copy, &word.uses, &mut ready);

@@ -34,6 +34,8 @@ pub(in crate::replay) struct TargetConnection {
     pub(in crate::replay) armed: i64,
     /// It waits for its turn to be read on; `true`: to its end, as the peer has closed.
     pub(in crate::replay) unread: Option<bool>,
+    /// What came first on it is of HTTP/2, where HTTP/1 is spoken.
+    pub(in crate::replay) speaks_two: bool,
     /// Writing on it failed: it is over once all that came is read.
     pub(in crate::replay) broken: Option<String>,
 }
@@ -60,6 +62,7 @@ impl TargetConnection {
             listens_until: i64::MIN,
             armed: i64::MAX,
             unread: None,
+            speaks_two: false,
             broken: None,
         }
     }

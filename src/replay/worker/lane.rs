@@ -53,8 +53,8 @@ pub(in crate::replay) struct Lane {
     pub(in crate::replay) announced: u16,
     /// Since when v2 bars its requests though none is under way, and when that is looked at again.
     pub(in crate::replay) barred: Option<(i64, i64)>,
-    /// v2 spoke on its connection before anything was asked.
-    pub(in crate::replay) accused: bool,
+    /// Why its next request fails: v2 spoke on its connection before anything was asked.
+    pub(in crate::replay) accused: Option<&'static str>,
 }
 
 impl Lane {
@@ -76,7 +76,7 @@ impl Lane {
             is_core: load.traits.is_core(),
             announced: load.announced,
             barred: None,
-            accused: false,
+            accused: None,
         }
     }
 

@@ -8,8 +8,6 @@ use super::{Failure, FailureKind, Wake, Worker};
 use crate::replay::session::connection::Phase;
 use crate::replay::worker::lane::{Arrivals, Lane, MayGo};
 
-const SPOKE_FIRST: &str = "v2 spoke before it was asked";
-
 /// How a request may go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum RequestWay {
@@ -94,8 +92,8 @@ impl Worker<'_> {
                 MayGo::Answer => return,
                 MayGo::Empty => return self.end_lane(at),
             };
-            if std::mem::take(&mut self.lanes.get(at).accused) {
-                self.fail_front(at, Failure::new(FailureKind::Protocol, SPOKE_FIRST), now);
+            if let Some(why) = self.lanes.get(at).accused.take() {
+                self.fail_front(at, Failure::new(FailureKind::Protocol, why), now);
                 continue;
             }
             let spreads = self.spreads(at);

@@ -24,6 +24,8 @@ const LISTEN_NS: i64 = 5_000_000;
 /// Why a request of HTTP/2 fails where v2 speaks HTTP/1.
 pub(super) const NOT_TWO: &str = "v2 speaks HTTP/1.1, not HTTP/2: --allow-downgrade sends HTTP/1.1 \
                                   where it must, --protocol h1 everywhere";
+/// Why a request of HTTP/1 fails where v2 speaks HTTP/2.
+pub(super) const NOT_ONE: &str = "v2 speaks HTTP/2, not HTTP/1.1: --protocol h2 sends HTTP/2";
 /// How long until a lane asks for a local port again.
 const PORT_AGAIN_NS: i64 = 10_000_000;
 /// Among so many idle connections one is looked for that nobody will need any more.

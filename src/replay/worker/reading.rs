@@ -4,10 +4,14 @@
 use std::io;
 
 use super::super::task::Task;
-use super::opening::NOT_TWO;
+use super::opening::{NOT_ONE, NOT_TWO};
 use super::{Answer, Failure, FailureKind, READ_AT_ONCE, Worker};
+use crate::replay::session::Spoken;
 use crate::replay::session::{Heard, InFlight, tls};
 use crate::wire::h1::parser::Ending;
+use crate::wire::h2::frame::begins_with_settings;
+
+const SPOKE_FIRST: &str = "v2 spoke before it was asked";
 
 impl Worker<'_> {
     /// Reads on where more was there than is read at once, a part of each.
@@ -92,6 +96,10 @@ impl Worker<'_> {
 
     fn parse(&mut self, at: usize, generation: u32, mut input: &[u8]) {
         let now = self.now();
+        let connection = self.connections.get(at);
+        connection.speaks_two |= connection.spoken == Spoken::One
+            && connection.session.served() == 0
+            && begins_with_settings(input);
         while let Some(heard) = self.connections.get(at).session.hear(&mut input, now) {
             self.heard(at, heard, now);
             if !self.connections.holds(at, generation) {
@@ -182,7 +190,8 @@ impl Worker<'_> {
         let connection = self.connections.get(at);
         let (lane, upstream) = (connection.lane, usize::from(connection.upstream));
         if connection.session.served() == 0 {
-            self.lanes.get(lane).accused = true;
+            let why = if connection.speaks_two { NOT_ONE } else { SPOKE_FIRST };
+            self.lanes.get(lane).accused = Some(why);
             self.speaks_first[upstream] = true;
         }
         self.close(at);
@@ -193,6 +202,7 @@ impl Worker<'_> {
     fn garbage(&mut self, at: usize, what: &str, now: i64) {
         let connection = self.connections.get(at);
         let lane = connection.lane;
+        let what = if connection.speaks_two { NOT_ONE } else { what };
         let blamed = connection.session.blamed();
         if blamed.is_empty() && !connection.session.is_shared() {
             return self.unasked(at, "unexpected-bytes", now);

@@ -483,6 +483,14 @@ pub const fn error_name(code: u32) -> &'static str {
     if (code as usize) < NAMES.len() { NAMES[code as usize] } else { "unknown error" }
 }
 
+/// Whether bytes begin as those of a server of HTTP/2 do (RFC 9113 §3.4).
+pub fn begins_with_settings(bytes: &[u8]) -> bool {
+    let Some([0, high, low, kind::SETTINGS, 0, 0, 0, 0, 0]) = bytes.first_chunk() else {
+        return false;
+    };
+    u16::from_be_bytes([*high, *low]) % 6 == 0
+}
+
 /// Appends a frame.
 pub fn write(out: &mut Vec<u8>, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
     let length = u32::try_from(payload.len()).unwrap_or(u32::MAX).to_be_bytes();

@@ -65,6 +65,8 @@ struct StreamTable {
     first: u32,
     /// By side: what it announced before the first request.
     announced: [ClientSettings; 2],
+    /// By side: whether it announced anything, if only what everybody begins with.
+    has_settings: [bool; 2],
     /// The last stream that the server looked at, and why it left.
     farewell: Option<(u32, u32)>,
     begun: bool,
@@ -158,6 +160,7 @@ impl Streams {
                 asked: 0,
                 first: 0,
                 announced: Default::default(),
+                has_settings: Default::default(),
                 farewell: None,
                 begun: false,
             },
@@ -237,6 +240,7 @@ impl StreamTable {
                 if let Some(announced) = self.announcing(side) {
                     let room = limits::CLIENT_SETTINGS.saturating_sub(announced.values.len());
                     announced.values.extend(settings(payload).take(room));
+                    self.has_settings[side] = true;
                 }
             }
             Event::Window { more } => {
@@ -247,6 +251,7 @@ impl StreamTable {
             Event::Unannounced => {
                 if let Some(announced) = self.announcing(side) {
                     *announced = ClientSettings::default();
+                    self.has_settings[side] = false;
                     self.begun = true;
                 }
             }
@@ -620,7 +625,7 @@ impl StreamTable {
         };
         let (client, server) = self.roles();
         let announced = &mut self.announced[self.requests];
-        let tells = ordinal == self.first && *announced != ClientSettings::default();
+        let tells = ordinal == self.first && self.has_settings[self.requests];
         let settings = tells.then(|| Box::new(std::mem::take(announced)));
         let response = timed_response(stream.response, at);
         let said = socket_messages(request.as_ref(), response.as_ref());

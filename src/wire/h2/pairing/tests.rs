@@ -95,6 +95,14 @@ fn the_first_exchange_tells_what_its_client_announced() {
     for cut in [1, 7, 1_000] {
         assert_eq!(told(read(&ends.sent, cut, false)), [(0, announced.clone()), (1, None)]);
     }
+    // One that announces nothing of its own has what everybody begins with.
+    let mut plain = Ends::new();
+    plain.sent[0].1.truncate(PREFACE.len());
+    write_settings(&mut plain.sent[0].1, &[]);
+    plain.ask(1, "/a", true);
+    plain.answer(1, "a", b"a");
+    let nothing = Some(Box::new(ClientSettings::default()));
+    assert_eq!(told(read(&plain.sent, 1_000, false)), [(0, nothing)]);
     // Where something of it is missing, nothing is told.
     assert_eq!(told(read(&ends.rest(1), 1_000, true)), [(0, None), (1, None)]);
     for write in [0, 2, 4] {
