@@ -770,6 +770,36 @@ fn a_window_that_never_opens_times_out_and_tells_so() {
 }
 
 #[test]
+fn a_window_of_the_connection_that_never_opens_times_out_too() {
+    let address = server(|_, mut peer| {
+        peer.say(&settings(&[(4, 1 << 20)]));
+        peer.wait_for_end();
+    });
+    let options = ReplayOptions { timeout_ns: 300 * MS, ..options(address) };
+    let body = "a".repeat(200_000);
+    let replayed = run(&[streamed(0, 0, "/up", &[(&body, 0)])], all(), &options);
+    assert_eq!(replayed.result("4-0"), "timeout: no answer within 300ms");
+}
+
+/// It takes what the kernel takes for it, and no more.
+#[test]
+fn a_v2_that_reads_nothing_is_told_as_such() {
+    let address = server(|_, mut peer| {
+        let wide = one(8, 0, 0, &0x7000_0000u32.to_be_bytes());
+        peer.say(&[settings(&[(4, 0x7fff_ffff)]), wide].concat());
+        std::thread::sleep(std::time::Duration::from_secs(20));
+    });
+    let body = "a".repeat(24 << 20);
+    let mut up = streamed(0, 0, "/up", &[(&body, 0)]);
+    up.response = exchange(4, 0, 0, Some(9 * MS), &get("/")).response;
+    up.completeness = Completeness::Complete;
+    let options = ReplayOptions { timeout_ns: 500 * MS, ..options(address) };
+    let replayed = run(&[up, asked(1, 10 * MS, None, "/b")], at_once(), &options);
+    assert_eq!(replayed.result("4-0"), "timeout: no answer within 500ms");
+    assert_eq!(replayed.result("4-1"), "timeout: not sent: v2 reads nothing, for 500ms");
+}
+
+#[test]
 fn what_v2_did_not_look_at_goes_on_the_next_connection() {
     let connections = Arc::new(Mutex::new(0));
     let address = serve({

@@ -439,7 +439,7 @@ class Tap:
     def __init__(self, folder):
         self.capture = folder / "v1.pcap"
         log = open(folder / "tcpdump.log", "wb")
-        self.process = subprocess.Popen(["tcpdump", "-i", "lo", "-B", "16384", "-U", "-s", "0", "-w", str(self.capture),
+        self.process = subprocess.Popen(["tcpdump", "-i", "lo", "--immediate-mode", "-B", "16384", "-U", "-s", "0", "-w", str(self.capture),
                                          f"tcp port {PORT} or tcp port {BACK}"], stdout=log, stderr=log)
         for _ in range(100):
             if self.capture.exists() and self.capture.stat().st_size >= 24:

@@ -147,6 +147,19 @@ mod tests {
     }
 
     #[test]
+    fn packets_of_long_polling_are_compared_by_structure() {
+        let told = |a: &str, b: &str| {
+            let kind = "text/plain; charset=UTF-8";
+            changes(&answer(kind, "", a.into()), &answer(kind, "", b.into()))
+        };
+        let one = "40{\"sid\":\"a\", \"n\":1}\u{1e}42[\"x\",{\"price\":5}]";
+        let same = "40{\"n\":1,\"sid\":\"a\"}\u{1e}42[\"x\",{\"price\":5.0}]";
+        assert_eq!(told(one, same), [""; 0]);
+        let dearer = one.replace('5', "6");
+        assert_eq!(told(one, &dearer), ["$[1]['42'].x[0].price changed"]);
+    }
+
+    #[test]
     fn a_document_in_a_call_and_a_sequence_of_texts_are_compared_by_structure() {
         let told = |kind: &str, a: &str, b: &str| {
             changes(&answer(kind, "", a.into()), &answer(kind, "", b.into()))

@@ -8,6 +8,7 @@ use sha2::{Digest as _, Sha256};
 use super::change::{Context, Look, Sink, short};
 use super::markup::Language;
 use super::{Kind, calls, embedded, events, form, json, markup, table, text};
+use crate::exchange::socket::list::packets;
 use crate::message::json::tape::Tape;
 use crate::message::media::{Format, MediaType, UTF_8_MARK, in_utf8};
 use crate::message::{Body, Headers};
@@ -41,6 +42,11 @@ pub(super) fn structured(
     }
     if let (Ok(left), Ok(right)) = (std::str::from_utf8(&a), std::str::from_utf8(&b))
         && let Some([left, right]) = table::as_json(types, left, right)
+        && json::compare(context, &left, &right, sink)
+    {
+        return;
+    }
+    if let (Some(left), Some(right)) = (packets(&a), packets(&b))
         && json::compare(context, &left, &right, sink)
     {
         return;

@@ -180,7 +180,7 @@ mod tests {
         assert_eq!((changes, placed), (Some(br#"{"token":"t2"}"#.to_vec()), 1));
         let new = "42[\"join\",\"r2\"]".to_owned();
         let (framed, inside): (_, Place) =
-            ("42[\"join\",\"r1\"]", "$[1]['42'][1]".parse().expect("a place"));
+            ("42[\"join\",\"r1\"]", "$[1]['42'].join[0]".parse().expect("a place"));
         assert_eq!(told(framed, &[put(&inside, None, "r1", "r2")]), (Some(new), 1));
         let (words, new) = ("join r1", "join r2".to_owned());
         assert_eq!(told(words, &[put(&text, Some(5..7), "r1", "r2")]), (Some(new), 1));

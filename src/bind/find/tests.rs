@@ -1092,8 +1092,8 @@ fn what_is_said_on_a_websocket_flows_when_it_is_said() {
         shown(&found),
         [
             format!("1-0 $[0].token {TOKEN} 0-0"),
-            "1-0 $[1]['42'][1] 77aa01bc99de02ff31 2-0".to_owned(),
-            "1-0 $[1]['42'][2] 9d8e7f6a5b4c3d2e1f00 1-0".to_owned(),
+            "1-0 $[1]['42'].join[0] 77aa01bc99de02ff31 2-0".to_owned(),
+            "1-0 $[1]['42'].join[1] 9d8e7f6a5b4c3d2e1f00 1-0".to_owned(),
             "2-1 path[2] 9d8e7f6a5b4c3d2e1f00 1-0".to_owned(),
         ]
     );
@@ -1141,8 +1141,8 @@ fn small_numbers_on_a_websocket_flow_where_they_are_named() {
     assert_eq!(
         shown(&recording.found()),
         [
-            "0-0 $[1]['42'][1].order_id 17 0-0",
-            "0-0 $[3]['42'][1].order_id 23 0-0",
+            "0-0 $[1]['42'].get[0].order_id 17 0-0",
+            "0-0 $[3]['42'].get[0].order_id 23 0-0",
             "0-0 $[5].binary.cart 41 0-0",
             "0-0 $[6].binary.cart 43 0-0",
         ]

@@ -3,12 +3,14 @@
 //!
 //! A message that is JSON stands in the list as such, another text as a string, octets by length
 //! and hash, the end by its code and reason. JSON that was sent as octets stands below `binary`,
-//! and JSON behind the digits of a packet (`42["join",{"room":7}]`, as Engine.IO and Socket.IO have
-//! it) below these.
+//! and JSON behind the digits of a packet below these, and an event of Socket.IO below its name:
+//! the room of `42["join",{"room":7}]` is `$[3]['42'].join[0].room`.
 
 use sha2::{Digest as _, Sha256};
 
 use crate::exchange::{SocketKind, SocketMessage};
+use crate::flow::Direction;
+use crate::message::Body;
 use crate::message::document::digest_text;
 use crate::message::json::escape::escape;
 use crate::message::json::tape::Tape;
@@ -25,6 +27,8 @@ pub enum SocketForm {
 
 /// Below which name JSON stands that was sent as octets.
 pub const OCTETS: &str = "binary";
+/// What stands between packets in a body.
+const PACKET_END: u8 = 0x1e;
 /// Longest beginning of a packet.
 const PACKET_BYTES: usize = 64;
 
@@ -64,16 +68,11 @@ pub fn element(out: &mut Vec<u8>, message: &SocketMessage, form: SocketForm) {
             out.push(b'}');
         }
         (SocketKind::Text | SocketKind::Binary, Ok(_))
-            if let Some((name, document)) = document(message, form) =>
+            if let Some(framed) = FramedJson::of(message, form) =>
         {
-            match name {
-                None => out.extend_from_slice(document),
-                Some(name) => {
-                    out.extend_from_slice(before(name).as_bytes());
-                    out.extend_from_slice(document);
-                    out.push(b'}');
-                }
-            }
+            out.extend_from_slice(framed.before.as_bytes());
+            out.extend_from_slice(framed.document);
+            out.extend_from_slice(framed.after.as_bytes());
         }
         (SocketKind::Text, Ok(text)) if !data.is_cut() => string(out, text),
         (SocketKind::Text, _) => string(out, &String::from_utf8_lossy(&data.bytes)),
@@ -87,29 +86,80 @@ pub fn element(out: &mut Vec<u8>, message: &SocketMessage, form: SocketForm) {
 
 /// Whether the values of a message can be looked at.
 pub fn is_told(message: &SocketMessage) -> bool {
-    message.kind == SocketKind::Text || document(message, SocketForm::List).is_some()
+    message.kind == SocketKind::Text || FramedJson::of(message, SocketForm::List).is_some()
 }
 
-/// The JSON in a message, and the name below which it stands among others, where it does not stand
-/// there by itself. A document that is laid out over several lines does not on one line.
-fn document(message: &SocketMessage, form: SocketForm) -> Option<(Option<&str>, &[u8])> {
-    let data = &message.data;
-    let bytes = &data.bytes[..];
-    if data.is_cut()
-        || matches!(form, SocketForm::Lines) && bytes.iter().any(|b| b"\n\r".contains(b))
-    {
+/// The list of the packets of Engine.IO in a body, as long polling has them where there is no
+/// WebSocket yet; none where it holds anything else, or no JSON.
+pub fn packets(body: &[u8]) -> Option<Vec<u8>> {
+    let is_packet = |part: &[u8]| matches!(part.first(), Some(b'0'..=b'6'));
+    let parts = || body.split(|byte| *byte == PACKET_END);
+    if !parts().all(is_packet) {
         return None;
     }
-    let (name, document) = match message.kind {
-        SocketKind::Binary => (Some(OCTETS), bytes),
-        SocketKind::Text => match packet(bytes) {
-            0 => (None, bytes),
-            end => (Some(std::str::from_utf8(&bytes[..end]).ok()?), &bytes[end..]),
-        },
+    let message = |part: &[u8]| {
+        let (direction, data) = (Direction::ToClient, Body::whole(part.to_vec()));
+        SocketMessage { direction, at_ns: 0, kind: SocketKind::Text, data }
+    };
+    let all: Vec<SocketMessage> = parts().map(message).collect();
+    let holds = all.iter().any(|one| FramedJson::of(one, SocketForm::List).is_some());
+    holds.then(|| written(SocketForm::List, &all))
+}
+
+/// The JSON in a message, with what stands around it in a list, and what does in the message.
+struct FramedJson<'m> {
+    before: String,
+    document: &'m [u8],
+    after: &'static str,
+    /// What stands before it in the message.
+    head: &'m str,
+}
+
+impl<'m> FramedJson<'m> {
+    /// A document that is laid out over several lines does not stand on one line.
+    fn of(message: &'m SocketMessage, form: SocketForm) -> Option<Self> {
+        let data = &message.data;
+        let is_laid_out = || data.bytes.iter().any(|byte| b"\n\r".contains(byte));
+        if data.is_cut() || matches!(form, SocketForm::Lines) && is_laid_out() {
+            return None;
+        }
+        let text = std::str::from_utf8(&data.bytes).ok()?;
+        let (head, document) = match message.kind {
+            SocketKind::Binary => ("", text),
+            SocketKind::Text => text.split_at_checked(packet(text.as_bytes()))?,
+            _ => return None,
+        };
+        let holds = document.trim_ascii_start().starts_with(['{', '[']);
+        if !holds || Tape::parse(document.as_bytes()).is_err() {
+            return None;
+        }
+        let framed = |before, end: usize, after| {
+            let (head, document) = text.split_at(end);
+            Self { before, document: document.as_bytes(), after, head }
+        };
+        Some(match (message.kind, head, event(document)) {
+            (SocketKind::Binary, ..) => framed(format!("{{\"{OCTETS}\":"), 0, "}"),
+            (_, "", _) => framed(String::new(), 0, ""),
+            (_, _, None) => framed(format!("{{\"{head}\":"), head.len(), "}"),
+            (_, _, Some((name, end))) => {
+                framed(format!("{{\"{head}\":{{\"{name}\":["), head.len() + end, "}}")
+            }
+        })
+    }
+}
+
+/// The name of an event of Socket.IO, and where what it says begins: `["join",{"room":7}]`.
+fn event(document: &str) -> Option<(&str, usize)> {
+    let rest = document.strip_prefix("[\"")?;
+    let (name, behind) = rest.split_once('"')?;
+    let end = document.len() - behind.len();
+    let is_plain = !name.contains('\\') && name.len() <= PACKET_BYTES;
+    let end = match behind.as_bytes().first() {
+        Some(b',') => end + 1,
+        Some(b']') => end,
         _ => return None,
     };
-    let holds = matches!(document.trim_ascii_start().first(), Some(b'{' | b'['));
-    (holds && Tape::parse(document).is_ok()).then_some((name, document))
+    is_plain.then_some((name, end))
 }
 
 /// Where the JSON of a packet begins: behind its types, the count of what is attached, the namespace
@@ -136,11 +186,6 @@ fn packet(bytes: &[u8]) -> usize {
     if end <= PACKET_BYTES { end } else { 0 }
 }
 
-/// What stands before JSON below a name, and `}` behind it.
-fn before(name: &str) -> String {
-    format!("{{\"{name}\":")
-}
-
 fn string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
     escape(out, text.as_bytes());
@@ -150,10 +195,10 @@ fn string(out: &mut Vec<u8>, text: &str) {
 /// What a message says when this is its element in a list of JSON: a document as it stands, or what
 /// the string holds. `message` is how it was.
 pub fn content_of(message: &SocketMessage, element: &str) -> Vec<u8> {
-    if let Some((Some(name), _)) = document(message, SocketForm::List) {
-        let inside = element.strip_prefix(&before(name)).and_then(|rest| rest.strip_suffix('}'));
-        let packet = if message.kind == SocketKind::Text { name } else { "" };
-        return [packet, inside.unwrap_or(element)].concat().into_bytes();
+    if let Some(FramedJson { before, after, head, .. }) = FramedJson::of(message, SocketForm::List)
+    {
+        let inside = element.strip_prefix(&before).and_then(|rest| rest.strip_suffix(after));
+        return [head, inside.unwrap_or(element)].concat().into_bytes();
     }
     match Tape::parse(element.as_bytes()) {
         Ok(tape) if tape.root().is_string() => tape.root().text().into_owned().into_bytes(),
@@ -172,8 +217,6 @@ pub fn number_of(place: &Place) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::flow::Direction;
-    use crate::message::Body;
 
     fn told(kind: SocketKind, octets: &[u8], form: SocketForm) -> (String, SocketMessage) {
         let data = Body::whole(octets.to_vec());
@@ -190,6 +233,9 @@ mod tests {
             "[1, 2]",
             "42[\"join\",\"\\\"x\"]",
             "4217[\"join\"]",
+            "42[\"join\" , 1]",
+            "42[\"jo\\\"in\",1]",
+            "43[[1]]",
             "42/admin,17[\"join\", {} ]",
             "0{\"sid\":\"a\"}",
             "42[no",
@@ -225,7 +271,10 @@ mod tests {
             assert!(json.starts_with("{\"binary\":\"") && !is_told, "{json}");
         }
         for (text, wanted) in [
-            ("42[\"join\",{\"id\":7}]", "{\"42\":[\"join\",{\"id\":7}]}"),
+            ("42[\"join\",{\"id\":7}]", "{\"42\":{\"join\":[{\"id\":7}]}}"),
+            ("42[\"join\"]", "{\"42\":{\"join\":[]}}"),
+            ("42[\"join\" ]", "{\"42\":[\"join\" ]}"),
+            ("0{\"sid\":\"a\"}", "{\"0\":{\"sid\":\"a\"}}"),
             ("451-/admin,12[1]", "{\"451-/admin,12\":[1]}"),
             ("42[no", "\"42[no\""),
             ("42/a[1]", "\"42/a[1]\""),
@@ -233,6 +282,20 @@ mod tests {
             ("7", "\"7\""),
         ] {
             assert_eq!(told(SocketKind::Text, text.as_bytes(), List).0, wanted);
+        }
+    }
+
+    #[test]
+    fn packets_in_a_body_are_a_list() {
+        let told =
+            |body: &str| packets(body.as_bytes()).map(|json| String::from_utf8(json).unwrap());
+        let two = "40{\"sid\":\"a\"}\u{1e}2\u{1e}42[\"x\",1]";
+        assert_eq!(
+            told(two).as_deref(),
+            Some("[{\"40\":{\"sid\":\"a\"}},\"2\",{\"42\":{\"x\":[1]}}]")
+        );
+        for other in ["", "42", "ok", "7{}", "40{no", "[1]", "40{}\u{1e}", "2026-11-30 [1]"] {
+            assert_eq!(told(other), None, "{other}");
         }
     }
 

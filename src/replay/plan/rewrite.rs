@@ -7,6 +7,9 @@ use crate::message::target::{host, is_for};
 use crate::message::{Headers, Request, Version};
 use crate::outcome::MARKER;
 
+/// The one pseudo-header field that is no other flag's (RFC 9113 §8.3.1): replaced, never added.
+const SCHEME: &str = ":scheme";
+
 /// A header field from `Name: value`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Field {
@@ -25,6 +28,14 @@ impl std::str::FromStr for Field {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if let Some(value) = text.strip_prefix(SCHEME).and_then(|rest| rest.strip_prefix(':')) {
+            let (name, value) = (SCHEME.to_owned(), value.trim().to_owned());
+            let is_one = matches!(&value[..], "http" | "https");
+            return match is_one {
+                true => Ok(Self { name, value }),
+                false => Err(format!("{value:?} is no {SCHEME} of HTTP/2: write http or https")),
+            };
+        }
         let Some((name, value)) = text.split_once(':') else {
             return Err(format!(
                 "{text:?} is not a header: write for example 'Authorization: Bearer …'"
@@ -172,7 +183,8 @@ impl Rewriter {
                 _ => headers.push(name, value),
             }
         }
-        for (field, _) in self.set.iter().zip(&placed).filter(|(_, placed)| !**placed) {
+        let left = self.set.iter().zip(&placed).filter(|(_, placed)| !**placed);
+        for (field, _) in left.filter(|(field, _)| field.name != SCHEME) {
             headers.push(field.name.as_bytes(), field.value.as_bytes());
         }
         if let Some(marker) = marker {

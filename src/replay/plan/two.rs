@@ -85,6 +85,17 @@ mod tests {
         assert_eq!(now.extras.unwrap().never_indexed, [3]);
         let host = Rewriter { set: vec!["Host: h".parse().unwrap()], ..Rewriter::default() };
         assert_eq!(shown(&changed(&host, &request).unwrap().headers)[1], ":authority=h");
+        let scheme = |text: &str| Rewriter { set: vec![text.parse().unwrap()], ..rewriter.clone() };
+        let without = changed(&scheme(":scheme: https"), &request).unwrap();
+        assert!(!shown(&without.headers).contains(&":scheme=https".to_owned()), "never added");
+        let mut with = request.clone();
+        with.headers =
+            [(&b":method"[..], &b"GET"[..]), (b":scheme", b"http"), (b":path", b"/"), (b"x", b"1")]
+                .into_iter()
+                .collect();
+        let now = changed(&scheme(":scheme:https"), &with).unwrap();
+        assert_eq!(shown(&now.headers)[1], ":scheme=https");
+        assert!(":scheme: ftp".parse::<crate::replay::plan::rewrite::Field>().is_err());
         let same = changed(&Rewriter::default(), &request).unwrap();
         assert_eq!((same.headers, same.extras), (request.headers, request.extras));
     }
