@@ -783,7 +783,7 @@ fn a_window_of_the_connection_that_never_opens_times_out_too() {
 
 /// It takes what the kernel takes for it, and no more.
 #[test]
-fn a_v2_that_reads_nothing_is_told_as_such() {
+fn a_v2_that_reads_nothing_keeps_nobody_for_ever() {
     let address = server(|_, mut peer| {
         let wide = one(8, 0, 0, &0x7000_0000u32.to_be_bytes());
         peer.say(&[settings(&[(4, 0x7fff_ffff)]), wide].concat());
@@ -796,7 +796,8 @@ fn a_v2_that_reads_nothing_is_told_as_such() {
     let options = ReplayOptions { timeout_ns: 500 * MS, ..options(address) };
     let replayed = run(&[up, asked(1, 10 * MS, None, "/b")], at_once(), &options);
     assert_eq!(replayed.result("4-0"), "timeout: no answer within 500ms");
-    assert_eq!(replayed.result("4-1"), "timeout: not sent: v2 reads nothing, for 500ms");
+    // It may still have been put where the rest of the first one waits to be written.
+    assert!(replayed.result("4-1").starts_with("timeout: "), "{}", replayed.result("4-1"));
 }
 
 #[test]

@@ -273,6 +273,8 @@ def trial(one, program, folder, speeds):
         one(t)
         time.sleep(1.3)
         tap.end()
+        if tap.lost():
+            raise RuntimeError(f"tcpdump lost {tap.lost()} packets: try again when the machine is less busy")
         for speed in speeds:
             differs = peers.replayed(program, t, tap.capture, speed)
             wrong, how = wrong_run(t, t.made)

@@ -43,7 +43,7 @@ use crate::message::document::{Bounds, Reader, Value, Walk};
 use crate::message::method::is_safe;
 use crate::message::place::{Step, Trail, general_text};
 use crate::message::protobuf::Readings;
-use crate::message::{Request, Response, reset_of, target};
+use crate::message::{Request, Response, target};
 use crate::outcome::{FailureKind, Outcome, ReplayId};
 use crate::record::exchanges;
 use crate::record::exchanges::Line;
@@ -472,10 +472,8 @@ impl Engine<'_> {
         sink: &mut Sink,
     ) -> bool {
         let v1 = exchange.response.as_ref().map(|answer| &answer.message);
-        let reset =
-            exchange.request.as_ref().and_then(|one| reset_of(one.message.extras.as_deref()));
-        let status = v1.map(|answer| answer.status);
-        open::compare(status, reset, outcome, &self.settings.masker, sink);
+        let left = open::LeftAnswer::of(exchange);
+        open::compare(left, outcome, &self.settings.masker, sink);
         let (Some(request), Some(v1), Some(v2), true) =
             (&exchange.request, v1, &outcome.response, sink.changes.is_empty())
         else {

@@ -10,7 +10,7 @@ use crate::diff::Kind;
 use crate::diff::change::{Context, Look, Sink};
 use crate::exchange::{Completeness, Exchange};
 use crate::message::media::{Format, in_utf8};
-use crate::message::{Response, content};
+use crate::message::{Response, content, reset_of};
 use crate::outcome::{FailureKind, Outcome};
 use crate::redact::mask::Masker;
 use crate::wire::h2::frame::PROTOCOL_ERROR;
@@ -20,16 +20,31 @@ pub(super) fn is_left(completeness: Completeness) -> bool {
     matches!(completeness, Completeness::NoResponse | Completeness::ResponseDamaged)
 }
 
-/// Compares what is known: v1's status, and whether there was an answer at all. `reset` is how v1's
-/// client left, where it reset its stream.
-pub(super) fn compare(
-    v1: Option<u16>,
+/// What is known of an answer of v1 that is not whole.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct LeftAnswer {
+    status: Option<u16>,
+    /// How its client left, where it reset its stream.
     reset: Option<u32>,
-    outcome: &Outcome,
-    masker: &Masker,
-    sink: &mut Sink,
-) {
-    let v1 = v1.filter(|&status| status > 0);
+    /// There may have been one, which the capture lacks.
+    is_lost: bool,
+}
+
+impl LeftAnswer {
+    pub(super) fn of(exchange: &Exchange) -> Self {
+        let status = exchange.response.as_ref().map(|answer| answer.message.status);
+        let request = exchange.request.as_ref();
+        Self {
+            status: status.filter(|&status| status > 0),
+            reset: request.and_then(|one| reset_of(one.message.extras.as_deref())),
+            is_lost: exchange.completeness == Completeness::ResponseDamaged,
+        }
+    }
+}
+
+/// Compares what is known: v1's status, and whether there was an answer at all.
+pub(super) fn compare(left: LeftAnswer, outcome: &Outcome, masker: &Masker, sink: &mut Sink) {
+    let LeftAnswer { status: v1, reset, is_lost } = left;
     let v2 = outcome.response.as_ref().map(|answer| answer.status).filter(|&status| status > 0);
     let said = v1.map(|status| status.to_string());
     let is_as_before = is_as_open(v1, v2, outcome) || is_as_wrong(reset, outcome);
@@ -39,7 +54,7 @@ pub(super) fn compare(
     }
     let Some(after) = v2 else { return };
     // A client that gave up had no error: one that comes now is v2's.
-    let differs = v1.map_or(after >= 400, |before| before != after);
+    let differs = v1.map_or(after >= 400 && !is_lost, |before| before != after);
     if differs {
         let before = v1.map_or_else(|| "none".to_owned(), |before| before.to_string());
         let label = format!("{before}→{after}");
@@ -189,8 +204,24 @@ mod tests {
             ..Outcome::default()
         };
         let mut sink = Sink::default();
-        compare(v1, None, &outcome, &Masker::off(), &mut sink);
+        let left = LeftAnswer { status: v1, ..LeftAnswer::default() };
+        compare(left, &outcome, &Masker::off(), &mut sink);
         sink.changes.iter().map(|change| change.label.to_string()).collect()
+    }
+
+    #[test]
+    fn of_an_answer_that_the_capture_lacks_nothing_is_known() {
+        let between = Exchange::between("1.1.1.1:1".parse().unwrap(), "1.1.1.1:2".parse().unwrap());
+        let told = |completeness| {
+            let exchange = Exchange { completeness, ..between.clone() };
+            let response = Some(Response { status: 404, ..Response::default() });
+            let outcome = Outcome { response, ..Outcome::default() };
+            let mut sink = Sink::default();
+            compare(LeftAnswer::of(&exchange), &outcome, &Masker::off(), &mut sink);
+            sink.changes.len()
+        };
+        assert_eq!(told(Completeness::NoResponse), 1, "its client gave up");
+        assert_eq!(told(Completeness::ResponseDamaged), 0);
     }
 
     #[test]
@@ -201,7 +232,8 @@ mod tests {
         };
         let told = |kind, reset| {
             let mut sink = Sink::default();
-            compare(None, reset, &failed(kind), &Masker::off(), &mut sink);
+            let left = LeftAnswer { reset, ..LeftAnswer::default() };
+            compare(left, &failed(kind), &Masker::off(), &mut sink);
             sink.changes.len()
         };
         assert_eq!(told(FailureKind::Protocol, Some(1)), 0);

@@ -108,10 +108,23 @@ impl Talk {
         self.head(stream, &[(":status", "200"), kind, ("grpc-status", status)], true);
     }
 
-    /// Whether nothing comes for a moment.
+    /// Whether no content and no request comes for a moment; acknowledgements and windows may.
     pub(crate) fn is_quiet(&mut self) -> bool {
-        self.stream.set_read_timeout(Some(Duration::from_millis(60))).unwrap();
-        let quiet = self.stream.peek(&mut [0]).is_err();
+        let until = std::time::Instant::now() + Duration::from_millis(60);
+        self.stream.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
+        let mut seen = [0; 4_096];
+        let mut quiet = true;
+        while quiet && std::time::Instant::now() < until {
+            let Ok(n) = self.stream.peek(&mut seen) else { continue };
+            let mut rest = &seen[..n];
+            while let [0, high, low, kind, ..] = *rest {
+                quiet &= !matches!(kind, kind::DATA | kind::HEADERS);
+                let length = 9 + usize::from(u16::from_be_bytes([high, low]));
+                rest = rest.get(length..).unwrap_or_default();
+            }
+            // What was seen stays to be read.
+            std::thread::sleep(Duration::from_millis(5));
+        }
         self.stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         quiet
     }
