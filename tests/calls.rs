@@ -271,7 +271,6 @@ fn names_and_tokens_in_messages_are_made_anew() {
     let log = Arc::new(Mutex::new(Vec::new()));
     let address = h2_server::serve_parts({
         let log = Arc::clone(&log);
-        let said = said.clone();
         move |talk: &mut Talk, stream: u32, part: &[u8], ends: bool| {
             // Whole messages, each by itself.
             let length = u32::from_be_bytes(part[1..5].try_into().unwrap()) as usize;
