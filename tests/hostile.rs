@@ -254,4 +254,24 @@ fn a_bound_on_the_size_of_files_is_told_like_a_full_disk() {
     }
     // The whole lines that were written are there.
     shadowtap(folder.path(), &["inspect", "x.jsonl"]).expect(0);
+    // Of a compressed file, too; this one is full of what cannot be made much shorter.
+    let mut random = 7_u64;
+    let mut noise = Capture::new(1_000);
+    for number in 0..600 {
+        let digits = (0..60).map(|_| {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            format!("{random:016x}")
+        });
+        let answer = response("200 OK", "text/plain", &digits.collect::<String>());
+        let request = "GET / HTTP/1.1\r\nHost: shop.test\r\n\r\n";
+        noise = noise.connection(20_000 + number, &[(request, answer.as_str())]);
+    }
+    fs::write(folder.path().join("noise.pcap"), noise.finish()).expect("the input is written");
+    for name in ["x.jsonl.zst", "x.jsonl.gz"] {
+        let output = bounded(&["parse", "noise.pcap", "-o", name]);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(3), "{name}: {said}");
+        assert!(said.contains("lines are in"), "{name}: {said}");
+        shadowtap(folder.path(), &["inspect", name]).expect(0);
+    }
 }

@@ -2,7 +2,7 @@
 //! of a store; a file is there only when it is whole.
 
 use std::fs::File;
-use std::io::{self, BufWriter, IoSlice, Write};
+use std::io::{self, BufWriter, IoSlice, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -250,14 +250,29 @@ impl Output {
     /// earlier file has it, and says how many there are.
     fn keep_lines(mut self) -> Option<u64> {
         let part = self.part.take()?;
-        match self.writer.take() {
-            // What is gathered has no room either.
-            Some(CompressedWriter::Plain(writer)) if !part.replaces_another() => {
-                drop(writer.into_parts())
-            }
-            _ => return None,
+        let writer = self.writer.take()?;
+        if part.replaces_another() {
+            return None;
         }
-        let lines = part.cut_behind_last_line().ok().filter(|&lines| lines > 0)?;
+        let lines = match writer {
+            // What is gathered has no room either.
+            CompressedWriter::Plain(writer) => {
+                drop(writer.into_parts());
+                part.cut_behind_last_line().ok()?
+            }
+            // The end of a compressed file has no room, but what came before it can be read.
+            CompressedWriter::Zstd(writer) => {
+                drop(writer);
+                lines_in(zstd::stream::read::Decoder::new(part.open().ok()?).ok()?)
+            }
+            CompressedWriter::Gzip(writer) => {
+                drop(writer);
+                lines_in(flate2::read::MultiGzDecoder::new(part.open().ok()?))
+            }
+        };
+        if lines == 0 {
+            return None;
+        }
         part.commit().ok().map(|()| lines)
     }
 
@@ -271,6 +286,16 @@ impl Output {
         }
         Failure::unusable(format!("cannot write {}", self.name)).because(error)
     }
+}
+
+/// Whole lines up to where `reader` has no more.
+fn lines_in(mut reader: impl Read) -> u64 {
+    let mut block = vec![0; BUFFER_BYTES];
+    let mut lines = 0;
+    while let Ok(length @ 1..) = reader.read(&mut block) {
+        lines += memchr::memchr_iter(b'\n', &block[..length]).count() as u64;
+    }
+    lines
 }
 
 /// Writes all of `slices`, however many calls that takes.
