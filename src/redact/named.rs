@@ -589,10 +589,7 @@ fn put(
 ) -> Option<usize> {
     let value = text[range.clone()].trim_ascii_end();
     let range = range.start..range.start + value.len();
-    if !matches!(
-        value,
-        b"" | b"true" | b"false" | b"null" | b"undefined" | b"None" | b"none" | b"nil"
-    ) {
+    if !value.is_empty() && !values::is_harmless(value) {
         found.push((range.clone(), shape));
     }
     Some(range.end)
@@ -607,6 +604,10 @@ fn put_named(
     found: &mut Vec<(Range<usize>, SecretShape)>,
 ) -> Option<usize> {
     crate::steps::add(range.len());
+    // `{password: password}` of a script hands on a variable.
+    if text[range.clone()].eq_ignore_ascii_case(name.as_bytes()) {
+        return Some(range.end);
+    }
     let kind = names::field_secret(name).filter(|kind| kind.is_by_look());
     let is_none = kind.is_some_and(|kind| {
         values::find(kind, &text[range.start..range.end.min(range.start + LONGEST_LOOK)]).is_empty()
