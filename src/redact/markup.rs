@@ -12,13 +12,16 @@ use super::names::HeaderSecret;
 use super::values;
 use super::view::{View, ViewEncoding};
 
-/// Whether there is a tag in it.
+/// Whether there is a tag in it: at its start, or with one that closes another. A password may hold
+/// `<` and `>` as well.
 pub(super) fn looks_like_it(content: &[u8]) -> bool {
+    let starts = content.trim_ascii_start().starts_with(b"<");
+    let mut is_tagged = false;
     memchr::memchr_iter(b'<', content).any(|at| {
-        content
-            .get(at + 1)
-            .is_some_and(|next| next.is_ascii_alphabetic() || matches!(next, b'/' | b'!' | b'?'))
-    })
+        let Some(next) = content.get(at + 1) else { return false };
+        is_tagged |= next.is_ascii_alphabetic();
+        matches!(next, b'/' | b'!' | b'?') || is_tagged && starts
+    }) || is_tagged && memchr::memmem::find(content, b"/>").is_some()
 }
 
 /// Elements whose text is the name of what the next element holds: of property lists and XML-RPC.

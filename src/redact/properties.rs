@@ -722,6 +722,7 @@ fn what_is_repeated_as_it_was_written_compares_equal_in_a_replay() {
         ("application/json", r#"{"password":"pa\"ssw0rd99"}"#, String::new()),
         ("application/json", r#"{"password":"P\u00e4sswort99"}"#, String::new()),
         ("application/json", r#"{"password":"ab\/cd\/efghij"}"#, String::new()),
+        ("application/json", r#"{"password":"p&ss<ssw0rd>efghij"}"#, String::new()),
         ("application/xml", "<u><password>p&amp;ssw0rd99</password></u>", String::new()),
         ("text/plain", "nothing", basic("joe:hunter2hunter2")),
         ("text/plain", "nothing", basic("joe:P@ssw0rd!")),
