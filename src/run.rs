@@ -163,6 +163,14 @@ pub struct RunInfo {
     pub interrupted: bool,
 }
 
+impl RunInfo {
+    /// Whether its writer was cut off before it could say when it ended.
+    #[must_use]
+    pub fn never_ended(&self) -> bool {
+        self.ended < self.started
+    }
+}
+
 /// `20261122T100000Z-1a2b3c`: sorts by time, and two runs that start together differ.
 pub fn run_id() -> String {
     let now = Timestamp::now();
@@ -381,6 +389,17 @@ impl RunFolder {
             (false, false) => "there is none".to_owned(),
         };
         Err(RunError::NoRun { name: path.display().to_string(), why })
+    }
+
+    /// The same for who reads all of it: nobody writes to it meanwhile.
+    pub(crate) fn open_at_rest(path: &Path) -> Result<Self, RunError> {
+        let folder = Self::open(path)?;
+        let lock = local::lock_to_read(&folder.file(names::LOCK));
+        let lock = lock.map_err(|error| match error.kind() {
+            io::ErrorKind::WouldBlock => RunError::Busy(path.to_owned()),
+            _ => RunError::io("read", path)(error),
+        })?;
+        Ok(Self { _lock: lock.map(Arc::new), ..folder })
     }
 
     /// Takes away what an earlier run left, so that nothing of it can be taken for this one's: all

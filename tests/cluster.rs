@@ -88,6 +88,18 @@ fn capture() -> Vec<u8> {
     capture_of(0)
 }
 
+/// A capture whose exchanges take more than nine million bytes.
+fn large_capture() -> Vec<u8> {
+    let body = format!("{{\"text\":\"{}\"}}", "shadow and light ".repeat(20_000));
+    let answer = response("200 OK", "application/json", &body);
+    let request = "GET /large HTTP/1.1\r\nHost: shop.test\r\n\r\n";
+    let connections = 40_000..40_030;
+    let capture = Capture::new(200_000);
+    connections
+        .fold(capture, |capture, port| capture.connection(port, &[(request, &answer)]))
+        .finish()
+}
+
 /// The same, each request of another one of so many users.
 fn capture_of(users: u16) -> Vec<u8> {
     let connections: u16 = 12;
@@ -274,6 +286,63 @@ fn shards_hold_their_own_part_and_merge_to_what_one_run_says() {
     sharded(&capture(), &[]);
 }
 
+/// What a shard is still writing is half of it, and what one that was killed left is told as that.
+#[test]
+fn a_shard_under_way_is_not_merged_and_one_that_was_cut_off_is_told() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let here = folder.path();
+    std::fs::write(here.join("v1.pcap"), capture()).expect("the capture is written");
+    let target = v2();
+    let base = ["replay", "v1.pcap", "--target", &target, "--speed", "max", "-q"];
+    shadowtap(here, &[&base[..], &["--shard", "2/2", "-o", "run/2"]].concat()).expect(0);
+    let mut under_way = Command::new(env!("CARGO_BIN_EXE_shadowtap"))
+        .args(base)
+        .args(["--shard", "1/2", "--start-at", "+1h", "-o", "run/1"])
+        .current_dir(here)
+        .spawn()
+        .expect("the program starts");
+    until("the shard is ready", || here.join("run/1/outcomes.jsonl").exists());
+    let merge = ["merge", "run", "-o", "whole"];
+    let refused = shadowtap(here, &merge).expect(3);
+    assert!(refused.stderr.contains("another shadowtap is writing to run/1"), "{}", refused.stderr);
+    assert!(!here.join("whole").exists(), "nothing was begun");
+    under_way.kill().expect("it is there");
+    under_way.wait().expect("it ends");
+    let merged = shadowtap(here, &merge).expect(0);
+    assert!(merged.stderr.contains("the replay of run/1 was cut off"), "{}", merged.stderr);
+    shadowtap(here, &["diff", "whole", "-q"]).expect(0);
+    let judged = shadowtap(here, &["gate", "whole", "-q", "--max-mismatch-rate", "1"]).expect(5);
+    assert!(judged.stdout.contains("outcomes.jsonl has no last line"), "{}", judged.stdout);
+}
+
+/// Merges while another run takes the place of one of the shards: whatever comes first, what is
+/// merged is of one run.
+#[test]
+fn shards_that_are_sent_anew_meanwhile_are_not_merged() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let here = folder.path();
+    let (store, target) = (Store::start(), v2());
+    std::fs::write(here.join("v1.pcap"), capture()).expect("the capture is written");
+    let run = |arguments: &[&str]| with_store(&store, here, arguments);
+    for n in ["1", "2"] {
+        let (shard, output) = (format!("{n}/2"), format!("s3://bucket/run/{n}"));
+        let base = ["replay", "v1.pcap", "--target", &target, "--speed", "max", "-q", "-o"];
+        let (code, said, _) = run(&[&base[..], &[&*output, "--shard", &shard]].concat());
+        assert_eq!(code, Some(0), "{said}");
+    }
+    let merge = ["merge", "s3://bucket/run/", "-o", "whole", "-q"];
+    // Another run of that shard is there as soon as the outcomes were fetched.
+    let other = String::from_utf8(store.get("run/2/run.json")).expect("text");
+    let other = other.replacen("\"run\": \"", "\"run\": \"other-", 1);
+    store.after("run/2/outcomes.jsonl", "run/2/run.json", other.as_bytes());
+    let (code, said, _) = run(&merge);
+    assert_eq!(code, Some(3), "{said}");
+    assert!(said.contains("another run took the place of s3://bucket/run/2"), "{said}");
+    assert!(!here.join("whole/run.json").exists());
+    let (code, said, _) = run(&merge);
+    assert_eq!(code, Some(0), "{said}");
+}
+
 #[test]
 fn shards_cut_no_user_where_lanes_are_those_of_users() {
     let shards = sharded(&capture_of(5), &["--lanes", "header:x-user"]);
@@ -331,6 +400,16 @@ fn with_store(store: &Store, folder: &Path, arguments: &[&str]) -> (Option<i32>,
 
 #[test]
 fn inputs_outputs_and_runs_are_in_a_store() {
+    in_a_store_of("s3");
+}
+
+#[test]
+fn inputs_outputs_and_runs_are_in_a_store_of_google() {
+    in_a_store_of("gs");
+}
+
+/// The whole way through a store whose URLs begin so; below, they are written as those of S3.
+fn in_a_store_of(scheme: &str) {
     let folder = tempfile::tempdir().expect("a folder");
     let here = folder.path();
     let (store, target) = (Store::start(), v2());
@@ -338,9 +417,13 @@ fn inputs_outputs_and_runs_are_in_a_store() {
     store.put("v1/2026-11-28T10.pcap", &capture());
     store.put("v1/notes/readme.txt", b"not asked for");
     let run = |arguments: &[&str], code: i32| {
-        let (ended, said, stdout) = with_store(&store, here, arguments);
+        let own = format!("{scheme}://");
+        let arguments: Vec<_> = arguments.iter().map(|word| word.replace("s3://", &own)).collect();
+        let arguments: Vec<&str> = arguments.iter().map(|word| &**word).collect();
+        let (ended, said, stdout) = with_store(&store, here, &arguments);
         assert_eq!(ended, Some(code), "{arguments:?}: {said}");
-        (said, String::from_utf8_lossy(&stdout).into_owned())
+        let stdout = String::from_utf8_lossy(&stdout).replace(&own, "s3://");
+        (said.replace(&own, "s3://"), stdout)
     };
     // From the store and to it, as from a file to a file.
     run(&["parse", "v1.pcap", "-o", "here.jsonl", "-q"], 0);
@@ -348,6 +431,19 @@ fn inputs_outputs_and_runs_are_in_a_store() {
     let there = zstd::decode_all(&store.get("x/v1.jsonl.zst")[..]).expect("it is compressed");
     let there = String::from_utf8(there).expect("it is text");
     assert!(there.lines().skip(1).eq(lines(&here.join("here.jsonl")).iter().skip(1)));
+    // What is larger than a part goes there in several.
+    std::fs::write(here.join("large.pcap"), large_capture()).expect("the capture is written");
+    run(&["parse", "large.pcap", "-o", "large.jsonl", "-q"], 0);
+    run(&["parse", "large.pcap", "-o", "s3://bucket/large.jsonl", "-q"], 0);
+    let there = store.get("large.jsonl");
+    assert!(there.len() > (8 << 20) + 1, "{}", there.len());
+    let behind_first = |bytes: &[u8]| {
+        let end = bytes.iter().position(|&byte| byte == b'\n').expect("a first line");
+        bytes[end..].to_vec()
+    };
+    let large = std::fs::read(here.join("large.jsonl")).expect("it was written");
+    assert!(behind_first(&there) == behind_first(&large));
+    store.remove("large.jsonl");
     let url = format!("file://{}/v1.pcap", here.display());
     assert!(run(&["inspect", &url], 0).1.contains("36"));
 

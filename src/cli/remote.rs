@@ -1,7 +1,7 @@
 //! Runs whose folder is in a store: made or fetched here, and sent there when they are whole.
 
 use std::fs;
-use std::io;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -36,9 +36,7 @@ impl RunPlace {
     pub(crate) fn of_run(dir: &Path) -> Result<Self, Failure> {
         let Some(remote) = remote_of(dir)? else { return Self::local(dir) };
         let place = Self { local: temporary()?, remote: Some(remote.clone()) };
-        for (name, object) in files(&remote)? {
-            place.fetch(&name, &object)?;
-        }
+        place.fetch_run(&remote, |_| true)?;
         if RunFolder::open(&place.local).is_err() {
             let why = "nothing of one is below it".to_owned();
             return Err(RunError::NoRun { name: remote.url(), why }.into());
@@ -79,11 +77,7 @@ impl RunPlace {
         let mut places = Vec::new();
         for folder in folders {
             let place = Self { local: temporary()?, remote: Some(folder.clone()) };
-            for (name, object) in files(&folder)? {
-                if OF_SHARD.contains(&name.trim_end_matches(".zst")) {
-                    place.fetch(&name, &object)?;
-                }
-            }
+            place.fetch_run(&folder, |name| OF_SHARD.contains(&name.trim_end_matches(".zst")))?;
             places.push(place);
         }
         Ok(places)
@@ -92,6 +86,38 @@ impl RunPlace {
     fn local(path: &Path) -> Result<Self, Failure> {
         let url = path.to_str().map(local_path).transpose()?.flatten();
         Ok(Self { local: url.map_or_else(|| path.to_owned(), PathBuf::from), remote: None })
+    }
+
+    /// Fetches the files of a run that are `wanted`; fails where another run took its place
+    /// meanwhile. Its `run.json` is the first object that then goes, and the last that comes.
+    fn fetch_run(&self, folder: &Remote, wanted: impl Fn(&str) -> bool) -> Result<(), Failure> {
+        let run = folder.join(names::RUN);
+        let of_run = || -> io::Result<Option<Vec<u8>>> {
+            let mut text = Vec::new();
+            let object = run.read().map_err(io::Error::from);
+            match object.and_then(|mut object| object.read_to_end(&mut text)) {
+                Ok(_) => Ok(Some(text)),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+                Err(error) => Err(error),
+            }
+        };
+        let cannot = |error: io::Error| {
+            Failure::unusable(format!("cannot fetch {}", run.url())).because(&error)
+        };
+        let before = of_run().map_err(cannot)?;
+        for (name, object) in files(folder)? {
+            if wanted(&name) {
+                self.fetch(&name, &object)?;
+            }
+        }
+        if of_run().map_err(cannot)? != before {
+            return Err(Failure::unusable(format!(
+                "another run took the place of {} while it was fetched: try again when that one \
+                 is there",
+                folder.url()
+            )));
+        }
+        Ok(())
     }
 
     fn fetch(&self, name: &str, object: &Remote) -> Result<(), Failure> {

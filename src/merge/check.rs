@@ -19,6 +19,13 @@ pub(super) fn check(shards: &[(RunFolder, RunInfo)]) -> Result<Vec<String>, Merg
             let (one, other) = (first.path().to_owned(), folder.path().to_owned());
             return Err(MergeError::Captures { one, other });
         }
+        if info.never_ended() {
+            warnings.push(format!(
+                "the replay of {} was cut off: what it had not sent is missing, and the whole \
+                 passes no gate",
+                folder.path().display()
+            ));
+        }
         let rest = |info: &RunInfo| {
             let mut settings = info.settings.clone();
             if let Some(settings) = settings.as_object_mut() {
@@ -91,6 +98,7 @@ pub(super) fn info(shards: &[(RunFolder, RunInfo)]) -> RunInfo {
     for (_, info) in shards {
         whole.started = whole.started.min(info.started);
         whole.ended = whole.ended.max(info.ended);
+        whole.interrupted |= info.never_ended();
         whole.interrupted |= info.interrupted;
     }
     whole.host = shards.iter().map(|(_, info)| info.host.clone()).collect();

@@ -58,7 +58,8 @@ impl ShardFolders {
             if output.is_some() && path.canonicalize().ok() == output {
                 return Err(MergeError::Itself(path.clone()));
             }
-            let folder = RunFolder::open(path)?;
+            // What is still written to is half of a shard.
+            let folder = RunFolder::open_at_rest(path)?;
             let info = folder.info()?;
             shards.push((folder, info));
         }

@@ -149,33 +149,47 @@ fn may_stand_for(theirs: &fs::Metadata, ours: &fs::Metadata, folder: &fs::Metada
     owner(theirs) == owner(ours) && (is_same || is_wider && is_owners)
 }
 
+/// Tries to lock, and pauses between them.
+const TRIES: usize = 10;
+const PAUSE: Duration = Duration::from_millis(20);
+
 /// Opens `path` for writing and locks it. A writer that is just ending is waited for, and so is a
 /// process that another one has just forked: it holds its parent's locks until it executes its own
 /// program (flock(2), `FD_CLOEXEC`).
 pub(crate) fn lock(path: &Path) -> io::Result<File> {
-    const TRIES: usize = 10;
-    const PAUSE: Duration = Duration::from_millis(20);
-    let mut busy = 0;
     loop {
         let file = File::options().write(true).create(true).truncate(false).open(path)?;
-        // A file system without locks takes everybody at their word.
-        if rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive)
-            == Err(rustix::io::Errno::WOULDBLOCK)
-        {
-            busy += 1;
-            if busy < TRIES {
-                std::thread::sleep(PAUSE);
-                continue;
-            }
-            let why = "another shadowtap is writing it";
-            return Err(io::Error::new(io::ErrorKind::WouldBlock, why));
-        }
+        locked(&file, FlockOperation::NonBlockingLockExclusive)?;
         // Between the two calls its writer may have put it in its place.
         let (ours, there) = (file.metadata()?, fs::metadata(path));
         if there.is_ok_and(|there| (there.dev(), there.ino()) == (ours.dev(), ours.ino())) {
             return Ok(file);
         }
     }
+}
+
+/// Keeps writers of `path` away, but no other readers, for as long as the file is kept. None where
+/// nobody ever locked it, or where it may not be opened.
+pub(crate) fn lock_to_read(path: &Path) -> io::Result<Option<File>> {
+    match File::open(path) {
+        Ok(file) => locked(&file, FlockOperation::NonBlockingLockShared).map(|()| Some(file)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn locked(file: &File, how: FlockOperation) -> io::Result<()> {
+    // A file system without locks takes everybody at their word.
+    let is_busy = || rustix::fs::flock(file, how) == Err(rustix::io::Errno::WOULDBLOCK);
+    for _ in 1..TRIES {
+        if !is_busy() {
+            return Ok(());
+        }
+        std::thread::sleep(PAUSE);
+    }
+    let why = "another shadowtap is writing it";
+    if is_busy() { Err(io::Error::new(io::ErrorKind::WouldBlock, why)) } else { Ok(()) }
 }
 
 /// Writes a whole file: a reader sees the old one or the new one, never half of one.
@@ -278,5 +292,21 @@ mod tests {
         });
         drop(held);
         assert!(waiting.join().unwrap());
+    }
+
+    #[test]
+    fn who_reads_keeps_writers_away_and_no_readers() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        assert!(lock_to_read(&path).unwrap().is_none(), "nobody ever wrote there");
+        let writing = lock(&path).unwrap();
+        let refused = lock_to_read(&path).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::WouldBlock);
+        drop(writing);
+        let reading = [lock_to_read(&path), lock_to_read(&path)].map(Result::unwrap);
+        assert!(reading.iter().all(Option::is_some));
+        assert_eq!(lock(&path).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        drop(reading);
+        lock(&path).unwrap();
     }
 }

@@ -1,5 +1,5 @@
-//! A store as S3 speaks it, small: objects, ranges, conditions, lists, uploads in parts. It can be
-//! away, and come back.
+//! A store as S3 and Google's speak it, small: objects, ranges, conditions, lists, uploads in parts.
+//! It can be away, and come back.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -14,6 +14,8 @@ struct State {
     objects: Mutex<BTreeMap<String, Vec<u8>>>,
     uploads: Mutex<BTreeMap<String, Parts>>,
     away: AtomicBool,
+    /// What somebody else puts there as soon as an object was read: that one, and the new one.
+    after: Mutex<Option<[(String, Vec<u8>); 2]>>,
 }
 
 /// The store; its objects are of one bucket.
@@ -44,12 +46,19 @@ impl Store {
             ("AWS_ACCESS_KEY_ID", "key".to_owned()),
             ("AWS_SECRET_ACCESS_KEY", "secret".to_owned()),
             ("AWS_REGION", "eu-central-1".to_owned()),
+            ("STORAGE_EMULATOR_HOST", self.address.to_string()),
         ]
     }
 
     /// Answers nothing any more, or again.
     pub(crate) fn away(&self, away: bool) {
         self.state.away.store(away, Ordering::SeqCst);
+    }
+
+    /// Puts an object there as soon as another one was read.
+    pub(crate) fn after(&self, read: &str, key: &str, bytes: &[u8]) {
+        let pair = [(read.to_owned(), Vec::new()), (key.to_owned(), bytes.to_vec())];
+        *self.state.after.lock().expect("the store works") = Some(pair);
     }
 
     pub(crate) fn keys(&self) -> Vec<String> {
@@ -95,6 +104,8 @@ fn serve(stream: TcpStream, state: &State) {
         if length.is_none() {
             head.push_str(&format!("content-length: {}\r\n", body.len()));
         }
+        // Google's tells which writing of the object it is.
+        head.push_str("x-goog-generation: 7\r\n");
         head.push_str("last-modified: Sat, 28 Nov 2026 10:00:00 GMT\r\n\r\n");
         let whole = [head.as_bytes(), if request.method == "HEAD" { b"" } else { &body }].concat();
         if writer.write_all(&whole).is_err() {
@@ -157,11 +168,25 @@ fn answer(state: &State, request: &Request) -> Reply {
         }
         ("GET" | "HEAD", None) => match objects.get(&request.key) {
             None => ("404 Not Found", vec![], b"<Error><Code>NoSuchKey</Code></Error>".to_vec()),
-            Some(bytes) => found(bytes, &request.headers),
+            Some(bytes) => {
+                let reply = found(bytes, &request.headers);
+                let mut after = state.after.lock().expect("the store works");
+                let is_read = |[read, _]: &mut [(String, _); 2]| read.0 == request.key;
+                if request.method == "GET"
+                    && let Some([_, (key, bytes)]) = after.take_if(is_read)
+                {
+                    objects.insert(key, bytes);
+                }
+                reply
+            }
         },
         ("PUT", None) => {
             let is_there = objects.contains_key(&request.key);
-            if is_there && request.headers.get("if-none-match").is_some_and(|tag| tag == "*") {
+            let asks = |name: &str, value: &str| {
+                request.headers.get(name).is_some_and(|given| given == value)
+            };
+            let wants_none = asks("if-none-match", "*") || asks("x-goog-if-generation-match", "0");
+            if is_there && wants_none {
                 return ("412 Precondition Failed", vec![], vec![]);
             }
             objects.insert(request.key.clone(), request.body.clone());
