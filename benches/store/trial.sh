@@ -131,14 +131,16 @@ echo "$kind: run, and three shards that merge to the same, from the store and to
 # What takes many parts, by a program that is killed: whole or not there.
 python3 -c 'import sys; sys.path.insert(0, sys.argv[1]); import shards; shards.cloned(12, sys.argv[2])' "$here/.." "$work/large.pcap"
 ends 0 parse "$work/large.pcap" -o "$work/large.jsonl"
+before=$(date +%s%N)
+ends 0 parse "$work/large.pcap" -o "$top/large/last.jsonl"
+took=$((($(date +%s%N) - before) / 1000000))
 kills=0
 for n in $(seq "$rounds"); do
     "$program" -q parse "$work/large.pcap" -o "$top/large/$n.jsonl" >>"$work/run.log" 2>&1 & one=$!
-    sleep "$((RANDOM % 3)).$((RANDOM % 10))"
+    sleep "$(python3 -c 'import random, sys; print(random.random() * float(sys.argv[1]) / 900)' "$took")"
     kill -KILL "$one" 2>/dev/null && kills=$((kills + 1))
     wait "$one" 2>/dev/null || true
 done
-ends 0 parse "$work/large.pcap" -o "$top/large/last.jsonl"
 whole=0
 for n in $(seq "$rounds") last; do
     quiet parse "$top/large/$n.jsonl" -o "$work/back.jsonl" || continue
