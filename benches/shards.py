@@ -7,10 +7,11 @@ Every shard reads the capture and sends its own lanes as fast as it may to a ser
 Merged, the shards' differences, clusters and mismatches must be those of the single run, to the byte. Uses target/release/shadowtap,
 or SHADOWTAP.
 """
-import asyncio, json, os, pathlib, shutil, struct, subprocess, sys, tempfile, threading, zlib
+import asyncio, json, os, pathlib, resource, shutil, struct, subprocess, sys, tempfile, threading, zlib
 
 PROGRAM = os.environ.get("SHADOWTAP", "target/release/shadowtap")
 CAPTURE = pathlib.Path(__file__).resolve().parent.parent / "captures" / "demo.pcap"
+CONNECTIONS = 512
 SAME = ["differences.jsonl", "clusters.jsonl", "mismatches.csv", "noise.jsonl", "diff.json"]
 
 
@@ -60,6 +61,9 @@ class Answers(asyncio.Protocol):
 
 
 def serve():
+    # A connection for each lane that is under way.
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     loop = asyncio.new_event_loop()
     server = loop.run_until_complete(loop.create_server(Answers, "127.0.0.1", 0, backlog=4096))
     threading.Thread(target=loop.run_forever, daemon=True).start()
@@ -87,16 +91,19 @@ def main():
         cloned(copies, work / "v1.pcap")
         target = serve()
         replay = ["replay", work / "v1.pcap", "--target", target, "--speed", "max", "--host", "shop.example",
-                  "--bind", "off", "--unsafe-methods", "--allow-captured-server", "--timeout", "5m", "-o"]
-        rows = [("single run", *ended(started(*replay, work / "whole")))]
-        running = [started(*replay, work / f"part{n}", "--shard", f"{n}/{shards}") for n in range(1, shards + 1)]
+                  "--bind", "off", "--unsafe-methods", "--allow-captured-server", "--timeout", "5m"]
+        # Both ways with as many connections, and no more than the server here may have.
+        most = lambda count: ["--max-connections", CONNECTIONS // count]
+        rows = [("single run", *ended(started(*replay, *most(1), "-o", work / "whole")))]
+        running = [started(*replay, *most(shards), "-o", work / f"part{n}", "--shard", f"{n}/{shards}")
+                   for n in range(1, shards + 1)]
         rows += [(f"shard {n} of {shards}", *ended(process)) for n, process in enumerate(running, 1)]
         parts = [work / f"part{n}" for n in range(1, shards + 1)]
         rows.append(("merge", *ended(started("merge", *parts, "-o", work / "merged"))))
         rows.append(("diff of the single run", *ended(started("diff", work / "whole", "--show-secrets"))))
         rows.append(("diff of the merged run", *ended(started("diff", work / "merged", "--show-secrets"))))
         compared = json.loads((work / "whole" / "diff.json").read_text())["compared"]
-        print(f"{compared} exchanges compared\n\n| | CPU s | peak MB |\n|---|---|---|")
+        print(f"{(work / 'v1.pcap').stat().st_size} bytes of packets, {compared} exchanges compared\n\n| | CPU s | peak MB |\n|---|---|---|")
         for name, used, memory in rows:
             print(f"| {name} | {used:.1f} | {memory:.0f} |")
         other = [name for name in SAME if (work / "whole" / name).read_bytes() != (work / "merged" / name).read_bytes()]

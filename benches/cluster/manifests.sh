@@ -56,7 +56,7 @@ if has kubernetes-validate "objects of Kubernetes"; then
 fi
 if package @kubernetes-models/istio "custom resources"; then
     check "AnalysisTemplate, PodMonitor, PrometheusRule, EnvoyFilter, ServiceEntry, VirtualService" node benches/cluster/models.mjs "$modules" \
-        deploy/kubernetes/switch/analysis-template.yaml deploy/prometheus/{pod-monitor,rules}.yaml deploy/kubernetes/v2/service-entry.yaml \
+        deploy/kubernetes/switch/analysis-template.yaml deploy/prometheus/{pod-monitor,rules}.yaml deploy/kubernetes/istio/{service-entry,tap-filter}.yaml \
         "$work"/{envoy-filter,virtual-service}.yaml
 fi
 has promtool "alert rules" && check "alert rules" promtool check rules "$work/rules.yaml"

@@ -15,6 +15,7 @@ use super::{CaptureError, Frame, LinkType};
 use crate::limits;
 use crate::stop::{Stop, UntilTold};
 use crate::time::Timestamp;
+use crate::varint;
 
 /// What each frame of a recording in frames begins with (`record::framed`).
 pub const FRAMED: &[u8; 8] = b"\x89STX\r\n\x1a\n";
@@ -180,14 +181,22 @@ fn is_text(head: &[u8]) -> bool {
     head.iter().all(printable) && std::str::from_utf8(&head[..head.len().min(12)]).is_ok()
 }
 
-/// Whether a file may be protobuf of Envoy's tap: messages in messages, and the name of a header
-/// field at their bottom. Who reads it looks closer.
+/// Whether a file may be protobuf of Envoy's tap, behind a length or not: a wrapper with a trace
+/// whose message begins with header fields, or with a segment that begins with the number of its
+/// trace. Who reads it looks closer.
 fn may_be_trace(head: &[u8]) -> bool {
-    let name = head.iter().position(|byte| byte.is_ascii_lowercase()).unwrap_or(0);
-    let (nested, name) = head.split_at(name);
-    nested.iter().filter(|&&byte| matches!(byte, 0x0a | 0x12 | 0x2a)).count() >= 3
-        && name.iter().take(4).all(|byte| byte.is_ascii_lowercase() || b":-".contains(byte))
-        && !name.is_empty()
+    let is_wrapper = |mut bytes: &[u8]| {
+        let mut next = || varint::take(&mut bytes);
+        let (outer, _, inner, _, then) = (next()?, next()?, next()?, next()?, next()?);
+        Some(match (outer, inner) {
+            (0x0a, 0x0a | 0x12) => then == 0x0a,
+            (0x12, 0x08) => matches!(then, 0x12 | 0x1a | 0x22 | 0x2a | 0x32 | 0x3a),
+            _ => false,
+        })
+    };
+    let mut delimited = head;
+    let _ = varint::take(&mut delimited);
+    [head, delimited].into_iter().any(|bytes| is_wrapper(bytes) == Some(true))
 }
 
 enum FileKind {

@@ -202,6 +202,17 @@ fn kinds_are_found_from_the_content() {
         error(b"hello\x00world"),
         "x.pcap is neither a pcap, a pcapng nor a JSONL file: it starts with \"hello\\0world\""
     );
+    // Envoy's tap: a segment behind its length or not, whose trace's number is of ten bytes or
+    // nine; and a whole trace.
+    let id = [0x8d, 0x9a, 0xca, 0xeb, 0xe1, 0x8b, 0xcd, 0x90, 0x8f, 0x01];
+    let segment = [&[0x12, 0xca, 0x01, 0x08], &id[..], b"\x12\xbc\x01\x0a\x1a\x0a\x0a:a"].concat();
+    let small = [&segment[..12], &[0x41], &segment[14..]].concat();
+    let whole = b"\x0a\x80\x04\x0a\x80\x02\x0a\x1a\x0a\x0a:authority\x12\x0cshop.example".to_vec();
+    for trace in [segment, small, whole] {
+        let delimited = [&[0xcd, 0x01][..], &trace].concat();
+        assert!(matches!(open("x.pb", trace), Ok(Input::Records(_))));
+        assert!(matches!(open("x.pb", delimited), Ok(Input::Records(_))));
+    }
     assert_eq!(error(&pcap(&[])[..20]), "x.pcap: the file ends inside its header at byte 20");
 }
 

@@ -1,5 +1,5 @@
-//! The tap's protobuf: one trace a file, or many, each behind its length. Only the fields that make
-//! exchanges are read (envoy/data/tap/v3/http.proto, core/v3/base.proto, core/v3/address.proto).
+//! The tap's protobuf: one trace a file, its segments one behind the other, or many, each behind its
+//! length. Only the fields that make exchanges are read (envoy/data/tap/v3/http.proto, core/v3/base.proto, core/v3/address.proto).
 
 use std::io::{self, BufRead, Read as _};
 
@@ -52,7 +52,6 @@ pub(super) fn read<E: From<io::Error>>(
     mut input: impl BufRead,
     mut take: impl FnMut(TapItem) -> Result<(), E>,
 ) -> Result<(), E> {
-    let damaged = || io::Error::new(io::ErrorKind::InvalidData, "a trace of Envoy is damaged");
     let beginning = input.fill_buf()?;
     // A wrapper begins with the key of its only field; a length before it is no such key, as
     // traces of 10 or 18 bytes have no request.
@@ -62,27 +61,45 @@ pub(super) fn read<E: From<io::Error>>(
         length.is_some_and(|length| length >= 20)
     };
     let mut trace = Vec::new();
+    // What was cut, or is still being written, ends the file: what came before is whole.
     if is_single {
-        (&mut input).take(TRACE_BYTES as u64).read_to_end(&mut trace)?;
-        return wrapper(&trace).ok_or_else(damaged).map_err(E::from).and_then(take);
-    }
-    while let Some(length) = length(&mut input)? {
-        if length > TRACE_BYTES as u64 {
-            return Err(damaged().into());
+        while let Some(key) = number(&mut input)? {
+            let (kind, 2) = (key >> 3, key & 7) else { return Err(damaged().into()) };
+            let Some(length) = number(&mut input)? else { return Ok(()) };
+            if !filled(&mut trace, &mut input, length)? {
+                return Ok(());
+            }
+            let item = item(kind, &trace).ok_or_else(damaged)?;
+            item.map_or(Ok(()), &mut take)?;
         }
-        trace.clear();
-        (&mut input).take(length).read_to_end(&mut trace)?;
-        if (trace.len() as u64) < length {
-            // Still being written, or cut: what came before is whole.
+        return Ok(());
+    }
+    while let Some(length) = number(&mut input)? {
+        if !filled(&mut trace, &mut input, length)? {
             return Ok(());
         }
-        wrapper(&trace).ok_or_else(damaged).map_err(E::from).and_then(&mut take)?;
+        let item = wrapper(&trace).ok_or_else(damaged)?;
+        item.map_or(Ok(()), &mut take)?;
     }
     Ok(())
 }
 
-/// The length before a trace; none at the end.
-fn length(input: &mut impl BufRead) -> io::Result<Option<u64>> {
+fn damaged() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "a trace of Envoy is damaged")
+}
+
+/// Reads so many bytes; whether they were there.
+fn filled(trace: &mut Vec<u8>, input: &mut impl BufRead, length: u64) -> io::Result<bool> {
+    if length > TRACE_BYTES as u64 {
+        return Err(damaged());
+    }
+    trace.clear();
+    input.take(length).read_to_end(trace)?;
+    Ok(trace.len() as u64 == length)
+}
+
+/// A number that stands before a trace; none at the end.
+fn number(input: &mut impl BufRead) -> io::Result<Option<u64>> {
     let mut bytes = Vec::new();
     while bytes.len() < varint::MOST_BYTES && bytes.last().is_none_or(|byte| byte & 0x80 != 0) {
         let mut byte = [0];
@@ -106,18 +123,26 @@ fn each<'a>(
     Some(())
 }
 
-fn wrapper(bytes: &[u8]) -> Option<TapItem> {
+/// What a wrapper says; none inside where that is nothing.
+fn wrapper(bytes: &[u8]) -> Option<Option<TapItem>> {
     let mut found = None;
     each(bytes, |number, value| {
-        match (number, value) {
-            (1, Encoded::Bytes(bytes)) => found = Some(TapItem::Whole(buffered(bytes)?)),
-            (2, Encoded::Bytes(bytes)) => found = segment(bytes)?,
-            (3 | 4, _) => found = Some(TapItem::Socket),
-            _ => {}
+        if let Encoded::Bytes(bytes) = value {
+            found = item(u64::from(number), bytes)?;
         }
         Some(())
     })?;
-    found
+    Some(found)
+}
+
+/// What a field of a wrapper says; none inside where that is nothing.
+fn item(number: u64, bytes: &[u8]) -> Option<Option<TapItem>> {
+    match number {
+        1 => Some(Some(TapItem::Whole(buffered(bytes)?))),
+        2 => segment(bytes),
+        3 | 4 => Some(Some(TapItem::Socket)),
+        _ => Some(None),
+    }
 }
 
 fn buffered(bytes: &[u8]) -> Option<Trace> {

@@ -237,10 +237,13 @@ impl EnvoySegment {
 }
 
 fn pairs(fields: Vec<EnvoyField>) -> Vec<(Bytes, Bytes)> {
-    let value = |field: &EnvoyField| match field.raw_value.as_ref().map(|raw| STANDARD.decode(raw))
-    {
-        Some(Ok(raw)) => Bytes::from(raw),
-        _ => Bytes::copy_from_slice(field.value.as_bytes()),
+    let value = |field: &EnvoyField| {
+        // Envoy writes both, and one of them is empty.
+        let raw = field.raw_value.as_ref().filter(|raw| !raw.is_empty());
+        match raw.map(|raw| STANDARD.decode(raw)) {
+            Some(Ok(raw)) => Bytes::from(raw),
+            _ => Bytes::copy_from_slice(field.value.as_bytes()),
+        }
     };
     fields
         .iter()

@@ -17,7 +17,8 @@ fn all(input: &[u8]) -> Result<Vec<Result<Exchange, Reason>>, String> {
 
 const BUFFERED: &str = r#"{"http_buffered_trace": {
  "request": {
-  "headers": [{"key": ":authority", "value": "shop.local"}, {"key": ":path", "value": "/cart?x=1"},
+  "headers": [{"key": ":authority", "value": "shop.local", "raw_value": ""},
+   {"key": ":path", "value": "", "raw_value": "L2NhcnQ/eD0x"},
    {"key": ":method", "value": "POST"}, {"key": ":scheme", "value": "http"},
    {"key": "content-length", "value": "12"}],
   "body": {"truncated": false, "as_bytes": "eyJpdGVtIjogMSB9"}, "trailers": [],
@@ -171,6 +172,40 @@ fn protobuf_says_the_same_as_json() {
     assert_eq!(all(&many[..many.len() - 5]).unwrap().len(), 1, "the second one is cut");
     for other in [&b"\x0a\x00"[..], b"GET / HTTP/1.1\r\n", b"\xd4\xc3\xb2\xa1", b"", b"\x0a"] {
         assert!(!is_proto(other), "{other:?}");
+    }
+}
+
+/// As Envoy writes them into a file: behind each other, or each behind its length.
+#[test]
+fn segments_in_protobuf_are_put_together_too() {
+    let id = 10_313_582_200_480_763_149_u64;
+    let mut number = vec![1 << 3];
+    crate::varint::put(&mut number, id);
+    let segment = |piece: Vec<u8>| field(2, &[number.clone(), piece].concat());
+    let asked = [
+        header(":authority", "shop.local"),
+        header(":path", "/cart?x=1"),
+        header(":method", "POST"),
+        header(":scheme", "http"),
+        header("content-length", "12"),
+    ];
+    let segments = [
+        segment(field(2, &asked.concat())),
+        segment(field(3, &field(1, b"{\"item\":"))),
+        segment(field(3, &field(1, b" 1 }"))),
+        segment(field(5, &header(":status", "200"))),
+        segment(field(6, &[field(1, b"{\"ok\":true}"), vec![3 << 3, 1]].concat())),
+    ];
+    let delimited: Vec<u8> = segments.iter().flat_map(|one| length_before(one)).collect();
+    for bytes in [segments.concat(), delimited] {
+        assert!(is_proto(&bytes));
+        let found = all(&bytes).unwrap();
+        let [Ok(exchange)] = &found[..] else { panic!("{found:?}") };
+        assert_eq!(exchange.request.as_ref().unwrap().message.body.bytes, b"{\"item\": 1 }"[..]);
+        assert_eq!(exchange.completeness, Completeness::ResponseDamaged);
+        let cut = all(&bytes[..bytes.len() - 5]).unwrap();
+        let [Ok(exchange)] = &cut[..] else { panic!("{cut:?}") };
+        assert_eq!(exchange.response.as_ref().unwrap().message.body.bytes.len(), 0);
     }
 }
 
