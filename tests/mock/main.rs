@@ -397,7 +397,12 @@ fn a_provider_may_be_called_by_any_name_of_the_mock() {
     let (status, text) = send(here, "GET", "/-/shadowtap/health", "Host: ci-host\r\n", "");
     assert!(status == 200 && text.contains("\"ok\""), "{status} {text}");
     let (status, text) = send(here, "GET", "/-/shadowtap/metrics", "", "");
-    assert!(status == 200 && text.contains("{verdict=\"repeated\"} 8"), "{status} {text}");
+    let lines = text.lines().filter(|line| line.contains("{verdict=\"repeated\","));
+    let counts: Vec<u64> = lines.filter_map(|line| line.rsplit_once(' ')?.1.parse().ok()).collect();
+    assert!(status == 200 && counts.iter().sum::<u64>() == 8, "{status} {text}");
+    for figure in ["shadowtap_build_info{version=\"", "route=\"GET /rates\",code=\"200\"}"] {
+        assert!(text.contains(figure), "{figure} is not in {text}");
+    }
     let proxied = format!("http://ci-host:{port}/rates");
     assert_eq!(
         send(here, "GET", &proxied, &format!("Host: ci-host:{port}\r\n"), "").0,
