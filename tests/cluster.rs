@@ -142,9 +142,10 @@ fn lines(path: &Path) -> Vec<String> {
     text.lines().map(str::to_owned).collect()
 }
 
-/// What `diff` says of a run, without what depends on the run's own name.
+/// What `diff` says of a run, without what depends on the run's own name. Each folder masks secrets
+/// in its own way, so they are shown.
 fn findings(folder: &Path) -> Vec<Vec<String>> {
-    shadowtap(folder, &["diff", ".", "-q"]).expect(0);
+    shadowtap(folder, &["diff", ".", "-q", "--show-secrets"]).expect(0);
     ["differences.jsonl", "clusters.jsonl", "noise.jsonl", "mismatches.csv", "diff.json"]
         .map(|name| lines(&folder.join(name)))
         .to_vec()
@@ -351,6 +352,93 @@ fn shards_cut_no_user_where_lanes_are_those_of_users() {
         let counts: Vec<usize> = shards.iter().map(|shard| of(shard, user)).collect();
         let whole = 36 / 5 + usize::from(user == "user-0");
         assert!(counts.contains(&whole), "{user}: {counts:?}");
+    }
+}
+
+/// A capture of a proxy that sends twelve users over two connections: each is given a cookie, and
+/// asks for its own cart with it.
+fn capture_of_a_proxy() -> Vec<u8> {
+    let mut capture = Capture::new(200_000);
+    for connection in 0..2u16 {
+        let users = (0..12u64).filter(|user| user % 2 == u64::from(connection));
+        let mut said = Vec::new();
+        let (mut first, mut then) = (Vec::new(), Vec::new());
+        for user in users {
+            let id = cart(1, user);
+            let set = format!("Set-Cookie: session={id}\r\n");
+            let given = response("200 OK", "application/json", &format!("{{\"user\":{user}}}"));
+            let given = given.replacen("\r\n", &format!("\r\n{set}"), 1);
+            first.push((format!("GET /new/{user} HTTP/1.1\r\nHost: shop.test\r\n\r\n"), given));
+            let cookie = format!("Cookie: session={id}\r\n");
+            let own = response("200 OK", "application/json", "{\"price\":7}");
+            for what in ["cart", "orders"] {
+                let head = format!("GET /{what} HTTP/1.1\r\nHost: shop.test\r\n{cookie}\r\n");
+                then.push((head, own.clone()));
+            }
+        }
+        said.append(&mut first);
+        said.append(&mut then);
+        let said: Vec<(&str, &str)> =
+            said.iter().map(|(request, answer)| (&**request, &**answer)).collect();
+        capture = capture.connection(40_000 + connection, &said);
+    }
+    capture.finish()
+}
+
+/// A connection that users of several shards share ends in each with its own part.
+#[test]
+fn shards_of_what_a_proxy_sent_end_and_merge_to_the_whole() {
+    let address = server(|line| {
+        let path = line.split(' ').nth(1).unwrap_or_default();
+        match path.strip_prefix("/new/").and_then(|user| user.parse::<u64>().ok()) {
+            Some(user) => {
+                let set = format!("\r\nSet-Cookie: session={}\r\n", cart(2, user));
+                let body = format!("{{\"user\":{user}}}");
+                response("200 OK", "application/json", &body).replacen("\r\n", &set, 1)
+            }
+            None => response("200 OK", "application/json", "{\"price\":8}"),
+        }
+    });
+    let target = format!("http://{address}");
+    let folder = tempfile::tempdir().expect("a folder");
+    let here = folder.path();
+    std::fs::write(here.join("v1.pcap"), capture_of_a_proxy()).expect("the capture is written");
+    for (way, lanes) in [("connection", "connection"), ("user", "cookie:session")] {
+        let replay = |output: &str, more: &[&str]| {
+            let base =
+                ["replay", "v1.pcap", "--target", &target, "--speed", "max", "--lanes", lanes];
+            let mut command = Command::new(env!("CARGO_BIN_EXE_shadowtap"));
+            command.args(base).args(["-q", "-o", output]).args(more).current_dir(here);
+            let mut child = command.stderr(Stdio::null()).spawn().expect("the program starts");
+            let mut code = None;
+            let what = format!("{output} ends");
+            until(&what, || {
+                code = child.try_wait().expect("it is there");
+                code.is_some()
+            });
+            assert_eq!(code.and_then(|code| code.code()), Some(0), "{output}");
+        };
+        replay(&format!("{way}/whole"), &[]);
+        let expected = findings(&here.join(way).join("whole"));
+        for count in [2, 3] {
+            let shards: Vec<String> = (1..=count).map(|n| format!("{way}/of{count}/{n}")).collect();
+            for (n, shard) in (1..).zip(&shards) {
+                replay(shard, &["--shard", &format!("{n}/{count}")]);
+                // In copies, too, each of which may be in another shard.
+                let copies = format!("{way}/copies-of{count}/{n}");
+                replay(&copies, &["--shard", &format!("{n}/{count}"), "--multiply", "3"]);
+            }
+            let into = format!("{way}/whole-of-{count}");
+            shadowtap(here, &["merge", &format!("{way}/of{count}"), "-o", &into, "-q"]).expect(0);
+            for (found, wanted) in findings(&here.join(&into)).iter().zip(&expected) {
+                let other = found.iter().zip(wanted).find(|(found, wanted)| found != wanted);
+                assert_eq!((other, found.len()), (None, wanted.len()), "{way} of {count}");
+            }
+            let copies = format!("{way}/copies-of-{count}");
+            let all = format!("{way}/copies-of{count}");
+            let merged = shadowtap(here, &["merge", &all, "-o", &copies]).expect(0);
+            assert!(merged.stdout.contains(" 108 outcomes"), "{}", merged.stdout);
+        }
     }
 }
 

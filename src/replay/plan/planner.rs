@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -438,34 +439,32 @@ impl Planner {
         }
         let mut ends = WithoutGaps { ends, gaps: &gaps, lanes: &lanes };
         let mut totals = PlanTotals::default();
-        let mut lane = LaneSchedule::default();
-        let mut held: Option<StepEntry> = None;
+        let mut tracks = self.tracks();
+        let mut lane = None;
         for record in entries.iter()? {
             let mut entry = StepEntry::decode(&record?);
             entry.recorded = entry.recorded.mapped(|time| gaps.map(time));
-            if let Some(before) = held
-                && before.lane.0 != entry.lane.0
-            {
-                if let Some(release) = std::mem::take(&mut lane).finish() {
-                    let end = ends.of_lane(&before)?;
-                    self.release(&release, end, &before, &mut totals)?;
-                }
-                held = None;
+            if lane.is_some_and(|lane| lane != entry.lane.0) {
+                self.end_lane(&mut tracks, &mut ends, &mut totals)?;
             }
+            lane = Some(entry.lane.0);
             if entry.load.traits.not_sent().is_some() {
                 self.skip(&entry, &mut totals)?;
                 continue;
             }
-            if let Some(release) = lane.push(&entry.recorded, self.first_at) {
-                let before = held.expect("a lane holds back one release, whose entry is held too");
-                self.release(&release, None, &before, &mut totals)?;
+            for LaneTrack { copies, schedule, held } in &mut tracks {
+                if !self.in_shard(entry.owner, copies.start) {
+                    self.ledger.reject("other-shard", u64::from(copies.end - copies.start));
+                    continue;
+                }
+                if let Some(release) = schedule.push(&entry.recorded, self.first_at) {
+                    let before = held.expect("a lane holds back one release, and its entry too");
+                    self.release(&release, None, &before, copies, &mut totals)?;
+                }
+                *held = Some(entry);
             }
-            held = Some(entry);
         }
-        if let (Some(release), Some(before)) = (lane.finish(), held) {
-            let end = ends.of_lane(&before)?;
-            self.release(&release, end, &before, &mut totals)?;
-        }
+        self.end_lane(&mut tracks, &mut ends, &mut totals)?;
         drop(entries);
         let pacing = self.wishes.pacing;
         Ok(Plan {
@@ -483,6 +482,35 @@ impl Planner {
             lanes: lanes.count.max(1),
             totals,
         })
+    }
+
+    /// What is made of each lane: one schedule for all of its copies, or in a shard one for each,
+    /// since a connection that several clients shared is in as many shards as these, and begins and
+    /// ends in each with its own part.
+    fn tracks(&self) -> Vec<LaneTrack> {
+        let copies = self.wishes.pacing.multiply.max(1);
+        let track = |copies| LaneTrack { copies, schedule: LaneSchedule::default(), held: None };
+        match self.wishes.shard {
+            None => vec![track(0..copies)],
+            Some(_) => (0..copies).map(|copy| track(copy..copy + 1)).collect(),
+        }
+    }
+
+    /// Releases what ends a lane.
+    fn end_lane(
+        &mut self,
+        tracks: &mut [LaneTrack],
+        ends: &mut WithoutGaps<'_>,
+        totals: &mut PlanTotals,
+    ) -> io::Result<()> {
+        let Some(last) = tracks.iter().find_map(|track| track.held) else { return Ok(()) };
+        let end = ends.of_lane(&last)?;
+        for LaneTrack { copies, schedule, held } in tracks {
+            if let (Some(release), Some(last)) = (std::mem::take(schedule).finish(), held.take()) {
+                self.release(&release, end, &last, copies, totals)?;
+            }
+        }
+        Ok(())
     }
 
     /// The times without requests that are cut.
@@ -541,10 +569,11 @@ impl Planner {
         release: &Release,
         closed: Option<i64>,
         entry: &StepEntry,
+        copies: &Range<u32>,
         totals: &mut PlanTotals,
     ) -> io::Result<()> {
         let pacing = self.wishes.pacing;
-        let StepEntry { mut load, owner, .. } = *entry;
+        let StepEntry { mut load, .. } = *entry;
         if load.reads_ms > 0 {
             // Its client left when the connection closed; where that is not known, behind the last
             // byte that came, and without one it is waited for like any other.
@@ -561,11 +590,7 @@ impl Planner {
         }
         let closed = closed.filter(|_| pacing.speed != Speed::Max);
         let closed = closed.map(|at| at.saturating_sub(self.first_at).max(release.offset));
-        for copy in 0..pacing.multiply.max(1) {
-            if !self.in_shard(owner, copy) {
-                self.ledger.reject("other-shard", 1);
-                continue;
-            }
+        for copy in copies.clone() {
             let shift = self.shift(entry.lane.0, copy);
             let mut load = load;
             if release.last {
@@ -644,6 +669,14 @@ impl Planner {
         named.request.as_mut()?.message.headers.push(b"Host", host.as_bytes());
         Some(named)
     }
+}
+
+/// A lane on its way to releases, of some of its copies.
+struct LaneTrack {
+    copies: Range<u32>,
+    schedule: LaneSchedule,
+    /// The last request, which is held back.
+    held: Option<StepEntry>,
 }
 
 /// The ends of connections in times without gaps.
