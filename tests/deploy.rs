@@ -81,6 +81,69 @@ fn manifests_give_flags_that_their_commands_have() {
     assert!(commands >= 12, "{commands} commands were found in the manifests");
 }
 
+/// The commands of a text: each from the program's name, or the image's, to the end of its line.
+fn commands_of(text: &str) -> Vec<String> {
+    let joined = text.replace("\\\n", " ");
+    let lines = joined.lines().map(|line| line.split(" #").next().unwrap_or(line));
+    lines
+        .flat_map(|line| {
+            let starts = ["shadowtap ", "\"$IMAGE\" ", " -- "];
+            let found = starts.iter().flat_map(|start| {
+                line.match_indices(start).map(|(at, start)| line[at + start.len()..].to_owned())
+            });
+            found.collect::<Vec<_>>()
+        })
+        .map(|line| line.split(['`', ';', '|', '&']).next().unwrap_or_default().to_owned())
+        .collect()
+}
+
+#[test]
+fn guides_and_pipelines_give_flags_that_their_commands_have() {
+    let deploy = root().join("deploy");
+    let mut paths = files(&deploy, ".md");
+    paths.extend(files(&deploy.join("ci"), ".yml"));
+    paths.push(deploy.join("kubernetes/switch/flagger.yaml"));
+    let help = |command: &str| {
+        let program = Command::new(env!("CARGO_BIN_EXE_shadowtap"))
+            .args([command, "--help"])
+            .output()
+            .expect("the program starts");
+        program.status.success().then(|| String::from_utf8_lossy(&program.stdout).into_owned())
+    };
+    let mut checked = 0;
+    for path in paths {
+        for line in commands_of(&text(&path)) {
+            let command = line.split_whitespace().next().unwrap_or_default();
+            let is_name = !command.is_empty() && command.chars().all(|c| c.is_ascii_lowercase());
+            // Prose goes on behind the program's name, too.
+            let Some(help) = is_name.then(|| help(command)).flatten() else { continue };
+            for flag in words(&line, "--", |c| c.is_ascii_lowercase() || c == '-') {
+                assert!(help.contains(&flag), "{}: {line}: no {flag}", path.display());
+            }
+            checked += 1;
+        }
+    }
+    assert!(checked >= 15, "{checked} commands were found");
+}
+
+#[test]
+fn providers_lead_to_the_mock_by_either_way() {
+    let kubernetes = root().join("deploy/kubernetes");
+    let address = |path: &str, key: &str| {
+        let text = text(&kubernetes.join(path));
+        let found = text.lines().find_map(|line| line.trim().strip_prefix(key).map(str::to_owned));
+        found.unwrap_or_else(|| panic!("{path} has no {key}"))
+    };
+    assert_eq!(
+        address("v2/mock.yaml", "clusterIP: "),
+        address("istio/service-entry.yaml", "- address: ")
+    );
+    let name = "payments.example";
+    for path in ["v2/v2.yaml", "istio/service-entry.yaml", "v2/mock.yaml"] {
+        assert!(text(&kubernetes.join(path)).contains(name), "{path}");
+    }
+}
+
 #[test]
 fn dashboards_and_alerts_ask_for_figures_that_are_told() {
     let sources: String = [
