@@ -287,6 +287,16 @@ fn shards_hold_their_own_part_and_merge_to_what_one_run_says() {
     sharded(&capture(), &[]);
 }
 
+/// A process that does not outlive its test.
+struct Held(Child);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// What a shard is still writing is half of it, and what one that was killed left is told as that.
 #[test]
 fn a_shard_under_way_is_not_merged_and_one_that_was_cut_off_is_told() {
@@ -296,19 +306,18 @@ fn a_shard_under_way_is_not_merged_and_one_that_was_cut_off_is_told() {
     let target = v2();
     let base = ["replay", "v1.pcap", "--target", &target, "--speed", "max", "-q"];
     shadowtap(here, &[&base[..], &["--shard", "2/2", "-o", "run/2"]].concat()).expect(0);
-    let mut under_way = Command::new(env!("CARGO_BIN_EXE_shadowtap"))
+    let under_way = Command::new(env!("CARGO_BIN_EXE_shadowtap"))
         .args(base)
         .args(["--shard", "1/2", "--start-at", "+1h", "-o", "run/1"])
         .current_dir(here)
-        .spawn()
-        .expect("the program starts");
+        .spawn();
+    let under_way = Held(under_way.expect("the program starts"));
     until("the shard is ready", || here.join("run/1/outcomes.jsonl").exists());
     let merge = ["merge", "run", "-o", "whole"];
     let refused = shadowtap(here, &merge).expect(3);
     assert!(refused.stderr.contains("another shadowtap is writing to run/1"), "{}", refused.stderr);
     assert!(!here.join("whole").exists(), "nothing was begun");
-    under_way.kill().expect("it is there");
-    under_way.wait().expect("it ends");
+    drop(under_way);
     let merged = shadowtap(here, &merge).expect(0);
     assert!(merged.stderr.contains("the replay of run/1 was cut off"), "{}", merged.stderr);
     shadowtap(here, &["diff", "whole", "-q"]).expect(0);
@@ -409,11 +418,12 @@ fn shards_of_what_a_proxy_sent_end_and_merge_to_the_whole() {
                 ["replay", "v1.pcap", "--target", &target, "--speed", "max", "--lanes", lanes];
             let mut command = Command::new(env!("CARGO_BIN_EXE_shadowtap"));
             command.args(base).args(["-q", "-o", output]).args(more).current_dir(here);
-            let mut child = command.stderr(Stdio::null()).spawn().expect("the program starts");
+            let mut child =
+                Held(command.stderr(Stdio::null()).spawn().expect("the program starts"));
             let mut code = None;
             let what = format!("{output} ends");
             until(&what, || {
-                code = child.try_wait().expect("it is there");
+                code = child.0.try_wait().expect("it is there");
                 code.is_some()
             });
             assert_eq!(code.and_then(|code| code.code()), Some(0), "{output}");
