@@ -1,12 +1,15 @@
 //! The one pass over a text that says where a secret may stand: at parts of names, prefixes of
 //! tokens, signs of URLs and addresses, words of routes. What has no hit needs no other look.
 //!
-//! A filter of one bit for each three bytes with which one of them begins is asked at each place of
-//! the text, so that the pass costs the same whatever their number, and no step waits for the one
-//! before. Case does not count here; who verifies a hit looks closer.
+//! One automaton knows all of them, so that the pass costs the same whatever their number. Case
+//! does not count here; who verifies a hit looks closer. A step of it waits for the one before, so
+//! long texts are walked at several places at once.
 
 use std::sync::LazyLock;
 
+use aho_corasick::automaton::{Automaton, StateID};
+use aho_corasick::dfa::DFA;
+use aho_corasick::{Anchored, MatchKind, StartKind};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 
@@ -292,40 +295,10 @@ pub(super) static INSIDES: LazyLock<Vec<(String, usize)>> = LazyLock::new(|| {
     ENCODED.iter().copied().flat_map(each).collect()
 });
 
-/// One of those that are looked for, in small letters.
-struct Pattern {
-    text: Box<[u8]>,
-    /// Its first four bytes, folded, and which of them there are.
-    head: u32,
-    mask: u32,
-    kinds: Kinds,
-    number: usize,
-}
-
 struct Sieve {
-    /// By the bucket of their first two bytes.
-    patterns: Vec<Pattern>,
-    /// Where each bucket begins, and one more for the end.
-    buckets: Box<[u16]>,
-    /// One bit for each first three bytes, by their hash.
-    filter: Box<[u64]>,
-}
-
-/// Bits of a hash: of three bytes in the filter, and of two for the bucket.
-const FILTER_BITS: u32 = 17;
-const BUCKET_BITS: u32 = 12;
-
-/// Three bytes, capitals as small letters; a few other signs become others, too.
-const fn folded(word: u32) -> u32 {
-    (word & 0xff_ffff) | 0x20_2020
-}
-
-const fn filter_bit(three: u32) -> usize {
-    (three.wrapping_mul(0x9e37_79b1) >> (32 - FILTER_BITS)) as usize
-}
-
-const fn bucket(three: u32) -> usize {
-    ((three & 0xffff).wrapping_mul(0x9e37_79b1) >> (32 - BUCKET_BITS)) as usize
+    automaton: DFA,
+    /// By pattern.
+    kinds: Vec<(Kinds, usize)>,
 }
 
 static SIEVE: LazyLock<Sieve> = LazyLock::new(|| {
@@ -365,102 +338,115 @@ static SIEVE: LazyLock<Sieve> = LazyLock::new(|| {
         .enumerate()
         .for_each(|(number, vendor)| add(vendor.prefix, Kinds::VENDOR, number));
     MIDDLES.iter().enumerate().for_each(|(number, (middle, _))| add(middle, Kinds::MIDDLE, number));
-    Sieve::of(patterns)
+    let automaton = DFA::builder()
+        .ascii_case_insensitive(true)
+        .match_kind(MatchKind::Standard)
+        .start_kind(StartKind::Unanchored)
+        .build(patterns.iter().map(|(pattern, ..)| pattern))
+        .expect("a few hundred short patterns");
+    Sieve {
+        automaton,
+        kinds: patterns.into_iter().map(|(_, kinds, number)| (kinds, number)).collect(),
+    }
 });
+
+/// How many parts of a text are walked side by side.
+const LANES: usize = 4;
+/// Bytes of a part, at most, so that the hits that wait for those before them are bounded.
+const LONGEST_LANE: usize = 1 << 10;
+/// Fewest bytes of a part: below, what each reads before its start costs more than it gains.
+const SHORTEST_LANE: usize = 64;
 
 /// All hits of some kinds, in the order of their ends; digits come after all others.
 pub(super) fn each(text: &[u8], kinds: impl Fn(Kinds) -> bool, mut hit: impl FnMut(Hit)) {
-    let mut hits = Vec::new();
-    SIEVE.find(text, &kinds, &mut hits);
-    hits.sort_unstable_by_key(|hit: &Hit| (hit.end, hit.start));
-    hits.into_iter().for_each(&mut hit);
+    let sieve = &*SIEVE;
+    let mut tell = |end: usize, state: StateID| sieve.tell(end, state, &kinds, &mut hit);
+    let mut state = sieve.start();
+    let mut at = 0;
+    let mut waiting = Vec::new();
+    while text.len() - at >= LANES * SHORTEST_LANE {
+        let length = LONGEST_LANE.min((text.len() - at) / LANES);
+        state = sieve.lanes(text, at, length, state, &mut waiting);
+        at += LANES * length;
+        waiting.sort_unstable_by_key(|&(end, _)| end);
+        waiting.drain(..).for_each(|(end, state)| tell(end, state));
+    }
+    sieve.walk(state, &text[at..], |end, state| tell(at + end, state));
     if kinds(Kinds::DIGITS) {
         digits(text, |start, end| hit(Hit { start, end, kinds: Kinds::DIGITS, number: 0 }));
     }
 }
 
 impl Sieve {
-    fn of(all: Vec<(String, Kinds, usize)>) -> Self {
-        let mut filter = vec![0_u64; 1 << (FILTER_BITS - 6)].into_boxed_slice();
-        let mut patterns = Vec::with_capacity(all.len());
-        for (text, kinds, number) in all {
-            let text: Box<[u8]> = text.into_bytes().into();
-            let mut four = [0; 4];
-            let length = text.len().min(4);
-            four[..length].copy_from_slice(&text[..length]);
-            let mask = if length == 4 { u32::MAX } else { (1 << (8 * length)) - 1 };
-            let head = (u32::from_le_bytes(four) | 0x2020_2020) & mask;
-            // A sign alone is looked for by itself.
-            let third = if length == 2 { 0..=255 } else { four[2]..=four[2] };
-            for third in third.filter(|_| length > 1) {
-                let three = u32::from_le_bytes([four[0], four[1], third, 0]);
-                let bit = filter_bit(folded(three));
-                filter[bit / 64] |= 1 << (bit % 64);
-            }
-            patterns.push(Pattern { text, head, mask, kinds, number });
-        }
-        let of = |pattern: &Pattern| bucket(pattern.head | 0x2020);
-        patterns.sort_by_key(of);
-        let buckets = 0..=1 << BUCKET_BITS;
-        let buckets = buckets.map(|at| patterns.partition_point(|pattern| of(pattern) < at) as u16);
-        Self { buckets: buckets.collect(), patterns, filter }
+    fn start(&self) -> StateID {
+        self.automaton.start_state(Anchored::No).expect("it was built for that")
     }
 
-    #[inline]
-    fn is_candidate(&self, word: u32) -> bool {
-        let bit = filter_bit(folded(word));
-        self.filter[bit / 64] >> (bit % 64) & 1 == 1
+    fn is_match(&self, state: StateID) -> bool {
+        self.automaton.is_special(state) && self.automaton.is_match(state)
     }
 
-    fn find(&self, text: &[u8], kinds: &impl Fn(Kinds) -> bool, hits: &mut Vec<Hit>) {
-        /// Places that are asked for by one word of eight bytes.
-        const STEP: usize = 4;
-        let mut at = 0;
-        while let Some(word) = text.get(at..at + 8) {
-            let word = u64::from_le_bytes(word.try_into().expect("eight bytes"));
-            let mut found = 0_u32;
-            for n in 0..STEP {
-                found |= u32::from(self.is_candidate((word >> (8 * n)) as u32)) << n;
+    /// Walks over a text; tells where matches end. Answers the state behind it.
+    fn walk(
+        &self,
+        mut state: StateID,
+        text: &[u8],
+        mut matched: impl FnMut(usize, StateID),
+    ) -> StateID {
+        for (at, &byte) in text.iter().enumerate() {
+            state = self.automaton.next_state(Anchored::No, state, byte);
+            if self.is_match(state) {
+                matched(at + 1, state);
             }
-            while found != 0 {
-                self.verify(text, at + found.trailing_zeros() as usize, kinds, hits);
-                found &= found - 1;
-            }
-            at += STEP;
         }
-        (at..text.len()).for_each(|at| self.verify(text, at, kinds, hits));
-        for sign in self.patterns.iter().filter(|one| one.text.len() == 1 && kinds(one.kinds)) {
-            hits.extend(memchr::memchr_iter(sign.text[0], text).map(|start| Hit {
-                start,
-                end: start + 1,
-                kinds: sign.kinds,
-                number: sign.number,
-            }));
-        }
+        state
     }
 
-    /// Adds all that begin at a place.
-    fn verify(&self, text: &[u8], at: usize, kinds: &impl Fn(Kinds) -> bool, hits: &mut Vec<Hit>) {
-        let rest = &text[at..];
-        let mut four = [0; 4];
-        let length = rest.len().min(4);
-        four[..length].copy_from_slice(&rest[..length]);
-        let head = u32::from_le_bytes(four) | 0x2020_2020;
-        let bucket = bucket(head);
-        let range = usize::from(self.buckets[bucket])..usize::from(self.buckets[bucket + 1]);
-        for pattern in &self.patterns[range] {
-            let length = pattern.text.len();
-            if head & pattern.mask == pattern.head
-                && length > 1
-                && kinds(pattern.kinds)
-                && rest.get(..length).is_some_and(|found| found.eq_ignore_ascii_case(&pattern.text))
-            {
-                hits.push(Hit {
-                    start: at,
-                    end: at + length,
-                    kinds: pattern.kinds,
-                    number: pattern.number,
-                });
+    /// Walks over parts of `length` bytes from `at` on, side by side: each step waits for the one
+    /// before it, but not for those of other parts. All but the first begin earlier by the longest
+    /// pattern, after which the state is that of a walk from the text's start. Adds where matches
+    /// end, in no order; answers the state behind the last part.
+    fn lanes(
+        &self,
+        text: &[u8],
+        at: usize,
+        length: usize,
+        first: StateID,
+        matched: &mut Vec<(usize, StateID)>,
+    ) -> StateID {
+        let parts: [&[u8]; LANES] = std::array::from_fn(|n| &text[at + n * length..][..length]);
+        let mut states: [StateID; LANES] = std::array::from_fn(|n| {
+            let from = at + n * length;
+            let before = &text[from.saturating_sub(self.automaton.max_pattern_len())..from];
+            if n == 0 { first } else { self.walk(self.start(), before, |_, _| {}) }
+        });
+        for index in 0..length {
+            for (state, part) in states.iter_mut().zip(parts) {
+                *state = self.automaton.next_state(Anchored::No, *state, part[index]);
+            }
+            if states.iter().any(|&state| self.automaton.is_special(state)) {
+                for (n, &state) in states.iter().enumerate().filter(|(_, s)| self.is_match(**s)) {
+                    matched.push((at + n * length + index + 1, state));
+                }
+            }
+        }
+        states[LANES - 1]
+    }
+
+    /// Tells what matches in a state that was reached at `end`.
+    fn tell(
+        &self,
+        end: usize,
+        state: StateID,
+        kinds: impl Fn(Kinds) -> bool,
+        hit: &mut impl FnMut(Hit),
+    ) {
+        for index in 0..self.automaton.match_len(state) {
+            let pattern = self.automaton.match_pattern(state, index);
+            let (found, number) = self.kinds[pattern.as_usize()];
+            if kinds(found) {
+                let start = end - self.automaton.pattern_len(pattern);
+                hit(Hit { start, end, kinds: found, number });
             }
         }
     }
@@ -520,45 +506,26 @@ mod tests {
         assert_eq!(hits("1 2 3 4 5 6 7"), [""; 0]);
     }
 
-    /// What each place of a text holds, by comparing all patterns with it.
+    /// Parts that are walked side by side tell what one walk tells, in its order.
     #[test]
-    fn each_pattern_is_found_wherever_it_stands() {
+    fn long_texts_have_the_hits_of_one_walk() {
         let words =
             ["password", "shipping", "websocket-protocol", "://", "x", "eyJ", "\u{43f}", " "];
         let mut random = 7_u64;
-        let mut draw = |below: usize| {
-            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            (random >> 33) as usize % below
-        };
-        for length in (0..200).map(|n| n * 7) {
-            let mut text = Vec::new();
+        for length in (0..400).map(|n| n * 23) {
+            let mut text = String::new();
             while text.len() < length {
-                match draw(3) {
-                    0 => text.extend_from_slice(words[draw(words.len())].as_bytes()),
-                    1 => {
-                        let pattern = &SIEVE.patterns[draw(SIEVE.patterns.len())].text;
-                        let part = &pattern[..pattern.len() - draw(2).min(pattern.len() - 1)];
-                        match draw(2) {
-                            0 => text.extend_from_slice(part),
-                            _ => text.extend(part.iter().map(u8::to_ascii_uppercase)),
-                        }
-                    }
-                    _ => text.push(draw(256) as u8),
-                }
+                random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                text.push_str(words[(random >> 60) as usize % words.len()]);
             }
-            let is_sign = |kinds: Kinds| kinds != Kinds::DIGITS;
             let (mut told, mut expected) = (Vec::new(), Vec::new());
-            each(&text, is_sign, |hit| told.push((hit.end, hit.start, hit.kinds.0, hit.number)));
-            for pattern in SIEVE.patterns.iter().filter(|pattern| is_sign(pattern.kinds)) {
-                let length = pattern.text.len();
-                for (start, found) in text.windows(length).enumerate() {
-                    if found.eq_ignore_ascii_case(&pattern.text) {
-                        expected.push((start + length, start, pattern.kinds.0, pattern.number));
-                    }
-                }
-            }
-            told.sort_unstable();
-            expected.sort_unstable();
+            let is_sign = |kinds: Kinds| kinds != Kinds::DIGITS;
+            each(text.as_bytes(), is_sign, |hit| told.push((hit.start, hit.end, hit.kinds)));
+            SIEVE.walk(SIEVE.start(), text.as_bytes(), |end, state| {
+                SIEVE.tell(end, state, is_sign, &mut |hit: Hit| {
+                    expected.push((hit.start, hit.end, hit.kinds));
+                });
+            });
             assert_eq!(told, expected, "{length}");
         }
     }
