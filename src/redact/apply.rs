@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::{FxBuildHasher, FxHashMap, FxHashSet};
 
 use super::again::{self, Repeated};
 use super::edits::Edits;
@@ -283,7 +283,7 @@ pub(super) struct Pass<'a> {
     /// What is found is a token already, and stays.
     pub(super) reads_tokens: bool,
     /// What was found so.
-    pub(super) tokens: Vec<Vec<u8>>,
+    pub(super) tokens: FxHashSet<Vec<u8>>,
     /// Tokens that may come from other requests.
     known: Option<&'a KnownTokens>,
 }
@@ -360,7 +360,7 @@ impl<'a> Pass<'a> {
             found: Vec::new(),
             changes: 0,
             reads_tokens: false,
-            tokens: Vec::new(),
+            tokens: FxHashSet::with_hasher(FxBuildHasher),
             known,
         }
     }
@@ -489,7 +489,7 @@ impl<'a> Pass<'a> {
     fn is_known(&self, value: &[u8]) -> bool {
         self.found.iter().any(|(known, _)| known == value)
             || self.known.is_some_and(|known| known.holds(value))
-            || self.tokens.iter().any(|token| token == value)
+            || self.tokens.contains(value)
     }
 
     /// What is put in a secret's place; a token stays what it is.
@@ -499,11 +499,11 @@ impl<'a> Pass<'a> {
             Rc::new(Replacement { token: secret.to_vec(), forms })
         };
         if self.reads_tokens {
-            self.tokens.push(secret.to_vec());
+            self.tokens.insert(secret.to_vec());
             return stays();
         }
         if let Some(known) = self.known
-            && (known.holds(secret) || self.tokens.iter().any(|token| token == secret))
+            && (known.holds(secret) || self.tokens.contains(secret))
         {
             return stays();
         }

@@ -80,7 +80,10 @@ fn mark_after(text: &[u8], from: usize) -> Option<usize> {
     let rest = &text[from..];
     let mut at = rest.iter().take(LONGEST_NAME).take_while(|&&byte| is_of_name(byte)).count();
     at += usize::from(rest.get(at) == Some(&b'\\'));
-    at += usize::from(matches!(rest.get(at), Some(b'"' | b'\'' | b'`')));
+    let quoted = matches!(rest.get(at), Some(b'"' | b'\'' | b'`'));
+    at += usize::from(quoted);
+    // `sessionStorage["access_token"] = …`
+    at += usize::from(quoted && rest.get(at) == Some(&b']'));
     at += rest[at..].iter().take(2).take_while(|&&byte| byte == b'*').count();
     at += rest[at..].iter().take(MOST_BLANKS).take_while(|&&byte| is_blank(byte)).count();
     matches!(rest.get(at), Some(b'=' | b':')).then_some(from + at)
@@ -542,6 +545,10 @@ fn pair(
     if let Some(quoted) = quoted(text, from) {
         return put_named(text, word, quoted, SecretShape::Named, found);
     }
+    // `x["token"] = y` hands on a variable.
+    if text[name.end..at].trim_ascii_end().ends_with(b"]") {
+        return None;
+    }
     // The line that the pair stands in, or what encloses it in quotes.
     let enclosing = before
         .filter(|byte| matches!(byte, b'"' | b'\'') && text[name.end..at].trim_ascii().is_empty());
@@ -633,6 +640,9 @@ fn name_before(text: &[u8], at: usize) -> Option<Range<usize>> {
         text[..at].iter().rev().take(MOST_BLANKS).take_while(|&&byte| is_blank(byte)).count();
     let mut end = at - blanks;
     end -= text[..end].iter().rev().take(2).take_while(|&&byte| byte == b'*').count();
+    if matches!(text[..end], [.., b'"' | b'\'' | b'`', b']']) {
+        end -= 1;
+    }
     if end > 0 && matches!(text[end - 1], b'"' | b'\'' | b'`') {
         end -= 1;
         end -= usize::from(end > 0 && text[end - 1] == b'\\');
@@ -788,6 +798,13 @@ mod tests {
             ("retry(password=\"a b\", token='c')", &["a b", "c"]),
             (r#"said "{\"password\": \"a b\", \"x\":1}""#, &["a b"]),
             ("password : hunter2", &["hunter2"]),
+            (
+                "sessionStorage[\"access_token\"] = \"q7Zr0pW3\"; x['token']='a1'",
+                &["q7Zr0pW3", "a1"],
+            ),
+            ("x[\"token\"] == y; {password: password}", &[]),
+            ("contraseña: k9k9\nпароль: p8p8", &["k9k9", "p8p8"]),
+            ("token = '''a1b2'''", &["a1b2"]),
             ("go to https://x/y?a=1&token=t%20u&b=2 now", &["t%20u"]),
             ("<a href=\"/x?code=c1&amp;key=k1#access_token=f1\">", &["c1", "k1", "f1"]),
             ("user[password]=x&user%5Btoken%5D=y", &["x", "y"]),

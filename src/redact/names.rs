@@ -128,7 +128,10 @@ const SECRET_NAMES: &[&str] = &[
     "subscriptionkey",
     "userpass",
     "xamzsecuritytoken",
+    "cfturnstileresponse",
     "formkey",
+    "grecaptcharesponse",
+    "hcaptcharesponse",
     "privkey",
     "psk",
     "requirepass",
@@ -175,6 +178,7 @@ const SECRET_PAIRS: &[[&str; 2]] = &[
     ["mfa", "code"],
     ["time", "code"],
     ["pin", "code"],
+    ["protection", "bypass"],
     ["recovery", "code"],
     ["recovery", "codes"],
     ["recovery", "phrase"],
@@ -227,9 +231,13 @@ const KEY_KINDS: &[&str] = &[
 /// Parameters that let in who has them, or tie the answer to a login to its request, where their
 /// value looks drawn at random; as a word it says something else.
 const DRAWN_PARAMETERS: &[&str] = &[
-    "ct", "hdnea", "hdntl", "hdnts", "nonce", "policy", "sas", "st", "state", "tk", "txsecret",
-    "wssecret",
+    "ct", "hdnea", "hdntl", "hdnts", "nonce", "policy", "rlkey", "sas", "st", "state", "tk",
+    "txsecret", "wssecret",
 ];
+
+/// Last words of names whose value lets in who has it, or ties one message to another, where it
+/// looks drawn at random.
+const DRAWN_ENDS: &[&str] = &["challenge", "nonce", "ticket"];
 
 /// First words of headers whose `key` names something and opens nothing.
 const NAMING_KEYS: &[&str] = &[
@@ -260,8 +268,10 @@ const NAMING_KEYS: &[&str] = &[
 const HARMLESS_ENDS: &[&str] = &[
     "age",
     "at",
+    "color",
     "consent",
     "count",
+    "description",
     "duration",
     "enabled",
     "endpoint",
@@ -270,14 +280,18 @@ const HARMLESS_ENDS: &[&str] = &[
     "expiration",
     "expires",
     "expiry",
+    "field",
     "in",
     "kind",
+    "label",
     "length",
     "lifetime",
     "limit",
     "method",
     "methods",
     "mode",
+    "name",
+    "path",
     "policy",
     "provider",
     "required",
@@ -287,6 +301,7 @@ const HARMLESS_ENDS: &[&str] = &[
     "supported",
     "time",
     "timeout",
+    "title",
     "ttl",
     "type",
     "uri",
@@ -296,6 +311,9 @@ const HARMLESS_ENDS: &[&str] = &[
     "valid",
     "version",
 ];
+
+/// First words that ask whether there is a secret: `has_password`.
+const ASKING: [&str; 4] = ["has", "is", "needs", "requires"];
 
 /// Members whose value is the name of what another member holds.
 const NAMING: [&str; 14] = [
@@ -429,7 +447,8 @@ fn secret_by_words(name: &str) -> Option<HeaderSecret> {
     let words = Words::of(name);
     let last = words.iter().next_back()?;
     let count = words.iter().count();
-    if count > 1 && tables.harmless.contains(last) {
+    let asks = words.iter().next().is_some_and(|first| ASKING.contains(&first));
+    if count > 1 && (asks || tables.harmless.contains(last)) {
         return None;
     }
     let joined = words.joined().trim_end_matches(|c: char| c.is_ascii_digit());
@@ -450,6 +469,9 @@ fn secret_by_words(name: &str) -> Option<HeaderSecret> {
         |word: &str| AMBIGUOUS_WORDS.contains(&word.trim_end_matches(|c: char| c.is_ascii_digit()));
     if words.iter().any(is_ambiguous) {
         return Some(HeaderSecret::NoWord);
+    }
+    if DRAWN_ENDS.contains(&last) {
+        return Some(HeaderSecret::Drawn);
     }
     words.joined().ends_with("usercode").then_some(HeaderSecret::UserCode)
 }

@@ -13,6 +13,7 @@ use super::shape::SecretShape;
 /// underscores in them do not count.
 const LINKS: &[&str] = &[
     "accept",
+    "accountrecovery",
     "acceptinvitation",
     "acceptinvite",
     "accountactivation",
@@ -37,6 +38,7 @@ const LINKS: &[&str] = &[
     "forgot",
     "forgotpassword",
     "hook",
+    "impersonate",
     "invitation",
     "invitations",
     "invite",
@@ -57,6 +59,7 @@ const LINKS: &[&str] = &[
     "otp",
     "password",
     "passwordrecovery",
+    "pwreset",
     "passwordreset",
     "passwordresets",
     "recover",
@@ -252,6 +255,9 @@ mod tests {
             ("/auth/reset/MQ/c5x4fa-1a2b3c4d5e6f7a8b9c0d/", "c5x4fa-1a2b3c4d5e6f7a8b9c0d"),
             ("/v1/email/verify/42/3f2a91c03f2a91c0?x=1", "3f2a91c03f2a91c0"),
             ("/invite/aB3xK9", "aB3xK9"),
+            ("/pw-reset/aB3xK9", "aB3xK9"),
+            ("/account-recovery/aB3xK9", "aB3xK9"),
+            ("/impersonate/aB3xK9", "aB3xK9"),
             ("/t/aB3dE5fG7hI9jK1lM3nO5pQ7", "aB3dE5fG7hI9jK1lM3nO5pQ7"),
             ("see https://x.example/s/Zq7hT2mXw9Lk4RvB1nYs now", "Zq7hT2mXw9Lk4RvB1nYs"),
             ("/feeds/9f8a7b6c5d4e3f2a1b0c9d8e7f6a5b4c/", "9f8a7b6c5d4e3f2a1b0c9d8e7f6a5b4c"),

@@ -110,6 +110,12 @@ pub(super) const MIDDLES: &[(&str, fn(&[u8], usize) -> Option<Range<usize>>)] = 
         let length = run(text, at + 1, is_url);
         (name >= 11 && length >= 100).then(|| at - name..at + 1 + length)
     }),
+    // MaxMind: six characters, a line, 29 and this.
+    ("_mmk", |text, at| {
+        let before = run_back(text, at, is_url);
+        let ends = text.get(at + 4).is_none_or(|&next| !is_url(next));
+        (before == 36 && ends).then(|| at - 36..at + 4)
+    }),
     // Mailchimp: 32 hexadecimal digits and the data centre.
     ("-us", |text, at| {
         let number = run(text, at + 3, |byte| byte.is_ascii_digit());
