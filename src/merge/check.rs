@@ -98,8 +98,7 @@ pub(super) fn info(shards: &[(RunFolder, RunInfo)]) -> RunInfo {
     for (_, info) in shards {
         whole.started = whole.started.min(info.started);
         whole.ended = whole.ended.max(info.ended);
-        whole.interrupted |= info.never_ended();
-        whole.interrupted |= info.interrupted;
+        whole.interrupted |= info.interrupted || info.never_ended();
     }
     whole.host = shards.iter().map(|(_, info)| info.host.clone()).collect();
     if let [host] = whole.host.as_array().map(Vec::as_slice).unwrap_or_default() {

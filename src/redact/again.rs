@@ -105,7 +105,7 @@ const LONGEST_WORD: usize = 16;
 fn is_word(secret: &[u8]) -> bool {
     secret.len() <= LONGEST_WORD
         && secret.iter().all(u8::is_ascii_alphabetic)
-        && (secret[1..].iter().all(u8::is_ascii_lowercase)
+        && (secret.iter().skip(1).all(u8::is_ascii_lowercase)
             || secret.iter().all(u8::is_ascii_uppercase))
 }
 

@@ -102,21 +102,22 @@ fn connect(
     let started = Monotonic::now();
     let mut last = "it has no address".to_owned();
     let (mut first, mut looked_at_all) = (None, true);
-    for address in &target.addresses {
+    let left = || {
         let spent = Duration::from_nanos(started.elapsed().max(0).unsigned_abs());
-        let Some(left) = ADDRESSES.checked_sub(spent).filter(|left| !left.is_zero()) else {
+        ADDRESSES.checked_sub(spent).filter(|left| !left.is_zero())
+    };
+    for address in &target.addresses {
+        let Some(wait) = left() else {
             looked_at_all = false;
             break;
         };
-        match TcpStream::connect_timeout(address, CONNECT.min(left)) {
+        match TcpStream::connect_timeout(address, CONNECT.min(wait)) {
             Ok(stream) => {
                 let forward = look(&stream, &refused)?;
                 for _ in 1..LOOKS {
-                    let spent = Duration::from_nanos(started.elapsed().max(0).unsigned_abs());
-                    let Forward::To(_) = forward else { break };
-                    let Some(left) = ADDRESSES.checked_sub(spent) else { break };
-                    let wait = CONNECT.min(left).max(Duration::from_millis(1));
-                    let Ok(other) = TcpStream::connect_timeout(address, wait) else { break };
+                    let (Forward::To(_), Some(wait)) = (forward, left()) else { break };
+                    let other = TcpStream::connect_timeout(address, CONNECT.min(wait));
+                    let Ok(other) = other else { break };
                     look(&other, &refused)?;
                 }
                 looked_at_all &= forward != Forward::Unknown;
