@@ -224,10 +224,9 @@ fn cart(version: u64, connection: u64) -> u64 {
     100_000_000_000 + (mixed ^ (mixed >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9) % 900_000_000_000
 }
 
-/// What v2 issued in a shard is what it issued: merged, nothing of it is a difference.
-#[test]
-fn what_shards_bound_is_bound_in_their_sum() {
-    let address = server(|line| {
+/// v2 of the carts' service: with ids of its own.
+fn carts() -> std::net::SocketAddr {
+    server(|line| {
         let path = line.split(' ').nth(1).unwrap_or_default();
         let last = path.split('/').nth(2).unwrap_or_default();
         let body = match path.strip_prefix("/new/") {
@@ -237,7 +236,13 @@ fn what_shards_bound_is_bound_in_their_sum() {
             None => format!("{{\"cart\":\"{last}\",\"price\":7}}"),
         };
         response("200 OK", "application/json", &body)
-    });
+    })
+}
+
+/// What v2 issued in a shard is what it issued: merged, nothing of it is a difference.
+#[test]
+fn what_shards_bound_is_bound_in_their_sum() {
+    let address = carts();
     let target = format!("http://{address}");
     let folder = tempfile::tempdir().expect("a folder");
     let here = folder.path();
@@ -280,6 +285,72 @@ fn what_shards_bound_is_bound_in_their_sum() {
     assert_eq!(code, Some(0), "{said}");
     assert_eq!(lines(&here.join("stored/bindings.jsonl")), bound);
     assert_eq!(findings(&here.join("stored")), expected);
+}
+
+/// One shard looks for what flows, and the others take it from there: it comes to the same.
+#[test]
+fn shards_share_what_one_of_them_found() {
+    let target = format!("http://{}", carts());
+    let folder = tempfile::tempdir().expect("a folder");
+    let here = folder.path();
+    let store = Store::start();
+    std::fs::write(here.join("v1.pcap"), capture_of_carts()).expect("the capture is written");
+    let base = ["replay", "v1.pcap", "--target", &target, "--speed", "max"];
+    shadowtap(here, &[&base[..], &["-q", "-o", "whole"]].concat()).expect(0);
+    let name = |n: &str| format!("of3/{n}");
+    for (place, merged) in [("of3/flows", "one"), ("s3://bucket/of3/flows", "other")] {
+        let shard = |n: &str| {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_shadowtap"));
+            command.args(base).args(["--shard", &format!("{n}/3"), "--flows", place, "--force"]);
+            command.args(["-o", &name(n), "-v"]).envs(store.environment());
+            command.env("TMPDIR", here).env("NO_COLOR", "1").current_dir(here);
+            let command = command.stderr(Stdio::piped()).stdout(Stdio::null());
+            Held(command.spawn().expect("the program starts"))
+        };
+        // The others wait for the first one, whoever comes first.
+        let mut early = shard("3");
+        let mut said = String::new();
+        let mut lines_of = BufReader::new(early.0.stderr.take().expect("it is piped"));
+        while !said.contains("waiting for what flows") {
+            assert!(lines_of.read_line(&mut said).is_ok_and(|got| got > 0), "{said}");
+        }
+        for mut shard in [shard("1"), shard("2"), early] {
+            assert!(shard.0.wait().expect("it ends").success());
+        }
+        let shards: Vec<String> = ["1", "2", "3"].map(name).into();
+        let merge = {
+            let mut merge = vec!["merge", "-q", "-o", merged];
+            merge.extend(shards.iter().map(String::as_str));
+            merge
+        };
+        shadowtap(here, &merge).expect(0);
+        for file in ["bindings.jsonl", "flows.jsonl"] {
+            let expected = lines(&here.join("whole").join(file));
+            assert_eq!(lines(&here.join(merged).join(file)), expected, "{place}: {file}");
+            assert!(expected.len() > 1, "{expected:?}");
+        }
+        assert_eq!(findings(&here.join(merged)), findings(&here.join("whole")), "{place}");
+    }
+    assert!(!store.get("of3/flows").is_empty());
+    // What was found in something else is refused, before anything is sent.
+    let run = |more: &[&str]| {
+        let shared = ["--flows", "of3/flows", "-q", "-o", "refused"];
+        shadowtap(here, &[&base[..], &shared, more].concat())
+    };
+    for (more, why) in [
+        (&["--bind", "likely"][..], "other settings"),
+        (&["--bind", "off"], "binds nothing"),
+        (&["--redact", "default"], "redact the recording first"),
+    ] {
+        let said = run(more).expect(2).stderr;
+        assert!(said.contains(why), "{said}");
+    }
+    run(&[]).expect(0);
+    let mut other = capture_of_carts();
+    *other.last_mut().expect("it has bytes") ^= 1;
+    std::fs::write(here.join("v1.pcap"), other).expect("the capture is written");
+    let said = run(&["--force"]).expect(2).stderr;
+    assert!(said.contains("other inputs") && said.contains("of3/flows"), "{said}");
 }
 
 #[test]

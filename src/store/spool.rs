@@ -2,7 +2,7 @@
 //! windows, mostly forwards.
 
 use std::fs::File;
-use std::io::{self, Write as _};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
@@ -33,6 +33,21 @@ impl SpoolFile {
     pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.buffer.extend_from_slice(bytes);
         if self.buffer.len() >= AT_ONCE { self.flush() } else { Ok(()) }
+    }
+
+    /// Appends so many bytes of `input`, which has as many, and ends the writing.
+    pub(crate) fn fill(mut self, input: &mut impl Read, length: u64) -> io::Result<Spooled> {
+        let mut left = length;
+        while left > 0 {
+            let more = left.min(AT_ONCE as u64);
+            let got = input.by_ref().take(more).read_to_end(&mut self.buffer)? as u64;
+            if got < more {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            left -= got;
+            self.flush()?;
+        }
+        self.finish()
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -66,8 +81,20 @@ impl Spooled {
         Window { spooled: self, start: 0, bytes: Vec::new() }
     }
 
+    /// Writes all of it to `out`.
+    pub(crate) fn copy_to(&self, out: &mut impl Write) -> io::Result<()> {
+        let mut window = self.window();
+        for offset in (0..self.length).step_by(AT_ONCE) {
+            let length = (self.length - offset).min(AT_ONCE as u64) as usize;
+            out.write_all(window.bytes(offset, length)?)?;
+        }
+        Ok(())
+    }
+
     /// Bytes from `offset` on.
     pub(crate) fn read_at(&self, offset: u64, length: usize) -> io::Result<Vec<u8>> {
+        let end = offset.checked_add(length as u64).filter(|end| *end <= self.length);
+        end.ok_or(io::ErrorKind::UnexpectedEof)?;
         let mut bytes = vec![0; length];
         self.file.read_exact_at(&mut bytes, offset)?;
         Ok(bytes)
@@ -111,6 +138,16 @@ mod tests {
         }
         assert_eq!(spool.len(), bytes.len() as u64);
         let spooled = spool.finish().expect("room");
+        let mut copy = Vec::new();
+        spooled.copy_to(&mut copy).expect("memory");
+        assert_eq!(copy, bytes);
+        let fill = |length| {
+            let spool = SpoolFile::new(folder.path()).expect("a file");
+            spool.fill(&mut &copy[..], length).map(|spooled| spooled.len())
+        };
+        assert_eq!(fill(copy.len() as u64).expect("as many as there are"), spooled.len());
+        assert_eq!(fill(7).expect("fewer than there are"), 7);
+        assert!(fill(copy.len() as u64 + 1).is_err());
         let mut window = spooled.window();
         for at in [0, 5, AT_ONCE - 2, 2 * AT_ONCE, 100, bytes.len() - 8] {
             let read = window.bytes(at as u64, 8).expect("it is there");
@@ -119,6 +156,8 @@ mod tests {
         }
         assert!(window.bytes(bytes.len() as u64 - 7, 8).is_err());
         assert!(window.bytes(u64::MAX, 8).is_err());
+        assert!(spooled.read_at(bytes.len() as u64 - 7, 8).is_err());
+        assert!(spooled.read_at(u64::MAX, 8).is_err());
         assert_eq!(spooled.len(), bytes.len() as u64);
     }
 }

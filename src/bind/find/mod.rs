@@ -18,6 +18,7 @@ mod memo;
 mod order;
 mod parts;
 mod rules;
+mod saved;
 mod sieve;
 mod sights;
 mod strength;
@@ -33,6 +34,7 @@ use rayon::prelude::*;
 
 pub use join::Order;
 pub use parts::{PartFile, PartsReader};
+pub use saved::{FoundIn, SavedError, load, save};
 pub use totals::{FlowTotals, Producer};
 
 use self::assemble::Assembly;

@@ -1,7 +1,7 @@
 //! The parts of a recording's exchanges on disk: read one after the other in the recording's order,
 //! or looked up by an exchange's name.
 
-use std::io;
+use std::io::{self, Read, Write};
 use std::path::Path;
 
 use crate::bind::{Birth, Part, Parts, Use};
@@ -74,6 +74,31 @@ impl std::fmt::Debug for PartFile {
 }
 
 impl PartFile {
+    /// How many bytes of parts and of their index there are.
+    pub(super) fn lengths(&self) -> [u64; 2] {
+        [self.parts.len(), self.index.len()]
+    }
+
+    /// Writes the parts, then their index.
+    pub(super) fn copy_to(&self, out: &mut impl Write) -> io::Result<()> {
+        [&self.parts, &self.index].into_iter().try_for_each(|spooled| spooled.copy_to(out))
+    }
+
+    /// What [`Self::copy_to`] wrote of so many bytes, in temporary files in `folder`.
+    pub(super) fn copy_of(
+        input: &mut impl Read,
+        [parts_bytes, index_bytes]: [u64; 2],
+        folder: &Path,
+    ) -> io::Result<Self> {
+        let parts = SpoolFile::new(folder)?.fill(input, parts_bytes)?;
+        let index = SpoolFile::new(folder)?.fill(input, index_bytes)?;
+        let (mut window, mut sparse) = (index.window(), Vec::new());
+        for offset in (0..index.len()).step_by(STRIDE as usize * RECORD) {
+            sparse.push(name(window.bytes(offset, RECORD)?));
+        }
+        Ok(Self { parts, index, sparse })
+    }
+
     /// All of them, in the recording's order.
     pub fn iter(&self) -> PartsReader<'_> {
         PartsReader { window: self.parts.window(), at: 0, end: self.parts.len() }
@@ -283,7 +308,14 @@ mod tests {
         let parts = writer.finish(folder.path()).expect("room");
         let read: Vec<Part> = parts.iter().map(|part| part.expect("it is there")).collect();
         assert_eq!(read, all);
+        let mut copy = Vec::new();
+        parts.copy_to(&mut copy).expect("memory");
+        let copied = PartFile::copy_of(&mut &copy[..], parts.lengths(), folder.path());
+        let copied = copied.expect("it is whole");
+        let cut = &mut &copy[..copy.len() - 1];
+        assert!(PartFile::copy_of(cut, parts.lengths(), folder.path()).is_err());
         for part in &all {
+            assert_eq!(copied.part(part.exchange).expect("it is there").as_ref(), Some(part));
             assert_eq!(parts.part(part.exchange).expect("it is there").as_ref(), Some(part));
         }
         for (connection, ordinal) in [(0, 9), (5_000, 0), (999, 7)] {

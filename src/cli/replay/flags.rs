@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::ValueEnum;
 use url::Url;
 
+use super::share::SharedFlows;
 use super::start::StartAt;
 use crate::bind;
 use crate::bind::config::Bind;
@@ -222,6 +223,10 @@ pub struct ReplayFlags {
     /// What a request keeps to that had to wait for an answer
     #[arg(help_heading = "Timing", long, value_enum)]
     pacing: Option<PacingFlag>,
+    /// Take what flows in the inputs from this file or object (s3://…), where shard 1 (or who is no
+    /// shard) writes what it finds: the other shards wait for it, and do not look themselves
+    #[arg(help_heading = "State", long, value_name = "FILE")]
+    flows: Option<String>,
     /// Start at this time (RFC 3339), so that all shards do; or so long after the first shard is
     /// ready (+30s), which it says in start.json beside the shards' folders
     #[arg(help_heading = "Timing", long, value_name = "TIME|+D")]
@@ -503,6 +508,8 @@ pub struct ReplayShape {
     pub lanes: Users,
     /// When to start.
     pub start_at: Option<StartAt>,
+    /// Where shards share what flows.
+    pub shared_flows: Option<SharedFlows>,
     /// Changes of targets.
     pub rewrite: Vec<TargetRule>,
     /// Hosts that go elsewhere.
@@ -645,6 +652,8 @@ impl ReplayShape {
     pub fn new(flags: ReplayFlags, config: &Config, policy: &Policy) -> Result<Self, Failure> {
         let (file, schema) = (&config.replay, &config.schema);
         let flow = FlowFlags::new(&flags, file, config)?;
+        let shared = flags.flows.as_deref().map(|name| SharedFlows::new(name, flags.shard));
+        let shared_flows = shared.transpose()?;
         let target = flags.target.as_ref().or(file.target.as_ref()).cloned();
         let baseline = flags.baseline.as_ref().or(file.baseline.as_ref()).cloned();
         for url in [&target, &baseline].into_iter().flatten() {
@@ -675,6 +684,7 @@ impl ReplayShape {
             lanes,
             shard: flags.shard,
             start_at: flags.start_at,
+            shared_flows,
             rewrite: list("rewrite", flags.rewrite, &file.rewrite)?,
             map_host: list("map_host", flags.map_host, &file.map_host)?,
             header: list("header", flags.header, &file.header)?,

@@ -33,7 +33,7 @@ use crate::time::Timestamp;
 /// What was found, and what the plan takes of it.
 #[derive(Debug)]
 pub(super) struct Flows {
-    found: FoundFlows,
+    pub(super) found: FoundFlows,
     /// What `[flow]` says of values that no flow gives.
     touches: Touches,
 }
@@ -177,6 +177,11 @@ fn again(
 }
 
 impl Flows {
+    /// What another replay found, for this one's settings.
+    pub(super) fn taken(found: FoundFlows, flow: &FlowFlags) -> Result<Self, Failure> {
+        Ok(Self { found, touches: touches(flow)? })
+    }
+
     /// Hands to a plan what it needs. Where nothing flows and nothing else is asked for, requests
     /// wait for their own connection alone.
     pub(super) fn plan(

@@ -4,11 +4,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::flags::ReplayShape;
-use super::flows::{self, FlowSearch, RecordingFile, Sought, ToldFlows};
+use super::flows::{self, FlowSearch, Flows, RecordingFile, Sought, ToldFlows};
 use super::metrics;
 use super::reading::{open, unless_interrupted, with_exchanges, write_again};
 use super::settings::ReplaySettings;
+use super::share::{self, TakenFlows};
 use super::survey::Survey;
+use crate::bind::find::{FoundFlows, FoundIn};
 use crate::cli::exit::unwritable;
 use crate::cli::output::GatheredLines;
 use crate::cli::{Failure, Global, redaction};
@@ -112,6 +114,8 @@ struct Intake<'s> {
     before: Vec<Option<Redacted>>,
     to_redact: Option<Redactor>,
     known: Option<KnownTokens>,
+    /// In what the flows were found that another replay shares.
+    flows_of: Option<Vec<(u64, String)>>,
 }
 
 /// What is known when the inputs are read to be planned.
@@ -163,6 +167,7 @@ impl<'s> Intake<'s> {
             before,
             to_redact,
             known,
+            flows_of: None,
         };
         Ok((intake, opened))
     }
@@ -181,6 +186,11 @@ impl<'s> Intake<'s> {
     ) -> Result<(Sought, Option<Planner>), Failure> {
         let flow = &self.settings.shape.flow;
         let folder = self.folder.path();
+        let found_by = share::settings(flow, &wishes.selection, opened.options());
+        if let Some(found) = self.taken(&found_by)? {
+            let flows = Some(Flows::taken(found, flow)?);
+            return Ok((Sought { inputs: opened, flows, done: None, is_written: false }, None));
+        }
         let lines = self.is_plain().then(|| self.begin()).transpose()?;
         let mut early = (self.is_plain() && !flow.is_off())
             .then(|| planner(folder, wishes.clone(), route_of))
@@ -203,7 +213,41 @@ impl<'s> Intake<'s> {
             let added = early.as_mut().map_or(Ok(()), |planner| planner.add(exchange));
             added.map_err(cannot_write(path))
         })?;
+        self.give(&sought, found_by)?;
         Ok((sought, early))
+    }
+
+    /// What another replay found and shares with this one.
+    fn taken(&mut self, settings: &str) -> Result<Option<FoundFlows>, Failure> {
+        let Some(shared) = &self.settings.shape.shared_flows else { return Ok(None) };
+        if self.settings.shape.flow.is_off() {
+            return Err(Failure::usage(
+                "--flows shares what is bound, and --bind off binds nothing",
+            ));
+        }
+        if self.to_redact.is_some() {
+            return Err(Failure::usage(
+                "--flows would keep the values that --redact takes away: redact the recording \
+                 first (parse --redact), and replay that",
+            ));
+        }
+        let taken = shared.take(settings, self.folder.path(), self.word)?;
+        Ok(taken.map(|TakenFlows { found, inputs }| {
+            self.flows_of = Some(inputs);
+            found
+        }))
+    }
+
+    /// Shares what was found.
+    fn give(&self, sought: &Sought, settings: String) -> Result<(), Failure> {
+        let shape = &self.settings.shape;
+        let (Some(shared), Some(flows), Some(done)) =
+            (&shape.shared_flows, &sought.flows, &sought.done)
+        else {
+            return Ok(());
+        };
+        let inputs = share::prints(&source::describe(&self.settings.inputs, &done.prints));
+        shared.give(&flows.found, &FoundIn { settings, inputs })
     }
 
     /// Begins to write the recording.
@@ -326,10 +370,13 @@ impl<'s> Intake<'s> {
         places: Option<UnfinishedFile>,
         flows: Option<ToldFlows>,
     ) -> Result<Planned, Failure> {
-        let Self { settings, path, part, survey, known, .. } = self;
+        let Self { settings, path, part, survey, known, flows_of, .. } = self;
         let cannot = cannot_write(&path);
         planner.end(&done.rest).map_err(cannot)?;
         let inputs = source::describe(&settings.inputs, &done.prints);
+        if let (Some(shared), Some(found_in)) = (&settings.shape.shared_flows, &flows_of) {
+            shared.check(found_in, &inputs)?;
+        }
         let plan = planner.finish().map_err(cannot)?;
         let flows = flows.map(|flows| flows.with(&plan));
         let (redactions, survey) = (done.redactions, survey.finish());

@@ -8,6 +8,7 @@ mod metrics;
 mod ran;
 mod reading;
 mod settings;
+mod share;
 mod start;
 mod summary;
 mod survey;
