@@ -4,8 +4,9 @@
     benches/shards.py [COPIES] [SHARDS]      # 1000 copies of captures/demo.pcap are two million exchanges; 8 shards
 
 Every shard reads the capture and sends its own lanes as fast as it may to a server on loopback, which answers by the path alone.
-Merged, the shards' differences, clusters and mismatches must be those of the single run, to the byte. Uses target/release/shadowtap,
-or SHADOWTAP.
+Merged, the shards' differences, clusters and mismatches must be those of the single run, to the byte. Then what a shard without any
+lane costs: reading and planning alone, with flows that each shard looks for by itself, and with those that one shares (--flows).
+Uses target/release/shadowtap, or SHADOWTAP.
 """
 import asyncio, json, os, pathlib, resource, shutil, struct, subprocess, sys, tempfile, threading, zlib
 
@@ -83,6 +84,16 @@ def ended(process):
     return used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
 
 
+def without_lanes(replay, work):
+    """CPU seconds and memory of a shard that no lane falls into: with nothing bound, with flows of its own, with shared ones."""
+    flows = ["--flows", work / "flows"]
+    ways = [("nothing bound", ["--bind", "off"], 2), ("flows that it finds", [], 2),
+            ("flows that it finds and shares", flows, 1), ("flows that another one shares", flows, 2)]
+    for name, more, shard in ways:
+        empty = ["--shard", f"{shard}/1000000", "-o", work / "empty", "--force"]
+        yield f"a shard without any lane: {name}", *ended(started(*replay, *more, *empty))
+
+
 def main():
     copies = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
     shards = int(sys.argv[2]) if len(sys.argv) > 2 else 8
@@ -91,17 +102,19 @@ def main():
         cloned(copies, work / "v1.pcap")
         target = serve()
         replay = ["replay", work / "v1.pcap", "--target", target, "--speed", "max", "--host", "shop.example",
-                  "--bind", "off", "--unsafe-methods", "--allow-captured-server", "--timeout", "5m"]
+                  "--unsafe-methods", "--allow-captured-server", "--timeout", "5m"]
+        unbound = [*replay, "--bind", "off"]
         # Both ways with as many connections, and no more than the server here may have.
         most = lambda count: ["--max-connections", CONNECTIONS // count]
-        rows = [("single run", *ended(started(*replay, *most(1), "-o", work / "whole")))]
-        running = [started(*replay, *most(shards), "-o", work / f"part{n}", "--shard", f"{n}/{shards}")
+        rows = [("single run", *ended(started(*unbound, *most(1), "-o", work / "whole")))]
+        running = [started(*unbound, *most(shards), "-o", work / f"part{n}", "--shard", f"{n}/{shards}")
                    for n in range(1, shards + 1)]
         rows += [(f"shard {n} of {shards}", *ended(process)) for n, process in enumerate(running, 1)]
         parts = [work / f"part{n}" for n in range(1, shards + 1)]
         rows.append(("merge", *ended(started("merge", *parts, "-o", work / "merged"))))
         rows.append(("diff of the single run", *ended(started("diff", work / "whole", "--show-secrets"))))
         rows.append(("diff of the merged run", *ended(started("diff", work / "merged", "--show-secrets"))))
+        rows += without_lanes(replay, work)
         compared = json.loads((work / "whole" / "diff.json").read_text())["compared"]
         print(f"{(work / 'v1.pcap').stat().st_size} bytes of packets, {compared} exchanges compared\n\n| | CPU s | peak MB |\n|---|---|---|")
         for name, used, memory in rows:

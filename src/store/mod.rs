@@ -20,4 +20,4 @@ pub mod writer;
 
 pub use sorter::nameless_file;
 pub(crate) use sorter::{Sorted, Sorter};
-pub(crate) use spool::{SpoolFile, Spooled, Window};
+pub(crate) use spool::{SpoolFile, Spooled, Window, WindowBytes};

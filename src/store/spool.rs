@@ -78,7 +78,7 @@ impl Spooled {
 
     /// Reads it in windows.
     pub(crate) fn window(&self) -> Window<'_> {
-        Window { spooled: self, start: 0, bytes: Vec::new() }
+        Window { spooled: self, held: WindowBytes::default() }
     }
 
     /// Writes all of it to `out`.
@@ -104,19 +104,37 @@ impl Spooled {
 /// The part of a spool that is in memory.
 pub(crate) struct Window<'s> {
     spooled: &'s Spooled,
-    start: u64,
-    bytes: Vec<u8>,
+    held: WindowBytes,
 }
 
 impl Window<'_> {
     /// `length` bytes from `offset` on.
     pub(crate) fn bytes(&mut self, offset: u64, length: usize) -> io::Result<&[u8]> {
-        let end = offset.checked_add(length as u64).filter(|end| *end <= self.spooled.length);
+        self.held.of(self.spooled, offset, length)
+    }
+}
+
+/// What a window holds, for who keeps it beside the spool.
+#[derive(Default)]
+pub(crate) struct WindowBytes {
+    start: u64,
+    bytes: Vec<u8>,
+}
+
+impl WindowBytes {
+    /// `length` bytes of a spool from `offset` on: always of the same one.
+    pub(crate) fn of(
+        &mut self,
+        spooled: &Spooled,
+        offset: u64,
+        length: usize,
+    ) -> io::Result<&[u8]> {
+        let end = offset.checked_add(length as u64).filter(|end| *end <= spooled.length);
         let end = end.ok_or(io::ErrorKind::UnexpectedEof)?;
         if offset < self.start || end > self.start + self.bytes.len() as u64 {
-            let left = self.spooled.length - offset;
+            let left = spooled.length - offset;
             self.bytes.resize(left.min(AT_ONCE.max(length) as u64) as usize, 0);
-            self.spooled.file.read_exact_at(&mut self.bytes, offset)?;
+            spooled.file.read_exact_at(&mut self.bytes, offset)?;
             self.start = offset;
         }
         let from = (offset - self.start) as usize;

@@ -3,14 +3,17 @@
 
 use std::io::{self, Read, Write};
 use std::path::Path;
+use std::sync::Mutex;
 
 use crate::bind::{Birth, Part, Parts, Use};
 use crate::exchange::ExchangeId;
 use crate::message::place::Place;
-use crate::store::{Sorter, SpoolFile, Spooled, Window};
+use crate::store::{Sorter, SpoolFile, Spooled, Window, WindowBytes};
 
 /// Bytes of a record of the index: connection, ordinal, offset.
 const RECORD: usize = 16;
+/// Bytes of the name that a part begins with.
+const ID: usize = 12;
 /// Records of the index between two that are in memory.
 const STRIDE: u64 = 256;
 
@@ -50,7 +53,8 @@ impl PartsWriter {
             }
             index.write(&record)?;
         }
-        Ok(PartFile { parts: self.parts.finish()?, index: index.finish()?, sparse })
+        let turn = Mutex::default();
+        Ok(PartFile { parts: self.parts.finish()?, index: index.finish()?, sparse, turn })
     }
 }
 
@@ -65,6 +69,34 @@ pub struct PartFile {
     index: Spooled,
     /// The name of every so many records of the index.
     sparse: Vec<ExchangeId>,
+    /// Where who asks in the recording's order is.
+    turn: Mutex<PartsTurn>,
+}
+
+/// The place of the part that is asked for next, where they are asked for in their order: a plan
+/// does so, and then none is searched for.
+#[derive(Default)]
+struct PartsTurn {
+    at: u64,
+    window: WindowBytes,
+}
+
+impl PartsTurn {
+    /// The part of an exchange, where it is the next one.
+    fn part(&mut self, parts: &Spooled, of: ExchangeId) -> io::Result<Option<Part>> {
+        if self.at >= parts.len() {
+            return Ok(None);
+        }
+        let head = self.window.of(parts, self.at, 4 + ID)?;
+        let (mut length, mut name) = head.split_at(4);
+        if take_id(&mut name) != Some(of) {
+            return Ok(None);
+        }
+        let length = take(&mut length).unwrap_or_default();
+        let part = decode(self.window.of(parts, self.at + 4, length as usize)?)?;
+        self.at += 4 + u64::from(length);
+        Ok(Some(part))
+    }
 }
 
 impl std::fmt::Debug for PartFile {
@@ -96,7 +128,7 @@ impl PartFile {
         for offset in (0..index.len()).step_by(STRIDE as usize * RECORD) {
             sparse.push(name(window.bytes(offset, RECORD)?));
         }
-        Ok(Self { parts, index, sparse })
+        Ok(Self { parts, index, sparse, turn: Mutex::default() })
     }
 
     /// All of them, in the recording's order.
@@ -108,6 +140,12 @@ impl PartFile {
 impl Parts for PartFile {
     // Reads from disk; any number of threads may ask.
     fn part(&self, id: ExchangeId) -> io::Result<Option<Part>> {
+        // Whoever asks beside another one searches.
+        if let Ok(mut turn) = self.turn.try_lock()
+            && let Some(part) = turn.part(&self.parts, id)?
+        {
+            return Ok(Some(part));
+        }
         let block = self.sparse.partition_point(|first| *first <= id);
         let Some(block) = block.checked_sub(1) else { return Ok(None) };
         let start = block as u64 * STRIDE * RECORD as u64;
@@ -317,6 +355,14 @@ mod tests {
         for part in &all {
             assert_eq!(copied.part(part.exchange).expect("it is there").as_ref(), Some(part));
             assert_eq!(parts.part(part.exchange).expect("it is there").as_ref(), Some(part));
+        }
+        // Whatever was asked for in between, and of those that have none.
+        for (place, part) in all.iter().enumerate() {
+            let other = &all[(place * 31) % all.len()];
+            for part in [other, part] {
+                let read = copied.part(part.exchange).expect("it is there");
+                assert_eq!(read.as_ref(), Some(part), "{place}");
+            }
         }
         for (connection, ordinal) in [(0, 9), (5_000, 0), (999, 7)] {
             let none = parts.part(ExchangeId { connection, ordinal }).expect("it can be read");

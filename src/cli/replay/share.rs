@@ -190,7 +190,7 @@ mod tests {
             rules: crate::bind::config::FlowSection::default(),
             schema: crate::message::protobuf::Schema::default(),
             bind: crate::bind::config::Bind::Sure,
-            order: crate::bind::find::Order::Session,
+            order: find::Order::Session,
             folder: folder.path().to_owned(),
         };
         let found = Finder::new(&config).unwrap().finish().unwrap();

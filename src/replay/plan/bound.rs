@@ -22,6 +22,8 @@ const SUPPLIED: usize = 10_000;
 /// Gathers it while the plan is made.
 pub(in crate::replay) struct BoundWriter {
     parts: Arc<dyn Parts>,
+    /// The one that was asked for last, and is asked for again when its exchange is added.
+    last: Option<(ExchangeId, Option<Part>)>,
     notes: SpoolWriter,
     uses: Uses,
     waits: u64,
@@ -62,12 +64,24 @@ impl BoundWriter {
         touches: Touches,
     ) -> io::Result<Self> {
         let (notes, wanted) = (SpoolWriter::new(folder)?, BTreeSet::new());
-        Ok(Self { parts, notes, uses: Uses::new(), waits: 0, holes: 0, touches, wanted })
+        let (uses, last) = (Uses::new(), None);
+        Ok(Self { parts, last, notes, uses, waits: 0, holes: 0, touches, wanted })
     }
 
     /// What an exchange has to do with bound values.
-    pub(in crate::replay) fn part(&self, of: ExchangeId) -> io::Result<Option<Part>> {
-        self.parts.part(of)
+    pub(in crate::replay) fn part(&mut self, of: ExchangeId) -> io::Result<Option<Part>> {
+        match self.last.take_if(|(last, _)| *last == of) {
+            Some((_, part)) => Ok(part),
+            None => self.parts.part(of),
+        }
+    }
+
+    /// The client of an exchange that is added next.
+    pub(in crate::replay) fn session(&mut self, of: ExchangeId) -> io::Result<Option<u32>> {
+        let part = self.parts.part(of)?;
+        let session = part.as_ref().map(|part| part.session);
+        self.last = Some((of, part));
+        Ok(session)
     }
 
     /// Keeps what is needed of an exchange that is sent; gives where it stands.

@@ -252,8 +252,8 @@ impl Planner {
     }
 
     /// What an exchange has to do with bound values.
-    fn part(&self, exchange: &Exchange) -> io::Result<Option<Part>> {
-        self.bound.as_ref().map_or(Ok(None), |bound| bound.part(exchange.id))
+    fn part(&mut self, exchange: &Exchange) -> io::Result<Option<Part>> {
+        self.bound.as_mut().map_or(Ok(None), |bound| bound.part(exchange.id))
     }
 
     /// Adds where servers were seen beside the addresses that the exchanges tell.
@@ -536,11 +536,12 @@ impl Planner {
     }
 
     /// Whether any copy of an exchange is in the shard; asked of each before it is added.
-    pub fn holds(&self, exchange: &Exchange) -> io::Result<bool> {
+    pub fn holds(&mut self, exchange: &Exchange) -> io::Result<bool> {
         if self.wishes.shard.is_none() {
             return Ok(true);
         }
-        let session = self.part(exchange)?.map(|part| part.session);
+        let bound = self.bound.as_mut();
+        let session = bound.map_or(Ok(None), |bound| bound.session(exchange.id))?;
         Ok(self.is_held(self.lanes.owner(exchange, session)))
     }
 
