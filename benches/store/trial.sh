@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # A capture that sends its files to a real store while the store is stopped and started and the capture is killed at random
-# instants; then all is read back: nothing may be lost. Then a run and its shards go from and to the store, and large files are written
-# by a program that is killed: they are there whole or not at all. Runs as root on loopback.
+# instants; then all is read back: nothing may be lost. Then a run and its shards go from and to the store, replays, merges and large
+# files are written by a program that is killed: they are there whole or not at all. Runs as root on loopback.
 #
 #   benches/store/trial.sh s3|azure|google [ROUNDS]
 #
@@ -114,7 +114,7 @@ ends 1 run "$top/v1/" --target "$target" --speed max --allow-captured-server -o 
 parts=()
 for n in 1 2 3; do
     "$program" -q replay "$top/v1/" --target "$target" --speed max --allow-captured-server --shard "$n/3" --start-at +20s \
-        -o "$top/shards/$n" >>"$work/run.log" 2>&1 & parts+=($!)
+        --flows "$top/shards/flows" -o "$top/shards/$n" >>"$work/run.log" 2>&1 & parts+=($!)
 done
 for part in "${parts[@]}"; do wait "$part" || fail "a shard failed"; done
 ends 0 merge "$top/shards/" -o "$top/runs/merged"
@@ -127,6 +127,36 @@ for run in whole merged; do
 done
 cmp "$work/whole.har" "$work/merged.har" && cmp "$work/whole.txt" "$work/merged.txt" || fail "shards are not the whole"
 echo "$kind: run, and three shards that merge to the same, from the store and to it"
+
+# Killed on its way to the store, a run is there whole or not at all, and another one may take its place.
+kills=0 whole=0
+killed() {
+    local most=$1 name=$2 code=0; shift 2
+    "$program" -q "$@" -o "$top/killed/$name" >>"$work/run.log" 2>&1 & local one=$!
+    sleep "$(python3 -c 'import random, sys; print(random.random() * float(sys.argv[1]) / 900)' "$most")"
+    kill -KILL "$one" 2>/dev/null && kills=$((kills + 1))
+    wait "$one" 2>/dev/null || true
+    quiet export "$top/killed/$name" -o "$work/killed.har" || code=$?
+    case $code in
+    0) cmp "$work/whole.har" "$work/killed.har" || fail "killed/$name is not whole"; whole=$((whole + 1)) ;;
+    3) ;;
+    *) fail "killed/$name: export ended with $code" ;;
+    esac
+    rm -f "$work/killed.har"
+}
+took() { local before; before=$(date +%s%N); ends "$@"; took=$((($(date +%s%N) - before) / 1000000)); }
+replay=(replay "$top/v1/" --target "$target" --speed max --allow-captured-server)
+merge=(merge "$top/shards/")
+for what in replay merge; do
+    declare -n command=$what
+    took 0 "${command[@]}" -o "$top/killed/$what"
+    for n in $(seq "$rounds"); do killed "$took" "$what$n" "${command[@]}"; done
+    for n in $(seq "$rounds"); do killed "$took" "$what" "${command[@]}" --force; done
+    ends 0 "${command[@]}" -o "$top/killed/$what" --force
+    ends 0 export "$top/killed/$what" -o "$work/killed.har"
+    cmp "$work/whole.har" "$work/killed.har" || fail "killed/$what is not whole in the end"
+done
+echo "$kind: $kills of $((rounds * 4)) replays and merges killed, $whole runs there, each whole; others took their places"
 
 # What takes many parts, by a program that is killed: whole or not there.
 python3 -c 'import sys; sys.path.insert(0, sys.argv[1]); import shards; shards.cloned(12, sys.argv[2])' "$here/.." "$work/large.pcap"
