@@ -29,6 +29,7 @@ use crate::ledger::Ledger;
 use crate::message::protobuf::Schema;
 use crate::parse;
 use crate::redact::Redactor;
+use crate::run;
 use crate::store::paths::local_path;
 use crate::store::remote::{Remote, is_store};
 use crate::store::uploads::{self, SentFiles, Uploads};
@@ -291,6 +292,9 @@ impl CaptureSettings {
             _ => return Err(Failure::usage("--buffer must be from 64KiB to 2047MiB")),
         };
         let user = args.user.as_deref().map(privilege::user).transpose().map_err(Failure::usage)?;
+        if !to_stdout && to_store.is_none() {
+            drop(run::hold_off(&path)?);
+        }
         let folder = folder_of(&path);
         let plan = FilePlan {
             compress,
