@@ -902,6 +902,20 @@ mod tests {
             "token was ",
             "password=\"\"\"",
             "token: next(",
+            "setToken(\"",
+            "token: String = \"",
+            "token || '",
+            "token=x ? `",
+            "mysql -p",
+            "redis-cli -a '",
+            "token for joe is ",
+            "token=%27",
+            "event: token\n",
+            "event: token\ndata: a1-",
+            "token：",
+            "USER a\nPASS ",
+            "\\u0022token\\u0022:\\u0022",
+            "signature: a",
         ] {
             crate::steps::hold_to_n_log_n(2_000, |n| {
                 crate::steps::add(n);

@@ -576,6 +576,8 @@ const WRITTEN: &[PlantedPlace] = &[
     Got("application/javascript", "wpApi = {\"nonce\":\"§\"}"),
     Ask("Forwarded", "for=192.0.2.7;host=\"joe:§@shop.example\""),
     Ask("X-Firewall-Bypass", "§"),
+    Got(TEXT, "git clone https://§@github.com/shop/v2"),
+    Sent(JSON, "{\"dsn\":\"https://§@ingest.example/4\"}"),
     Target("/calendar/§/events.ics"),
 ];
 
@@ -920,6 +922,10 @@ fn words_that_are_no_secrets_stay() {
         (Sent(JSON, "{\"max_tokens\":4096,\"api_key_id\":17}"), "4096"),
         (Sent(JSON, "{\"code\":\"a1b2c3\",\"status\":1}"), "a1b2c3"),
         (Got(TEXT, "pass: 31, fail: 2\n"), "31, fail: 2"),
+        (
+            Got(TEXT, "ssh://deploy2024@shop:22/ and https://web-frontend-one@shop/"),
+            "deploy2024@shop",
+        ),
         (Got(TEXT, "Session: Lunch break\nSession: 12\n"), "Lunch break"),
         (Got(TEXT, "mkdir -p a1b2 && ssh -p 2222 x -w f1"), "a1b2"),
         (Got(TEXT, "getToken(\"user-2024\"); password = env(\"DB_PASS_2\")"), "DB_PASS_2"),
