@@ -494,6 +494,7 @@ pub(crate) fn execute(settings: &CaptureSettings, global: &Global) -> Result<Cap
     let tap = Tap::open(&settings.options).map_err(|error| failure(&error.into()))?;
     // Before any other thread is started, which would keep what this one gives away.
     give_privileges_away(settings)?;
+    signals::watch_for_second()?;
     let names = settings.options.interfaces.join(", ");
     tracing::info!("capturing {names} to {}", settings.plan.path.display());
     let (mut plan, ended) = (settings.plan.clone(), Arc::clone(&stop));
