@@ -42,6 +42,7 @@ const SECRET_WORDS: &[&str] = &[
     "secrets",
     "senha",
     "sessionid",
+    "sig",
     "ssn",
     "token",
     "totp",
@@ -147,7 +148,7 @@ const AMBIGUOUS_NAMES: &[&str] = &["cred", "pw"];
 
 /// Words that name what machines make: a plain word, a sentence or a small number there says
 /// something else (`"session": "morning"`).
-const MADE_WORDS: &[&str] = &["cookie", "session", "sid", "sig", "signature"];
+const MADE_WORDS: &[&str] = &["cookie", "session", "sid", "signature"];
 
 /// Two words in a row that make a name secret wherever they stand in it.
 const SECRET_PAIRS: &[[&str; 2]] = &[
@@ -504,9 +505,11 @@ pub fn is_secret_parameter(name: &str) -> bool {
 pub(super) fn parameter_secret(name: &str) -> Option<HeaderSecret> {
     if is_secret_parameter(name) {
         // `?code=404`, `?key=title`
-        let is_common = ["code", "key"].iter().any(|known| name.eq_ignore_ascii_case(known));
+        const COMMON: [&str; 4] = ["code", "key", "session", "sid"];
+        let is_common = COMMON.iter().any(|known| name.eq_ignore_ascii_case(known));
         let otherwise = if is_common { HeaderSecret::Made } else { HeaderSecret::Whole };
-        return Some(field_secret(name).unwrap_or(otherwise));
+        let kind = field_secret(name).filter(|kind| *kind != HeaderSecret::Made);
+        return Some(kind.unwrap_or(otherwise));
     }
     is_among(DRAWN_PARAMETERS, name.as_bytes()).then_some(HeaderSecret::Drawn)
 }
@@ -901,6 +904,9 @@ mod tests {
         assert_eq!(field_secret("X-Kong-Key"), None);
         assert_eq!(parameter_secret("state"), Some(HeaderSecret::Drawn));
         assert_eq!(parameter_secret("code"), Some(HeaderSecret::Made));
+        for name in ["sig", "Signature", "session_id"] {
+            assert_eq!(parameter_secret(name), Some(HeaderSecret::Whole), "{name}");
+        }
         assert_eq!(parameter_secret("ticket"), Some(HeaderSecret::Drawn));
         assert_eq!(parameter_secret("invite"), Some(HeaderSecret::Whole));
         assert_eq!(header_secret("X-Session-Id"), Some(HeaderSecret::Whole));
