@@ -578,16 +578,7 @@ fn pair(
     let is_between = |byte: u8| is_blank(byte) || byte == b'*';
     from += text[from..].iter().take(MOST_BLANKS).take_while(|&&byte| is_between(byte)).count();
     if of_url {
-        let is_end = |byte: u8| byte.is_ascii_whitespace() || b"\"'<>&#`\\".contains(&byte);
-        if let Some(kind) = parameter.filter(|kind| kind.is_by_look()) {
-            let head = &text[from..text.len().min(from + LONGEST_LOOK)];
-            let head = View::new(&head[..ends(head, is_end)], ViewEncoding::Percent);
-            if values::find(kind, &head.bytes).is_empty() {
-                return None;
-            }
-        }
-        let end = from + ends(&text[from..], is_end);
-        return put(text, from..end, SecretShape::Parameter, found);
+        return in_target(text, from, parameter, found);
     }
     let word = two_words.unwrap_or(word);
     // `pass: 12, fail: 0` tells of tests.
@@ -656,6 +647,25 @@ fn pair(
             put_named(text, word, from..end, SecretShape::Named, found)
         }
     }
+}
+
+/// The value of a parameter of a URL, which begins at `from`. Answers where it ends.
+fn in_target(
+    text: &[u8],
+    from: usize,
+    parameter: Option<HeaderSecret>,
+    found: &mut Vec<(Range<usize>, SecretShape)>,
+) -> Option<usize> {
+    let is_end = |byte: u8| byte.is_ascii_whitespace() || b"\"'<>&#`\\".contains(&byte);
+    if let Some(kind) = parameter.filter(|kind| kind.is_by_look()) {
+        let head = &text[from..text.len().min(from + LONGEST_LOOK)];
+        let head = View::new(&head[..ends(head, is_end)], ViewEncoding::Percent);
+        if values::find(kind, &head.bytes).is_empty() {
+            return None;
+        }
+    }
+    let end = from + ends(&text[from..], is_end);
+    put(text, from..end, SecretShape::Parameter, found)
 }
 
 fn put(
