@@ -1,5 +1,5 @@
-//! Secrets in the lines below a name, as YAML has them: items of a list, and what stands under other
-//! names. Goes by lines and how far they are indented.
+//! Secrets in the lines below a name, as YAML has them: items of a list, and what stands under
+//! other names. Goes by lines and how far they are indented.
 
 use std::ops::Range;
 
