@@ -103,6 +103,8 @@ trial() {
   done
   fresh; timeout "$longest" "$program" -q "$@" > stdout 2> err
   case $? in 0 | 1 | 5 | 124) ;; *) wrong "$name: again: $(head -1 err)" ;; esac
+  # What is left here is no other trial's.
+  fresh
   echo "$name: $took ms, $((3 * times)) times"
 }
 trial parse out.jsonl "" parse v1.jsonl -o out.jsonl
@@ -117,15 +119,21 @@ trial replay out "" replay v1.jsonl --target "$target" -o out
 trial replay-max out "" replay v1.jsonl --target "$target" --speed max --baseline "$target" -o out
 trial replay-force out whole replay v1.jsonl --target "$target" --speed max -o out --force
 trial run out "" run v1.jsonl --target "$target" --speed max -o out
+trial run-redact out "" run v1.jsonl --target "$target" --speed max --redact default --compress -o out
+trial shard out "" replay v1.jsonl --target "$target" --speed max --shard 1/2 -o out
 trial diff out whole diff out
 trial report out whole report out
 trial gate out whole gate out
 trial show none "" show whole items
 trial mock-run out "" run v1.jsonl --target "$target" --speed max --mock-listen 127.0.0.1:0 --provider shop.local -o out
 trial merge out "" merge half1 half2 -o out
+trial merge-force out whole merge half1 half2 -o out --force
+longest=15 trial demo out "" demo -o out
 trial dry-run none "" replay v1.jsonl --dry-run
 longest=4 trial mock out.egress "" mock v1.jsonl --provider shop.local --listen 127.0.0.1:0 --log out.egress
-if "$program" -q capture -i lo --port 9 --duration 10ms -o probe.pcap > /dev/null 2> err; then
+case $only in "  " | *" capture-"*) is_captured=1 ;; *) is_captured= ;; esac
+if [ -z "$is_captured" ]; then :
+elif "$program" -q capture -i lo --port 9 --duration 10ms -o probe.pcap > /dev/null 2> err; then
   # Whoever ends this loop must not run the script's own end in it, which takes the folder away.
   { trap - EXIT; while :; do timeout 20 "$program" -q replay v1.jsonl --target "$target" --no-marker -o traffic --force; done; } > /dev/null 2>&1 & client=$!
   for kind in pcap pcapng jsonl pcap.zst; do longest=3 trial capture-$kind out.$kind "" capture -i lo --port "${target##*:}" --duration 3s -o out.$kind; done

@@ -270,6 +270,23 @@ fn hold(folder: &Path) -> Result<Arc<File>, RunError> {
     Ok(file)
 }
 
+/// Keeps runs away from the folder of the file at `path`, as long as what it answers is kept: who
+/// writes a file there does not write into a run that is under way.
+pub(crate) fn hold_off(path: &Path) -> Result<Option<File>, RunError> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    let Ok(full) = folder.canonicalize() else { return Ok(None) };
+    // A run of this program writes its own files.
+    let held = HELD.lock().expect("no holder of this lock panics");
+    if held.get(&full).is_some_and(|file| file.strong_count() > 0) {
+        return Ok(None);
+    }
+    local::lock_to_read(&full.join(names::LOCK)).map_err(|error| match error.kind() {
+        io::ErrorKind::WouldBlock => RunError::Busy(folder.to_owned()),
+        _ => RunError::io("write to", folder)(error),
+    })
+}
+
 /// A file, or the same compressed.
 pub(crate) fn present(path: &Path) -> bool {
     path.is_file() || zst(path).is_file()

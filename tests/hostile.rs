@@ -113,10 +113,19 @@ fn a_folder_has_one_writer_and_a_killed_one_is_no_obstacle() {
     for more in [&arguments[..], &[&arguments[..], &["--force"]].concat(), &["diff", "out"]] {
         shadowtap(folder.path(), more).expect(3).says(&["another shadowtap is writing to out"]);
     }
+    // A file of its own beside the run's is no way into its folder either.
+    for more in [
+        ["parse", "v1.pcap", "-o", "out/exchanges.jsonl"],
+        ["export", "v1.pcap", "-o", "out/../out/v1.har"],
+    ] {
+        shadowtap(folder.path(), &more).expect(3).says(&["another shadowtap is writing to out"]);
+    }
+    assert!(!folder.path().join("out/v1.har").exists());
     signal(&first, rustix::process::Signal::KILL);
     first.wait().expect("it ends");
     let again = [&arguments[..], &["--force", "--speed", "max"]].concat();
     shadowtap(folder.path(), &again).expect(0);
+    shadowtap(folder.path(), &["export", "out", "-o", "out/v1.har"]).expect(0);
 }
 
 #[test]

@@ -29,6 +29,7 @@ use crate::ledger::Ledger;
 use crate::message::protobuf::Schema;
 use crate::parse;
 use crate::redact::Redactor;
+use crate::run;
 use crate::store::paths::local_path;
 use crate::store::remote::{Remote, is_store};
 use crate::store::uploads::{self, SentFiles, Uploads};
@@ -291,6 +292,9 @@ impl CaptureSettings {
             _ => return Err(Failure::usage("--buffer must be from 64KiB to 2047MiB")),
         };
         let user = args.user.as_deref().map(privilege::user).transpose().map_err(Failure::usage)?;
+        if !to_stdout && to_store.is_none() {
+            drop(run::hold_off(&path)?);
+        }
         let folder = folder_of(&path);
         let plan = FilePlan {
             compress,
@@ -490,6 +494,7 @@ pub(crate) fn execute(settings: &CaptureSettings, global: &Global) -> Result<Cap
     let tap = Tap::open(&settings.options).map_err(|error| failure(&error.into()))?;
     // Before any other thread is started, which would keep what this one gives away.
     give_privileges_away(settings)?;
+    signals::watch_for_second()?;
     let names = settings.options.interfaces.join(", ");
     tracing::info!("capturing {names} to {}", settings.plan.path.display());
     let (mut plan, ended) = (settings.plan.clone(), Arc::clone(&stop));

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 use super::Failure;
 use crate::record::lines::ZSTD_LEVEL;
 use crate::record::noted::LineNotes;
+use crate::run;
 use crate::store::local::{self, UnfinishedFile};
 use crate::store::paths::local_path;
 use crate::store::remote::{Remote, is_store};
@@ -78,6 +79,8 @@ pub(crate) struct Output {
     writer: Option<CompressedWriter>,
     /// There is no room for more.
     is_full: bool,
+    /// Keeps runs away from the folder.
+    _lock: Option<File>,
 }
 
 enum CompressedWriter {
@@ -142,6 +145,7 @@ impl Output {
                 object: None,
                 writer: Some(writer),
                 is_full: false,
+                _lock: None,
             });
         }
         if is_store(name) {
@@ -154,6 +158,7 @@ impl Output {
         if special && path.is_dir() {
             return Err(Failure::unusable(format!("cannot write {name}: it is a folder")));
         }
+        let lock = if special { None } else { run::hold_off(&path)? };
         let (part, file) = if special {
             (None, File::options().write(true).open(&path).map_err(|error| cannot(&error))?)
         } else {
@@ -164,7 +169,8 @@ impl Output {
         let writer =
             CompressedWriter::by_name(&path, Box::new(file)).map_err(|error| cannot(&error))?;
         let name = name.to_owned();
-        Ok(Self { name, part, object: None, writer: Some(writer), is_full: false })
+        let (object, writer) = (None, Some(writer));
+        Ok(Self { name, part, object, writer, is_full: false, _lock: lock })
     }
 
     /// Starts to write an object of a store.
@@ -174,7 +180,8 @@ impl Output {
         let writer = CompressedWriter::by_name(Path::new(url), Box::new(object.clone()))
             .map_err(|error| Failure::unusable(format!("cannot write {url}")).because(&error))?;
         let (part, object) = (None, Some(object));
-        Ok(Self { name: url.to_owned(), part, object, writer: Some(writer), is_full: false })
+        let (name, writer) = (url.to_owned(), Some(writer));
+        Ok(Self { name, part, object, writer, is_full: false, _lock: None })
     }
 
     /// Whether it goes to standard output.

@@ -16,12 +16,18 @@ use crate::store::local;
 /// How long what has asked for it may take to end by itself.
 const GRACE: Duration = Duration::from_millis(750);
 
+/// How long a second signal is taken for the first one: `timeout` and others send it to the program
+/// and to its group.
+const TWIN: Duration = Duration::from_millis(100);
+
 /// How often a word that no signal told is looked at: the command is about to end anyway.
 const LOOK: Duration = Duration::from_millis(50);
 
 static WORD: OnceLock<Arc<Stop>> = OnceLock::new();
 /// Set by signals only: a stage tells the word too, where it is at its end or cannot go on.
 static SIGNALLED: OnceLock<Arc<AtomicBool>> = OnceLock::new();
+/// The next signal ends the program at once.
+static LAST: OnceLock<Arc<AtomicBool>> = OnceLock::new();
 static ASKED_FOR_GRACE: AtomicUsize = AtomicUsize::new(0);
 
 /// The word, which signals tell from the first call on.
@@ -33,6 +39,7 @@ pub(crate) fn word() -> Result<Arc<Stop>, Failure> {
     }
     let word = Stop::new().map_err(cannot)?;
     let signalled = SIGNALLED.get_or_init(Arc::default);
+    let last = LAST.get_or_init(Arc::default);
     let register = |signal| {
         let (told, mouth) = word.for_signal()?;
         // Not by the word itself: a stage that told it, as a capture does at the end of its time,
@@ -40,7 +47,7 @@ pub(crate) fn word() -> Result<Arc<Stop>, Failure> {
         signal_hook::flag::register_conditional_shutdown(
             signal,
             Exit::Interrupted as i32,
-            Arc::clone(signalled),
+            Arc::clone(last),
         )?;
         signal_hook::flag::register(signal, told)?;
         signal_hook::flag::register(signal, Arc::clone(signalled))?;
@@ -63,23 +70,50 @@ pub(crate) fn has_come() -> bool {
 pub(crate) fn watch() -> Result<(), Failure> {
     let word = word()?;
     let watch = move || {
-        while !word.wait(None) {}
-        while !has_come() {
-            std::thread::sleep(LOOK);
-        }
+        wait_for_first(&word);
         if ASKED_FOR_GRACE.load(Ordering::Relaxed) > 0 {
-            std::thread::sleep(GRACE);
+            hear_last();
+            std::thread::sleep(GRACE - TWIN);
         }
         local::discard_unfinished();
         run::discard_unfinished();
         // Nothing that other threads hold is waited for.
         signal_hook::low_level::exit(Exit::Interrupted as i32);
     };
+    start(watch)
+}
+
+/// Starts the thread behind which a second signal ends the program at once; where there is no
+/// [`watch`], as a capture ends by itself.
+pub(crate) fn watch_for_second() -> Result<(), Failure> {
+    let word = word()?;
+    start(move || {
+        wait_for_first(&word);
+        hear_last();
+    })
+}
+
+fn start(watch: impl FnOnce() + Send + 'static) -> Result<(), Failure> {
     std::thread::Builder::new()
         .name("signals".to_owned())
         .spawn(watch)
         .map(drop)
         .map_err(|error| Failure::unusable("cannot start a thread").because(&error))
+}
+
+fn wait_for_first(word: &Stop) {
+    while !word.wait(None) {}
+    while !has_come() {
+        std::thread::sleep(LOOK);
+    }
+}
+
+/// From now on, but for the first one's twin, the next signal is the last.
+fn hear_last() {
+    std::thread::sleep(TWIN);
+    if let Some(last) = LAST.get() {
+        last.store(true, Ordering::Relaxed);
+    }
 }
 
 /// While there is one, a signal gives the program the time to end by itself.
@@ -116,7 +150,13 @@ mod tests {
             assert!(!has_come());
             raise();
             assert!(has_come());
+            // What `timeout` sends to the group, too.
+            raise();
             if signals == "two" {
+                watch_for_second().unwrap();
+                while !LAST.get().unwrap().load(Ordering::Relaxed) {
+                    std::thread::sleep(LOOK);
+                }
                 raise();
             }
             return;

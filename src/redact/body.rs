@@ -6,6 +6,7 @@ use std::ops::Range;
 use memchr::memmem;
 
 use super::edits::Edits;
+use super::events;
 use super::hide::{self, Hide, PairKind, pairs};
 use super::marks::Marks;
 use super::names::HeaderSecret;
@@ -14,7 +15,7 @@ use super::scan::Scanner;
 use super::tables::{self, TablePart};
 use super::view::{View, ViewEncoding};
 use super::wrapped::Wrapping;
-use super::{json, markup, values};
+use super::{drawn, json, markup};
 use crate::limits;
 
 /// The content with its secrets replaced; none where there are none. What its type does not say is
@@ -32,14 +33,12 @@ pub(super) fn redact(hide: &mut impl Hide, content_type: &[u8], content: &[u8]) 
         || (kind.is_empty() && looks_like_form(content))
     {
         pairs(hide, content, PairKind::Form)
-    } else if kind.starts_with("multipart/") {
-        multipart(
-            hide,
-            parameter(&String::from_utf8_lossy(content_type), "boundary")?.as_bytes(),
-            content,
-        )
+    } else if let Some(boundary) = boundary(content_type, &kind) {
+        multipart(hide, boundary.as_bytes(), content)
     } else if let Some(boundary) = own_boundary(content) {
         multipart(hide, boundary, content)
+    } else if events::looks_like_it(content) {
+        event_stream(hide, content)
     } else if markup::looks_like_it(content) || kind.contains("xml") || kind.contains("html") {
         markup::redact(hide, content)
     } else if let Some(separator) = separator(hide, content) {
@@ -49,6 +48,20 @@ pub(super) fn redact(hide: &mut impl Hide, content_type: &[u8], content: &[u8]) 
     } else {
         hide::parts(hide, content, ViewEncoding::Plain)
     }
+}
+
+/// The boundary that the type of a multipart body names.
+fn boundary(content_type: &[u8], kind: &str) -> Option<String> {
+    let is_multipart = kind.starts_with("multipart/");
+    is_multipart.then(|| parameter(&String::from_utf8_lossy(content_type), "boundary")).flatten()
+}
+
+/// A stream of events, of which some have several lines of data.
+fn event_stream<H: Hide>(hide: &mut H, content: &[u8]) -> Option<Vec<u8>> {
+    // Data is no stream again: it would be one without end.
+    let inner = |hide: &mut &mut H, data: &[u8]| document(*hide, data);
+    let plain = |hide: &mut &mut H, text: &[u8]| hide::looks(*hide, text);
+    events::redact(hide, content, H::KEEPS_LENGTH, inner, plain)
 }
 
 fn is_table(kind: &str) -> bool {
@@ -81,10 +94,14 @@ fn lines(hide: &mut impl Hide, content: &[u8], separator: u8) -> Option<Vec<u8>>
         TablePart::Head { range, .. } => {
             columns.push(hide.form_field(text(&range).unwrap_or_default().trim()));
         }
-        TablePart::Cell { column, range, before } => {
-            let named = || hide.form_field(text(&before?).ok()?.trim());
-            let secret = columns.get(column).copied().flatten().or_else(named);
+        TablePart::Cell { column, range, before, is_named } => {
             let cell = &content[range.clone()];
+            let named = || {
+                let kind = hide.form_field(text(&before?).ok()?.trim());
+                // Without heads that say so, what stands before it may be any word.
+                kind.filter(|_| is_named || drawn::in_cell(cell))
+            };
+            let secret = columns.get(column).copied().flatten().or_else(named);
             let new = match secret {
                 Some(kind) => hide::whole(hide, kind, cell, ViewEncoding::Plain),
                 None if marks.has_look(content, &range).0 => {
@@ -111,14 +128,14 @@ fn rows(hide: &mut impl Hide, content: &[u8]) -> Option<Vec<u8>> {
                 columns.push(label(hide, &range));
                 return;
             }
-            TablePart::Cell { column, range, before } => {
+            TablePart::Cell { column, range, before, .. } => {
                 let named = before.and_then(|before| label(hide, &before));
                 (range, columns.get(column).copied().flatten().or(named))
             }
             TablePart::Around(range) => (range, None),
         };
         let value = &content[range.clone()];
-        let new = match secret.filter(|_| values::is_in_cell(value)) {
+        let new = match secret.filter(|_| drawn::in_cell(value)) {
             Some(kind) => hide::whole(hide, kind, value, ViewEncoding::Plain),
             None => hide::parts(hide, value, ViewEncoding::Plain),
         };

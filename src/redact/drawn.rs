@@ -70,6 +70,20 @@ pub(super) fn in_text(word: &[u8]) -> bool {
         && !word.contains(&b'/')
 }
 
+/// Whether a cell of a table, or what follows the name of a secret in a page, is a value and no
+/// word of a text: one that has a digit or a sign in it, or a capital behind a small letter.
+pub(super) fn in_cell(value: &[u8]) -> bool {
+    const SHORTEST: usize = 4;
+    let value = value.trim_ascii();
+    let is_word = |byte: &u8| byte.is_ascii_alphabetic() || !byte.is_ascii();
+    let turns =
+        || value.windows(2).any(|at| at[0].is_ascii_lowercase() && at[1].is_ascii_uppercase());
+    value.len() >= SHORTEST
+        && !value.iter().any(u8::is_ascii_whitespace)
+        && value.iter().any(u8::is_ascii_alphanumeric)
+        && (!value[..value.len() - 1].iter().all(is_word) || turns())
+}
+
 /// Whether a whole value looks drawn whose name says little, in base64 or in parts, too: it may
 /// hold slashes, `=` and `~`, but letters and digits stand side by side in it more often than in
 /// names, and it is neither a time nor a target.

@@ -21,6 +21,8 @@ const LOCATIONS: [&str; 2] = ["loc", "path"];
 /// Members that say, where they are true, that the value beside them is secret (Terraform, GitLab,
 /// Azure).
 const FLAGS: [&str; 4] = ["sensitive", "masked", "issecret", "is_secret"];
+/// Members that hold what people read beside a value.
+const LABELS: [&str; 1] = ["label"];
 /// Members that hold texts by the names of fields: `{"errors": {"password": ["is too short"]}}`.
 const TEXTS: [&str; 7] =
     ["errors", "i18n", "labels", "messages", "placeholders", "translations", "violations"];
@@ -115,6 +117,8 @@ struct KeySays {
     is_location: bool,
     /// Whether it says, where it is true, that what stands beside it is secret.
     is_flag: bool,
+    /// Whether it holds what people read beside a value: a name, or any text.
+    is_label: bool,
     joint: Option<JointMember>,
     describes: Option<Describes>,
 }
@@ -127,6 +131,7 @@ impl KeySays {
         is_variables: false,
         is_location: false,
         is_flag: false,
+        is_label: false,
         joint: None,
         describes: None,
     };
@@ -174,6 +179,7 @@ impl<'a> SecretJsonWalk<'a> {
             steps: Vec::new(),
             key: KeySays::NOTHING,
             odd: false,
+            is_grant: None,
         }
     }
 
@@ -293,13 +299,24 @@ impl<'a> SecretJsonWalk<'a> {
                 if self.marks.has_name(content, &range)
                     && !matches!(self.behind_key(&range), None | Some(b',' | b'}' | b']'))
                 {
-                    self.key.secret = secret_key(hide, &content[range]);
+                    let source = &content[range];
+                    self.key.secret = secret_key(hide, source).or_else(|| self.code(source));
                 }
             } else if self.key.secret.is_some() || has_escapes || self.marks.calls_for(&range) {
                 self.scalar(hide, range);
             }
         }
         self.finish(hide)
+    }
+
+    /// How a code is secret that is given for a token.
+    fn code(&mut self, key: &[u8]) -> Option<HeaderSecret> {
+        if key != b"code" {
+            return None;
+        }
+        let content = self.content;
+        let is_grant = || memmem::find(content, b"\"grant_type\"").is_some();
+        self.is_grant.get_or_insert_with(is_grant).then_some(HeaderSecret::Whole)
     }
 
     fn finish(self, hide: &mut impl Hide) -> Option<Vec<u8>> {
@@ -325,6 +342,8 @@ struct SecretJsonWalk<'a> {
     key: KeySays,
     /// Whether it is perhaps no JSON, but a text that begins like one.
     odd: bool,
+    /// Whether it asks for a token (RFC 6749 §4.1.3), once that was asked.
+    is_grant: Option<bool>,
 }
 
 impl SecretJsonWalk<'_> {
@@ -359,6 +378,7 @@ impl SecretJsonWalk<'_> {
             is_variables: source == b"variables" && !self.variables.is_empty(),
             is_location: names::is_among(&LOCATIONS, source),
             is_flag: names::is_among(&FLAGS, source),
+            is_label: names::is_among(&LABELS, source),
             joint: JointMember::of(source),
             describes: Describes::of(source),
             secret: None,
@@ -381,7 +401,7 @@ impl SecretJsonWalk<'_> {
             if may_be_secret {
                 let kind = hide.field(&name);
                 let kind = kind.map(|kind| describes.map_or(kind, |says| says.judged(kind, false)));
-                self.key.secret = self.key.secret.or(kind);
+                self.key.secret = self.key.secret.or(kind).or_else(|| self.code(source));
             }
             if self.has_paths && self.steps.len() < DEPTH {
                 if self.frames.last().is_some_and(|frame| frame.has_step) {
@@ -401,6 +421,9 @@ impl SecretJsonWalk<'_> {
         let named = around.filter(|_| key.is_value).and_then(|frame| frame.named);
         let describes = around.and_then(|frame| frame.describes);
         let secret = key.secret.map(|kind| describes.map_or(kind, |says| says.judged(kind, true)));
+        // What stands below a session has names of its own.
+        let is_made = |kind| kind == HeaderSecret::Made;
+        let secret = secret.map(|kind| if is_made(kind) { HeaderSecret::NoWord } else { kind });
         self.frames.push(JsonFrame {
             is_array: byte == b'[',
             secret: around.and_then(|frame| frame.secret).or(secret).or(named),
@@ -484,12 +507,16 @@ impl SecretJsonWalk<'_> {
                 return None;
             }
             let named = frame.named.take();
-            if has_name && named.is_none() && encoding == ViewEncoding::Json {
-                frame.named = name_of(hide, &self.content[range.clone()]).filter(|kind| {
-                    !kind.is_whole()
-                        || (in_pairs && frame.strings == 1)
-                        || is_extension(&self.content[range.clone()])
-                        || self.content[range.clone()].starts_with(b"--")
+            let is_named = named.is_some_and(|kind| kind != HeaderSecret::Drawn);
+            if has_name && !is_named && encoding == ViewEncoding::Json {
+                let source = &self.content[range.clone()];
+                let names = in_pairs && frame.strings == 1
+                    || names::is_extension(&String::from_utf8_lossy(source))
+                    || source.starts_with(b"--");
+                // In a list of words the next one is secret only where it looks so.
+                frame.named = name_of(hide, source).map(|kind| match kind {
+                    kind if names || !kind.is_whole() => kind,
+                    _ => HeaderSecret::Drawn,
                 });
             }
             return named;
@@ -500,9 +527,10 @@ impl SecretJsonWalk<'_> {
             }
             return frame.named;
         }
-        if key.is_name && has_name && encoding == ViewEncoding::Json {
+        if (key.is_name || key.is_label) && has_name && encoding == ViewEncoding::Json {
             let kind = name_of(hide, &self.content[range.clone()])?;
-            self.name(hide, kind);
+            let is_word = key.is_label && kind == HeaderSecret::Whole;
+            self.name(hide, if is_word { HeaderSecret::NoWord } else { kind });
         }
         None
     }
@@ -541,11 +569,6 @@ impl SecretJsonWalk<'_> {
             self.edits.put_before(&value, new);
         }
     }
-}
-
-/// `X-Api-Key` and its like, as lists of names and values by turns have them.
-fn is_extension(source: &[u8]) -> bool {
-    source.get(..2).is_some_and(|start| start.eq_ignore_ascii_case(b"x-"))
 }
 
 /// How what a string names is secret.
@@ -589,6 +612,7 @@ fn names_another(
     let is_member = !key.is_empty() && gap == between.len();
     !is_member
         || names::is_name_of_other(key_says)
+        || names::is_among(&LABELS, key_says)
         || matches!(key_says, b"path" | b"kind")
         || JointMember::of(key_says).is_some()
 }
@@ -624,8 +648,10 @@ pub(super) fn variables_of(hide: &impl Hide, content: &[u8]) -> Vec<Vec<u8>> {
         let variable = content[dollar + 1..].iter().take(64).take_while(|byte| is_name(byte));
         let variable: Vec<u8> = variable.copied().collect();
         let is_secret = |name: &[u8]| {
-            std::str::from_utf8(name)
-                .is_ok_and(|name| names::is_secret_field(name) && hide.field(name).is_some())
+            std::str::from_utf8(name).is_ok_and(|name| {
+                let kind = names::field_secret(name);
+                kind.is_some_and(|kind| kind != HeaderSecret::Drawn) && hide.field(name).is_some()
+            })
         };
         let before = content[..dollar].trim_ascii_end();
         let secret = if let Some(before) = before.strip_suffix(b":") {

@@ -92,7 +92,8 @@ impl Marks {
             || kinds.has(Kinds::LOOKS)
             || kinds.has(Kinds::NAME)
                 && (memchr::memchr3(b'=', b':', b' ', value).is_some()
-                    || memchr::memchr3(b',', b'<', b';', value).is_some())
+                    || memchr::memchr3(b',', b'<', b';', value).is_some()
+                    || memchr::memchr(b'(', value).is_some())
             || kinds.has(Kinds::ROUTE) && memchr::memchr(b'/', value).is_some()
             || kinds.has(Kinds::SCHEME) && memchr::memchr3(b' ', b'+', b'%', value).is_some();
         (look, kinds.has(Kinds::NAME))

@@ -9,7 +9,6 @@ use super::edits::Edits;
 use super::hide::{self, Hide};
 use super::marks::Marks;
 use super::names::HeaderSecret;
-use super::values;
 use super::view::{View, ViewEncoding};
 
 /// Whether there is a tag in it: at its start, or with one that closes another. A password may hold
@@ -133,7 +132,7 @@ impl<'a> SecretMarkupWalk<'a> {
         }
         let (has_look, has_name) = self.marks.has_look(self.content, &range);
         let labelled = self.label.take().or_else(|| self.table.column()).filter(|_| {
-            let is_value = if self.holds_value { values::is_in_cell } else { drawn::in_text };
+            let is_value = if self.holds_value { drawn::in_cell } else { drawn::in_text };
             self.inside.is_none() && is_value(text)
         });
         let new = match self.inside.map(|(_, kind, _)| kind).or(labelled) {
@@ -254,6 +253,9 @@ impl<'a> SecretMarkupWalk<'a> {
         let content = self.content;
         let found = attributes(content, range);
         // <input name="csrf_token" value="…">, <input type=password value=…>
+        let is_around = |known: &&str| element.eq_ignore_ascii_case(known.as_bytes());
+        let holds_text = !CONTAINERS.iter().any(is_around);
+        let mut announced = None;
         let field = found.iter().find_map(|(name, value)| {
             let value = View::new(&content[value.clone()], ViewEncoding::Markup);
             let value = std::str::from_utf8(&value.bytes).ok()?;
@@ -265,6 +267,7 @@ impl<'a> SecretMarkupWalk<'a> {
                 return is_secret.then_some(HeaderSecret::Whole);
             }
             let names = is("name") || is("id") || is("key") || is("property") || is("itemprop");
+            let names = names || is("data-name") || is("data-key") || is("data-field");
             names.then(|| hide.form_field(value)).flatten()
         });
         let is_input = element.eq_ignore_ascii_case(b"input");
@@ -279,20 +282,34 @@ impl<'a> SecretMarkupWalk<'a> {
                 .or_else(|| hide.field(local(name)))
                 .or(field.filter(|_| is_value));
             let text = &content[value.clone()];
-            let secret = secret.or(label.filter(|_| is_value && values::is_in_cell(text)));
+            let secret = secret.or(label.filter(|_| is_value && drawn::in_cell(text)));
             let new = match secret {
                 Some(kind) => hide::whole(hide, kind, text, ViewEncoding::Markup),
-                None if self.marks.has_look(content, value).0 => {
-                    hide::parts(hide, text, ViewEncoding::Markup)
+                None => {
+                    let (has_look, has_name) = self.marks.has_look(content, value);
+                    if has_name && is("class") {
+                        announced = announced.or_else(|| class(hide, text));
+                    }
+                    if has_look { hide::parts(hide, text, ViewEncoding::Markup) } else { None }
                 }
-                None => None,
             };
             self.edits.put(value, new);
         }
-        let is_around = |known: &&str| element.eq_ignore_ascii_case(known.as_bytes());
-        let holds_text = !CONTAINERS.iter().any(is_around);
+        // `<span id=password>VALUE</span>`, `<b class="api-key">VALUE</b>`: of what is made for
+        // people the text is secret only where it looks so.
+        let announced = announced.or(field.filter(|_| !holds_text));
+        let announced = announced.filter(|kind| *kind == HeaderSecret::Whole);
+        if announced.is_some() && !is_input {
+            self.label = announced;
+        }
         field.filter(|_| holds_text)
     }
+}
+
+/// How the text of an element of these classes is secret.
+fn class(hide: &impl Hide, names: &[u8]) -> Option<HeaderSecret> {
+    let names = std::str::from_utf8(names).ok()?;
+    names.split_ascii_whitespace().find_map(|name| hide.field(name))
 }
 
 /// How what a text announces is secret: it is nothing but a name, or ends in one: `Password`,

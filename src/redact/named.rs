@@ -6,20 +6,20 @@
 
 use std::ops::Range;
 
-use super::drawn;
 use super::names::{self, HeaderSecret};
 use super::shape::SecretShape;
-use super::values;
 use super::view::{View, ViewEncoding};
+use super::words::{
+    LONGEST_LOOK, LONGEST_NAME, MOST_BLANKS, behind_blanks, ends, is_blank, is_of_name, quoted,
+    word_at,
+};
+use super::{below, code, drawn, options, values};
 use crate::message::kinds::{self, ValueKind};
-
-/// Longest name, in bytes.
-const LONGEST_NAME: usize = 64;
-/// Most blanks on either side of `=` or `:`.
-const MOST_BLANKS: usize = 8;
 
 /// Options that a user and a password follow: of curl, HTTPie and others.
 const USERS: [&[u8]; 4] = [b"-u ", b"http -a ", b"--user ", b"--proxy-user "];
+/// A colon as wide as the letters of East Asia.
+const WIDE_COLON: &[u8] = "：".as_bytes();
 /// What a password in quotes follows in SQL.
 const IDENTIFIED: &[u8] = b"identified by ";
 
@@ -32,6 +32,8 @@ pub(super) struct NamedUpTo {
     end: usize,
     /// Where the line ends that was looked at last.
     line: usize,
+    /// Where the lines end that stand below a name and were looked at last.
+    below: usize,
 }
 
 /// Adds what stands behind the name that a hit, which ends at `from`, is a part of.
@@ -50,12 +52,22 @@ pub(super) fn pair_around(
         done.end = end.unwrap_or(done.end);
         return;
     }
+    if let Some(value) = options::of_command(text, from) {
+        done.end = put(text, value, SecretShape::Named, found).unwrap_or(done.end);
+        return;
+    }
     let is_sql =
         || text[from.saturating_sub(IDENTIFIED.len())..from].eq_ignore_ascii_case(IDENTIFIED);
     if text[..from].ends_with(b" ") && is_sql() {
         let quoted =
             quoted(text, from).and_then(|quoted| put(text, quoted, SecretShape::Named, found));
         done.end = quoted.unwrap_or(done.end);
+        return;
+    }
+    if let Some((name, value)) = code::escaped_pair(text, from) {
+        let name = std::str::from_utf8(&text[name]).unwrap_or_default();
+        let end = put_named(text, name, value, SecretShape::Named, found);
+        done.end = end.unwrap_or(done.end);
         return;
     }
     if let Some(end) = encoded_pair(text, from, found) {
@@ -79,6 +91,11 @@ pub(super) fn pair_around(
 fn mark_after(text: &[u8], from: usize) -> Option<usize> {
     let rest = &text[from..];
     let mut at = rest.iter().take(LONGEST_NAME).take_while(|&&byte| is_of_name(byte)).count();
+    if let Some(wide) = memchr::memmem::find(&rest[..at], WIDE_COLON) {
+        return Some(from + wide);
+    }
+    // A member of TypeScript that may be left out: `token?: string`.
+    at += usize::from(rest[at..].starts_with(b"?:"));
     at += usize::from(rest.get(at) == Some(&b'\\'));
     let quoted = matches!(rest.get(at), Some(b'"' | b'\'' | b'`'));
     at += usize::from(quoted);
@@ -137,10 +154,14 @@ fn encoded_pair(
 }
 
 /// Words that stand in a sentence between a secret's name and the secret.
-const BETWEEN: [&str; 17] = [
+const BETWEEN: [&str; 22] = [
     "are",
+    "been",
+    "changed",
     "following",
     "given",
+    "has",
+    "id",
     "is",
     "newly",
     "now",
@@ -152,47 +173,56 @@ const BETWEEN: [&str; 17] = [
     "supplied",
     "temporarily",
     "to",
+    "type",
     "used",
     "value",
     "was",
 ];
 /// Most of them.
 const MOST_BETWEEN: usize = 4;
+/// Words behind which the owner of a secret is told.
+const OWNING: [&[u8]; 2] = [b"for", b"of"];
 
 /// A secret that a sentence says after its name: `Incorrect API key provided: VALUE.`, `Your
 /// temporary password is: VALUE`, `token VALUE has expired`. Only what looks drawn is one.
 fn in_sentence(text: &[u8], name: Range<usize>) -> Option<Range<usize>> {
     let mut at = name.end;
+    let (mut is_owner, mut is_owned) = (false, false);
     for _ in 0..=MOST_BETWEEN {
         let blanks = text[at..].iter().take(MOST_BLANKS).take_while(|&&byte| is_blank(byte));
         let from = at + blanks.count();
         if from == at {
             return None;
         }
+        let from = from + usize::from(matches!(text.get(from), Some(b'(' | b'<' | b'[')));
         let is_end = |byte: u8| byte.is_ascii_whitespace() || b"\"'`<>".contains(&byte);
         let word = &text[from..from + ends(&text[from..], is_end)];
         let bare = word.trim_ascii_end().len()
-            - word.iter().rev().take_while(|byte| b".,;:!?)".contains(byte)).count();
+            - word.iter().rev().take_while(|byte| b".,;:!?)]".contains(byte)).count();
         if bare == 0 {
             return None;
         }
         let word = &word[..bare];
+        // `token for joe is VALUE`: whoever it is for is no secret.
+        if std::mem::take(&mut is_owner) {
+            (at, is_owned) = (from + bare, true);
+            continue;
+        }
         // The start of a long one tells what all of it is.
-        if is_drawn_alone(&word[..bare.min(LONGEST_LOOK)]) {
+        if !is_owned && is_drawn_alone(&word[..bare.min(LONGEST_LOOK)]) {
             return Some(from..from + bare);
         }
         let is_between = BETWEEN.iter().any(|known| word.eq_ignore_ascii_case(known.as_bytes()));
-        if !is_between {
+        is_owner = OWNING.contains(&word);
+        if !is_between && !is_owner {
             return None;
         }
+        is_owned = false;
         at = from + bare;
         at += usize::from(text.get(at) == Some(&b':'));
     }
     None
 }
-
-/// Bytes of a value in a sentence that are looked at.
-const LONGEST_LOOK: usize = 512;
 
 /// Whether a word looks drawn, and is neither a time, a version nor a pair of its own.
 fn is_drawn_alone(word: &[u8]) -> bool {
@@ -230,6 +260,15 @@ fn loose_pair(
     if matches!(text.get(end + usize::from(quote.is_some())), Some(b']' | b':')) {
         return dumped(text, start..end, end + usize::from(quote.is_some()), found);
     }
+    if quote.is_none() && text.get(end) == Some(&b'(') {
+        let value = code::called(text, start..end)?;
+        let name = std::str::from_utf8(&text[start..end]).ok()?;
+        return put_named(text, name, value, SecretShape::Named, found);
+    }
+    if let Some(value) = options::of_protocol(text, start..end, at) {
+        let end = value + word_length(&text[value..]);
+        return put(text, value..end, SecretShape::Named, found);
+    }
     let is_argument = || {
         let before = &text[..start];
         quote.is_some_and(|quote| before.ends_with(&[b'(', quote]))
@@ -266,6 +305,11 @@ fn loose_pair(
         value + text[value..].iter().take(MOST_BLANKS).take_while(|&&byte| is_blank(byte)).count();
     if let Some(quoted) = quoted(text, value) {
         return put_named(text, name, quoted, SecretShape::Named, found);
+    }
+    if quote.is_none()
+        && let Some(value) = code::declared_behind(text, value)
+    {
+        return put_named(text, name, value, SecretShape::Named, found);
     }
     if !is_bare(word_at(text, value)) {
         return None;
@@ -320,14 +364,6 @@ fn dumped(
     put_named(text, name, value..end, SecretShape::Named, found)
 }
 
-/// The word that begins there, without a point at its end; of a long one its start, which tells
-/// what all of it is.
-fn word_at(text: &[u8], at: usize) -> &[u8] {
-    let word = &text[at..text.len().min(at + LONGEST_LOOK)];
-    let word = &word[..ends(word, |byte| byte.is_ascii_whitespace())];
-    word.strip_suffix(b".").unwrap_or(word)
-}
-
 /// The value in the line behind one that names it, as lists of YAML have them:
 /// `- name: DB_PASSWORD`, `value: VALUE`. Answers where it ends.
 fn named_by_line(
@@ -338,22 +374,31 @@ fn named_by_line(
 ) -> Option<usize> {
     let before = text[..name.start].trim_ascii_end();
     let is_name = [&b"name:"[..], b"key:", b"Name:", b"Key:"].iter().any(|n| before.ends_with(n));
+    let is_event = before.ends_with(b"event:");
     let blanks = |at: usize| {
         text[at..].iter().take(LONGEST_NAME).take_while(|byte| byte.is_ascii_whitespace()).count()
     };
     let next = line_end + blanks(line_end);
     let rest = &text[next..];
-    if !is_name || !(rest.starts_with(b"value:") || rest.starts_with(b"Value:")) {
-        return None;
-    }
+    // An event of a stream is told by its name, and then what it says.
+    let length = match rest {
+        [b'v' | b'V', b'a', b'l', b'u', b'e', b':', ..] if is_name => b"value:".len(),
+        [b'd', b'a', b't', b'a', b':', ..] if is_event => b"data:".len(),
+        _ => return None,
+    };
     let name = std::str::from_utf8(&text[name]).ok()?;
-    if !names::is_secret_field(name) {
+    if !names::is_secret_field(name) || is_event && !drawn::in_text(behind_name(rest, length)) {
         return None;
     }
-    let from = next + b"value:".len();
+    let from = next + length;
     let from = from + text[from..].iter().take_while(|&&byte| is_blank(byte)).count();
     let line = from..from + ends(&text[from..], |byte| matches!(byte, b'\r' | b'\n'));
     put_named(text, name, quoted(text, from).unwrap_or(line), SecretShape::Named, found)
+}
+
+/// The word behind the name of a field that has `length` bytes.
+fn behind_name(line: &[u8], length: usize) -> &[u8] {
+    word_at(line, behind_blanks(line, length))
 }
 
 /// Whether `machine HOST login NAME` stands before it, as in a netrc.
@@ -406,6 +451,13 @@ fn block(text: &[u8], line: Range<usize>) -> Option<Range<usize>> {
     (end > first + indent).then(|| first + indent..end.min(text.len()))
 }
 
+/// Whether a text begins with a number of few digits, and nothing that would make it a password.
+fn is_count(text: &[u8]) -> bool {
+    let digits = text.iter().take(4).take_while(|byte| byte.is_ascii_digit()).count();
+    let is_end = |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, b',' | b'/');
+    (1..4).contains(&digits) && text.get(digits).is_none_or(is_end)
+}
+
 /// Whether `=` at `at` is the padding of base64 and no sign between a name and its value: letters
 /// of all sorts may spell a secret's name by chance.
 fn is_padding(text: &[u8], name: &Range<usize>, at: usize) -> bool {
@@ -420,13 +472,6 @@ fn is_padding(text: &[u8], name: &Range<usize>, at: usize) -> bool {
         && has(u8::is_ascii_lowercase)
         && has(u8::is_ascii_uppercase)
         && has(u8::is_ascii_digit)
-}
-
-const fn is_of_name(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric()
-        || matches!(byte, b'_' | b'-' | b'.' | b'[' | b']' | b'%')
-        // Letters of other languages.
-        || byte >= 0x80
 }
 
 /// Fewest characters of credentials behind their scheme.
@@ -478,10 +523,6 @@ pub(super) fn scheme(
     None
 }
 
-const fn is_blank(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t')
-}
-
 /// What stands behind the `=` or `:` at `at`, where the name before it is a secret's. Answers where
 /// the pair ends.
 fn pair(
@@ -491,10 +532,12 @@ fn pair(
     found: &mut Vec<(Range<usize>, SecretShape)>,
 ) -> Option<usize> {
     let name = name_before(text, at)?;
+    let is_wide = text[at..].starts_with(WIDE_COLON);
     // Comparisons, arrows, paths of modules and schemes of URLs are no pairs.
-    let colon = text[at] == b':';
-    let mut from = at + 1;
+    let colon = text[at] == b':' || is_wide;
+    let mut from = at + if is_wide { WIDE_COLON.len() } else { 1 };
     match text.get(from)? {
+        _ if is_wide => {}
         b'=' if colon => from += 1,
         b'=' | b'>' | b'~' if !colon => return None,
         // A value in base64 (RFC 2849), but no path of a module.
@@ -520,7 +563,12 @@ fn pair(
         header.filter(|kind| !matches!(kind, HeaderSecret::Authority | HeaderSecret::Drawn));
     let parameter = if of_url { names::parameter_secret(word) } else { None };
     let two_words = two_words(text, &name);
+    // What is secret by its look is so in a line of text, too.
+    let by_look = if of_url { None } else { names::field_secret(word) };
+    let by_look = by_look.filter(|kind| kind.is_by_look());
+    let is_line = names::is_extension(word) || by_look.is_none();
     let secret = header.is_some()
+        || by_look.is_some()
         || two_words.is_some()
         || parameter.is_some()
         || !of_url && !colon && names::is_secret_field(word);
@@ -530,20 +578,23 @@ fn pair(
     let is_between = |byte: u8| is_blank(byte) || byte == b'*';
     from += text[from..].iter().take(MOST_BLANKS).take_while(|&&byte| is_between(byte)).count();
     if of_url {
-        let is_end = |byte: u8| byte.is_ascii_whitespace() || b"\"'<>&#`\\".contains(&byte);
-        if let Some(kind) = parameter.filter(|kind| kind.is_by_look()) {
-            let head = &text[from..text.len().min(from + LONGEST_LOOK)];
-            let head = View::new(&head[..ends(head, is_end)], ViewEncoding::Percent);
-            if values::find(kind, &head.bytes).is_empty() {
-                return None;
-            }
-        }
-        let end = from + ends(&text[from..], is_end);
-        return put(text, from..end, SecretShape::Parameter, found);
+        return in_target(text, from, parameter, found);
     }
     let word = two_words.unwrap_or(word);
-    if let Some(quoted) = quoted(text, from) {
+    // `pass: 12, fail: 0` tells of tests.
+    if word.eq_ignore_ascii_case("pass") && is_count(&text[from..]) {
+        return None;
+    }
+    let quoted = quoted(text, from).or_else(|| code::encoded_quotes(text, from));
+    if let Some(quoted) = quoted.clone().filter(|quoted| !quoted.is_empty()) {
         return put_named(text, word, quoted, SecretShape::Named, found);
+    }
+    let otherwise = if colon { code::declared(text, from) } else { None };
+    if let Some(value) = otherwise.or_else(|| code::alternative(text, from)) {
+        return put_named(text, word, value, SecretShape::Named, found);
+    }
+    if let Some(quoted) = quoted {
+        return Some(quoted.end);
     }
     // `x["token"] = y` hands on a variable.
     if text[name.end..at].trim_ascii_end().ends_with(b"]") {
@@ -560,15 +611,24 @@ fn pair(
     if colon && let Some(block) = block(text, line.clone()) {
         return put_named(text, word, block, SecretShape::Named, found);
     }
+    if colon && text[line.clone()].trim_ascii().is_empty() && line.start >= done.below {
+        let tell = |value| {
+            put_named(text, word, value, SecretShape::Named, found);
+        };
+        done.below = below::find(text, name.start, line.end, tell).max(done.below);
+        return Some(line.end);
+    }
     match header {
         Some(HeaderSecret::Credentials) => {
             let (range, shape) = credentials(text, line);
             put(text, range, shape, found)
         }
-        Some(
-            kind @ (HeaderSecret::Cookies | HeaderSecret::SetCookie | HeaderSecret::Protocols),
-        ) => {
-            let inside = values::find(kind, &text[line.clone()]);
+        Some(kind)
+            if !kind.is_whole() || kind == HeaderSecret::Whole && begins_line(text, name.start) =>
+        {
+            // As where the header itself is, but for a line of a text that may say something else.
+            let kind = if is_line { kind } else { HeaderSecret::Made };
+            let inside = values::find(kind, text[line.clone()].trim_ascii_end());
             found.extend(
                 inside
                     .into_iter()
@@ -576,16 +636,36 @@ fn pair(
             );
             Some(line.end)
         }
-        Some(HeaderSecret::Whole) if begins_line(text, name.start) => {
-            put(text, line, SecretShape::Named, found)
-        }
         _ => {
             let end = from + word_length(&text[from..line.end]);
-            // A call is code, not a value.
-            (text.get(end) != Some(&b'('))
-                .then(|| put_named(text, word, from..end, SecretShape::Named, found))?
+            // A call is code, not a value; what it is given may be one: `Some("VALUE")`.
+            if text.get(end) == Some(&b'(') {
+                let value = code::only_argument(text, end)?;
+                let value = Some(value).filter(|at| code::is_argument(&text[at.clone()]))?;
+                return put_named(text, word, value, SecretShape::Named, found);
+            }
+            put_named(text, word, from..end, SecretShape::Named, found)
         }
     }
+}
+
+/// The value of a parameter of a URL, which begins at `from`. Answers where it ends.
+fn in_target(
+    text: &[u8],
+    from: usize,
+    parameter: Option<HeaderSecret>,
+    found: &mut Vec<(Range<usize>, SecretShape)>,
+) -> Option<usize> {
+    let is_end = |byte: u8| byte.is_ascii_whitespace() || b"\"'<>&#`\\".contains(&byte);
+    if let Some(kind) = parameter.filter(|kind| kind.is_by_look()) {
+        let head = &text[from..text.len().min(from + LONGEST_LOOK)];
+        let head = View::new(&head[..ends(head, is_end)], ViewEncoding::Percent);
+        if values::find(kind, &head.bytes).is_empty() {
+            return None;
+        }
+    }
+    let end = from + ends(&text[from..], is_end);
+    put(text, from..end, SecretShape::Parameter, found)
 }
 
 fn put(
@@ -624,12 +704,20 @@ fn put_named(
 
 /// The name of two words that stands before a sign: `API key: …`.
 fn two_words<'a>(text: &'a [u8], last: &Range<usize>) -> Option<&'a str> {
-    const SECOND: [&str; 6] = ["key", "code", "string", "number", "phrase", "answer"];
+    const SECOND: [&str; 7] = ["key", "code", "string", "number", "phrase", "answer", "passe"];
     let word = String::from_utf8_lossy(&text[last.clone()]).to_ascii_lowercase();
-    let before = text[..last.start].strip_suffix(b" ")?;
-    let first =
-        before.iter().rev().take(LONGEST_NAME).take_while(|&&byte| is_of_name(byte)).count();
-    let name = &text[before.len() - first..last.end];
+    let word_before = |end: usize| {
+        let before = text[..end].strip_suffix(b" ")?;
+        let word = before.iter().rev().take(LONGEST_NAME).take_while(|&&byte| is_of_name(byte));
+        Some(word.count()).filter(|&length| length > 1).map(|length| before.len() - length)
+    };
+    let mut start = word_before(last.start)?;
+    // `mot de passe`
+    if word == "passe" {
+        start = word_before(start)?;
+    }
+    let first = last.start - start;
+    let name = &text[start..last.end];
     let name = std::str::from_utf8(name).ok()?;
     (SECOND.contains(&&*word) && first > 1 && names::is_secret_field(name)).then_some(name)
 }
@@ -639,6 +727,7 @@ fn name_before(text: &[u8], at: usize) -> Option<Range<usize>> {
     let blanks =
         text[..at].iter().rev().take(MOST_BLANKS).take_while(|&&byte| is_blank(byte)).count();
     let mut end = at - blanks;
+    end -= usize::from(text[..end].ends_with(b"?") && text[at] == b':');
     end -= text[..end].iter().rev().take(2).take_while(|&&byte| byte == b'*').count();
     if matches!(text[..end], [.., b'"' | b'\'' | b'`', b']']) {
         end -= 1;
@@ -657,38 +746,6 @@ fn name_before(text: &[u8], at: usize) -> Option<Range<usize>> {
         }
     }
     (start < end).then_some(start..end)
-}
-
-/// How many bytes there are before one that ends a value.
-fn ends(text: &[u8], end: impl Fn(u8) -> bool) -> usize {
-    let length = text.iter().position(|&byte| end(byte)).unwrap_or(text.len());
-    crate::steps::add(length);
-    length
-}
-
-/// What stands in quotes at `from`, which may be escaped ones; to the end where they are not
-/// closed.
-fn quoted(text: &[u8], from: usize) -> Option<Range<usize>> {
-    let escaped = text.get(from) == Some(&b'\\');
-    let first = from + usize::from(escaped);
-    let quote = *text.get(first).filter(|byte| matches!(byte, b'"' | b'\'' | b'`'))?;
-    // A block string of GraphQL, a text of Python or TOML in three quotes.
-    let three = [quote; 3];
-    if !escaped && quote != b'`' && text[first..].starts_with(&three) {
-        let end = memchr::memmem::find(&text[first + 3..], &three);
-        return Some(first + 3..end.map_or(text.len(), |length| first + 3 + length));
-    }
-    let mut at = first + 1;
-    while at < text.len() {
-        match text[at] {
-            b'\\' if escaped && text.get(at + 1) == Some(&quote) => break,
-            b'\\' if !escaped => at += 1,
-            byte if byte == quote => break,
-            _ => {}
-        }
-        at += 1;
-    }
-    Some(first + 1..at.min(text.len()))
 }
 
 /// Whether nothing but blanks or a mark of quotation stands before `start` in its line.
@@ -855,6 +912,20 @@ mod tests {
             "token was ",
             "password=\"\"\"",
             "token: next(",
+            "setToken(\"",
+            "token: String = \"",
+            "token || '",
+            "token=x ? `",
+            "mysql -p",
+            "redis-cli -a '",
+            "token for joe is ",
+            "token=%27",
+            "event: token\n",
+            "event: token\ndata: a1-",
+            "token：",
+            "USER a\nPASS ",
+            "\\u0022token\\u0022:\\u0022",
+            "signature: a",
         ] {
             crate::steps::hold_to_n_log_n(2_000, |n| {
                 crate::steps::add(n);

@@ -18,7 +18,6 @@ const SECRET_WORDS: &[&str] = &[
     "bearer",
     "contrasena",
     "contraseña",
-    "cookie",
     "credential",
     "credentials",
     "creds",
@@ -42,10 +41,8 @@ const SECRET_WORDS: &[&str] = &[
     "secret",
     "secrets",
     "senha",
-    "session",
     "sessionid",
     "sig",
-    "signature",
     "ssn",
     "token",
     "totp",
@@ -123,7 +120,6 @@ const SECRET_NAMES: &[&str] = &[
     "samlresponse",
     "securitycode",
     "sessid",
-    "sid",
     "signingkey",
     "subscriptionkey",
     "userpass",
@@ -149,6 +145,10 @@ const SECRET_NAMES: &[&str] = &[
 const AMBIGUOUS_WORDS: &[&str] = &["clave", "heslo", "parola", "parole", "κωδικός", "暗号"];
 /// Abbreviations that are as ambiguous where they are the whole name.
 const AMBIGUOUS_NAMES: &[&str] = &["cred", "pw"];
+
+/// Words that name what machines make: a plain word, a sentence or a small number there says
+/// something else (`"session": "morning"`).
+const MADE_WORDS: &[&str] = &["cookie", "session", "sid", "signature"];
 
 /// Two words in a row that make a name secret wherever they stand in it.
 const SECRET_PAIRS: &[[&str; 2]] = &[
@@ -192,6 +192,7 @@ const SECRET_PAIRS: &[[&str; 2]] = &[
     ["user", "pin"],
     ["verification", "code"],
     ["2fa", "code"],
+    ["كلمة", "المرور"],
     ["login", "pin"],
     ["pass", "phrase"],
     ["pass", "word"],
@@ -236,8 +237,8 @@ const DRAWN_PARAMETERS: &[&str] = &[
 ];
 
 /// Last words of names whose value lets in who has it, or ties one message to another, where it
-/// looks drawn at random.
-const DRAWN_ENDS: &[&str] = &["challenge", "nonce", "ticket"];
+/// looks drawn at random; as a number or a word it says something else (`max_tokens`).
+const DRAWN_ENDS: &[&str] = &["challenge", "nonce", "seed", "ticket", "tokens"];
 
 /// First words of headers whose `key` names something and opens nothing.
 const NAMING_KEYS: &[&str] = &[
@@ -452,6 +453,10 @@ fn secret_by_words(name: &str) -> Option<HeaderSecret> {
         return None;
     }
     let joined = words.joined().trim_end_matches(|c: char| c.is_ascii_digit());
+    // `api_key_id`: which one it is, and of some services a part of it.
+    if last == "id" && matches!(words.iter().rev().nth(1), Some("key" | "token")) {
+        return Some(HeaderSecret::NoWord);
+    }
     if count == 1 && AMBIGUOUS_NAMES.contains(&joined) {
         return Some(HeaderSecret::NoWord);
     }
@@ -469,6 +474,11 @@ fn secret_by_words(name: &str) -> Option<HeaderSecret> {
         |word: &str| AMBIGUOUS_WORDS.contains(&word.trim_end_matches(|c: char| c.is_ascii_digit()));
     if words.iter().any(is_ambiguous) {
         return Some(HeaderSecret::NoWord);
+    }
+    let is_made =
+        |word: &str| MADE_WORDS.contains(&word.trim_end_matches(|c: char| c.is_ascii_digit()));
+    if words.iter().any(is_made) {
+        return Some(HeaderSecret::Made);
     }
     if DRAWN_ENDS.contains(&last) {
         return Some(HeaderSecret::Drawn);
@@ -494,7 +504,12 @@ pub fn is_secret_parameter(name: &str) -> bool {
 /// they look drawn.
 pub(super) fn parameter_secret(name: &str) -> Option<HeaderSecret> {
     if is_secret_parameter(name) {
-        return Some(field_secret(name).unwrap_or(HeaderSecret::Whole));
+        // `?code=404`, `?key=title`
+        const COMMON: [&str; 4] = ["code", "key", "session", "sid"];
+        let is_common = COMMON.iter().any(|known| name.eq_ignore_ascii_case(known));
+        let otherwise = if is_common { HeaderSecret::Made } else { HeaderSecret::Whole };
+        let kind = field_secret(name).filter(|kind| *kind != HeaderSecret::Made);
+        return Some(kind.unwrap_or(otherwise));
     }
     is_among(DRAWN_PARAMETERS, name.as_bytes()).then_some(HeaderSecret::Drawn)
 }
@@ -537,6 +552,8 @@ pub enum HeaderSecret {
     Drawn,
     /// The whole value, unless it is a plain word.
     NoWord,
+    /// The whole value, unless people wrote it: words, or a small number.
+    Made,
     /// The whole value, where it is a code by which a device is let in, or looks drawn.
     UserCode,
     /// The whole value, whatever it says.
@@ -551,7 +568,7 @@ impl HeaderSecret {
 
     /// Whether it depends on how the value looks.
     pub(super) const fn is_by_look(self) -> bool {
-        matches!(self, Self::Drawn | Self::NoWord | Self::UserCode)
+        matches!(self, Self::Drawn | Self::NoWord | Self::Made | Self::UserCode)
     }
 
     /// Whether the value is secret as a whole, if at all.
@@ -563,6 +580,23 @@ impl HeaderSecret {
 /// Whether, and how, a header of this name holds a secret.
 pub fn header_secret(name: &str) -> Option<HeaderSecret> {
     answer(name).header
+}
+
+/// Fields that name a machine, with a password where a client put one before it.
+const AUTHORITIES: &[&str] = &[
+    ":authority",
+    "alt-used",
+    "forwarded",
+    "host",
+    "via",
+    "x-forwarded-host",
+    "x-forwarded-server",
+    "x-original-host",
+];
+
+/// `X-Api-Key` and its like, as lists of names and values by turns have them.
+pub(super) fn is_extension(name: &str) -> bool {
+    name.get(..2).is_some_and(|start| start.eq_ignore_ascii_case("x-"))
 }
 
 /// Fields whose values are dates, numbers, types and names that RFC 9110 and 9111 list.
@@ -603,7 +637,7 @@ fn header_of(name: &str, field: Option<HeaderSecret>) -> Option<HeaderSecret> {
         Some(HeaderSecret::SetCookie)
     } else if is("sec-websocket-protocol") {
         Some(HeaderSecret::Protocols)
-    } else if ["host", ":authority", "x-forwarded-host", "x-original-host"].into_iter().any(is) {
+    } else if AUTHORITIES.iter().any(|known| is(known)) {
         Some(HeaderSecret::Authority)
     } else if ["www-authenticate", "proxy-authenticate", "sec-websocket-key"].into_iter().any(is)
         || name.get(..15).is_some_and(|start| start.eq_ignore_ascii_case("access-control-"))
@@ -623,20 +657,22 @@ fn header_of(name: &str, field: Option<HeaderSecret>) -> Option<HeaderSecret> {
         ]
         .into_iter()
         .any(is);
+        // People write no header fields.
         field
+            .map(|kind| if kind == HeaderSecret::Made { HeaderSecret::Whole } else { kind })
             .or_else(|| known.then_some(HeaderSecret::Whole))
             .or_else(|| is_named_key(name).then_some(HeaderSecret::Drawn))
     }
 }
 
-/// Whether a header is called a key, or what signs a request, as services call their own:
-/// `X-Kong-Key`, `CB-ACCESS-SIGN`.
+/// Whether a header is called a key, what signs a request or what opens a door, as services call
+/// their own: `X-Kong-Key`, `CB-ACCESS-SIGN`, `X-Ratelimit-Bypass`.
 fn is_named_key(name: &str) -> bool {
     let words = Words::of(name);
     let mut last = words.iter().rev();
     match last.next() {
         Some("key") => last.next().is_some_and(|kind| !NAMING_KEYS.contains(&kind)),
-        Some("sign") => last.next().is_some(),
+        Some("sign" | "bypass" | "api") => last.next().is_some(),
         _ => false,
     }
 }
@@ -654,7 +690,7 @@ impl Words {
         let mut words = Self { text: String::with_capacity(name.len()), ends: Vec::new() };
         let mut small = false;
         for c in name.chars().take(256) {
-            if !c.is_alphanumeric() {
+            if !c.is_alphanumeric() && !is_combining(c) {
                 words.end();
                 small = false;
                 continue;
@@ -692,6 +728,14 @@ impl Words {
     fn joined(&self) -> &str {
         &self.text
     }
+}
+
+/// Whether a sign belongs to the letter before it: points of Hebrew, vowels of Arabic, signs of
+/// Devanagari and Thai that are no letters by themselves.
+const fn is_combining(c: char) -> bool {
+    matches!(c,
+        '\u{300}'..='\u{36f}' | '\u{591}'..='\u{5c7}' | '\u{64b}'..='\u{65f}'
+        | '\u{900}'..='\u{903}' | '\u{93a}'..='\u{94f}' | '\u{e31}'..='\u{e4e}')
 }
 
 #[cfg(test)]
@@ -771,7 +815,6 @@ mod tests {
         for name in [
             "",
             "name",
-            "max_tokens",
             "token_type",
             "password_required",
             "key",
@@ -782,7 +825,6 @@ mod tests {
             "pineapple",
             "expires_in",
             "session_timeout",
-            "tokens",
             "signal",
             "price",
             "code",
@@ -825,6 +867,19 @@ mod tests {
         for name in ["pw", "cred", "parola", "nuovaParola", "heslo", "pw2"] {
             assert_eq!(field_secret(name), Some(HeaderSecret::NoWord), "{name}");
         }
+        for name in ["session", "sid", "userSession", "signature_dish"] {
+            assert_eq!(
+                field_secret(name).filter(|kind| kind.is_by_look()),
+                Some(HeaderSecret::Made)
+            );
+        }
+        for name in ["tokens", "max_tokens", "seed"] {
+            assert_eq!(field_secret(name), Some(HeaderSecret::Drawn), "{name}");
+        }
+        assert_eq!(field_secret("api_key_id"), Some(HeaderSecret::NoWord));
+        for name in ["कूटशब्द", "รหัสผ่าน", "كلمة المرور"] {
+            assert_eq!(field_secret(name), Some(HeaderSecret::Whole), "{name}");
+        }
         for name in ["db_pw", "parola_token", "password"] {
             assert_eq!(field_secret(name), Some(HeaderSecret::Whole), "{name}");
         }
@@ -848,7 +903,14 @@ mod tests {
         assert_eq!(header_secret("X-Kong-Key"), Some(HeaderSecret::Drawn));
         assert_eq!(field_secret("X-Kong-Key"), None);
         assert_eq!(parameter_secret("state"), Some(HeaderSecret::Drawn));
-        assert_eq!(parameter_secret("code"), Some(HeaderSecret::Whole));
+        assert_eq!(parameter_secret("code"), Some(HeaderSecret::Made));
+        for name in ["sig", "Signature", "session_id"] {
+            assert_eq!(parameter_secret(name), Some(HeaderSecret::Whole), "{name}");
+        }
+        assert_eq!(parameter_secret("ticket"), Some(HeaderSecret::Drawn));
+        assert_eq!(parameter_secret("invite"), Some(HeaderSecret::Whole));
+        assert_eq!(header_secret("X-Session-Id"), Some(HeaderSecret::Whole));
+        assert_eq!(header_secret("X-Ratelimit-Bypass"), Some(HeaderSecret::Drawn));
         for common in ["statement", "e", "h", "hash", "verify"] {
             assert_eq!(parameter_secret(common), None, "{common}");
         }

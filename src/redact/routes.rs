@@ -117,8 +117,8 @@ const HOOKS: &[&str] = &[
 
 /// Common words, directly behind which a secret may stand, as behind a single letter.
 const WORDS: &[&str] = &[
-    "access", "approve", "auth", "callback", "deny", "dl", "embed", "exchange", "go", "guest",
-    "pair", "paste", "preview", "public", "qr", "revoke",
+    "access", "approve", "auth", "calendar", "callback", "deny", "dl", "embed", "exchange", "go",
+    "guest", "pair", "paste", "preview", "public", "qr", "revoke",
 ];
 
 /// Most segments behind the word in which the secret is looked for.
@@ -164,7 +164,9 @@ impl RouteKind {
             Self::Hook => drawn::behind_hook,
             Self::Word => drawn::behind_word,
         };
-        !has_extension(segment) && is_drawn(segment)
+        // What holds paths of its own is none: their parts are looked at.
+        let has_path = || memchr::memmem::find(segment, b"%2F").is_some();
+        !has_extension(segment) && is_drawn(segment) && !has_path()
     }
 }
 

@@ -13,7 +13,7 @@ pub use super::numbers::{is_card, luhn};
 pub use super::shape::SecretShape;
 use super::sieve::{self, Hit, INSIDES, Kinds};
 use super::vendors::{MIDDLES, VENDORS};
-use super::{manifest, named, numbers, routes};
+use super::{drawn, manifest, named, numbers, routes};
 
 /// All secrets in `text` by their look, in order, none inside another. E-mail addresses only where
 /// `emails` is set.
@@ -198,14 +198,23 @@ fn jwt(text: &[u8], start: usize) -> Option<usize> {
     (payload >= 2 || end > payload_at + 16).then_some(end)
 }
 
-/// The password in the authority that begins at `from`.
+/// The password in the authority that begins at `from`, or a token that stands there alone:
+/// `https://TOKEN@github.com/`.
 pub(super) fn url_password(text: &[u8], from: usize) -> Option<Range<usize>> {
     let authority =
         run(text, from, |byte| byte.is_ascii_graphic() && !b"/?#\"'<>\\".contains(&byte));
     let authority = &text[from..from + authority];
     let at = memchr::memrchr(b'@', authority)?;
-    let colon = memchr::memchr(b':', &authority[..at])?;
-    (colon + 1 < at).then_some(from + colon + 1..from + at)
+    match memchr::memchr(b':', &authority[..at]) {
+        Some(colon) => (colon + 1 < at).then_some(from + colon + 1..from + at),
+        None => is_token(&authority[..at]).then_some(from..from + at),
+    }
+}
+
+/// Whether who is named before a machine is a token, and no user.
+fn is_token(user: &[u8]) -> bool {
+    const SHORTEST: usize = 16;
+    user.len() >= SHORTEST && drawn::in_text(user) && !user.contains(&b'@')
 }
 
 /// The private key in the PEM block whose label begins at `label`, or in the lines of one of PuTTY.

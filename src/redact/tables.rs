@@ -12,8 +12,8 @@ pub(super) const LONGEST_NAME: usize = 40;
 pub(super) enum TablePart {
     /// What names a column.
     Head { column: usize, range: Range<usize> },
-    /// A cell; `before` is what names it in its row.
-    Cell { column: usize, range: Range<usize>, before: Option<Range<usize>> },
+    /// A cell; `before` is what names it in its row, where `is_named` by what its column is called.
+    Cell { column: usize, range: Range<usize>, before: Option<Range<usize>>, is_named: bool },
     /// What stands around tables.
     Around(Range<usize>),
 }
@@ -21,7 +21,7 @@ pub(super) enum TablePart {
 /// The separator of a text that is a table of values although no type says so, and of whose columns
 /// one is secret by its name.
 pub(super) fn separator(content: &[u8], is_secret: impl Fn(&str) -> bool) -> Option<u8> {
-    let content = content.strip_prefix("\u{feff}".as_bytes()).unwrap_or(content);
+    let content = &content[first_row(content)..];
     let mut lines = content.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii_end);
     let (head, next) = (lines.next()?, lines.next()?);
     let is_of_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"_-. \"".contains(byte);
@@ -44,15 +44,17 @@ pub(super) fn separator(content: &[u8], is_secret: impl Fn(&str) -> bool) -> Opt
 
 /// Tells the cells of lines of values, of which the first names the columns (RFC 4180).
 pub(super) fn lines(content: &[u8], separator: u8, mut part: impl FnMut(TablePart)) {
+    let start = first_row(content);
     // Some write a semicolon between values although the type says otherwise.
-    let first = &content[..memchr::memchr(b'\n', content).unwrap_or(content.len())];
+    let first = &content[start..];
+    let first = &first[..memchr::memchr(b'\n', first).unwrap_or(first.len())];
     let has = |sign: u8| memchr::memchr(sign, first).is_some();
     let separator = if !has(separator) && has(b';') { b';' } else { separator };
     // Columns of names, and of what they name.
     let (mut naming, mut named): (Vec<usize>, Vec<usize>) = Default::default();
     let mut before = None;
-    // A mark of the order of bytes is no part of a name.
-    let start = if content.starts_with("\u{feff}".as_bytes()) { 3 } else { 0 };
+    // Lines of two values are names and what they name.
+    let has_two = memchr::memchr_iter(separator, first).count() == 1;
     let (mut at, mut column, mut is_head) = (start, 0, true);
     while at < content.len() {
         let quoted = content[at] == b'"';
@@ -70,11 +72,12 @@ pub(super) fn lines(content: &[u8], separator: u8, mut part: impl FnMut(TablePar
             named.extend(is_value_of_other(name).then_some(column));
             part(TablePart::Head { column, range });
         } else {
-            if naming.first() == Some(&column) {
+            let is_named = !naming.is_empty() && named.first() == Some(&column);
+            if naming.first() == Some(&column) || has_two && column == 0 {
                 before = Some(range.clone());
             }
-            let before = before.clone().filter(|_| named.first() == Some(&column));
-            part(TablePart::Cell { column, range, before });
+            let before = before.clone().filter(|_| is_named || has_two && column == 1);
+            part(TablePart::Cell { column, range, before, is_named });
         }
         at = to + usize::from(quoted);
         // What stands behind a closing quote is a separator or the end of the line.
@@ -87,6 +90,26 @@ pub(super) fn lines(content: &[u8], separator: u8, mut part: impl FnMut(TablePar
         is_head &= !ends_line;
         at += 1;
     }
+}
+
+/// Most lines before those of a table.
+const MOST_LINES_BEFORE: usize = 16;
+
+/// Where the first row begins, behind a mark of the order of bytes, comments, and the line that
+/// tells spreadsheets the separator (`sep=;`).
+fn first_row(content: &[u8]) -> usize {
+    let mut at = if content.starts_with("\u{feff}".as_bytes()) { 3 } else { 0 };
+    for _ in 0..MOST_LINES_BEFORE {
+        let line = &content[at..];
+        let Some(end) = memchr::memchr(b'\n', line) else { break };
+        let says = line[..end].strip_suffix(b"\r").unwrap_or(&line[..end]);
+        let is_separator = matches!(says, [b's', b'e', b'p', b'=', _]);
+        if !is_separator && !line.starts_with(b"#") {
+            break;
+        }
+        at += end + 1;
+    }
+    at
 }
 
 /// The quote that ends a value; two in a row are one in it.
@@ -141,7 +164,7 @@ pub(super) fn rows(content: &[u8], mut part: impl FnMut(TablePart)) {
         let first = cells.iter().position(|cell| !cell.is_empty()).unwrap_or(0);
         for (column, range) in cells.iter().enumerate() {
             let before = cells.get(first).cloned().filter(|_| column > first);
-            part(TablePart::Cell { column, range: range.clone(), before });
+            part(TablePart::Cell { column, range: range.clone(), before, is_named: true });
         }
     }
     part(TablePart::Around(text..content.len()));

@@ -15,19 +15,29 @@ use super::shapes::{self, SecretShape};
 
 /// Values that are no secrets, whatever their name.
 const HARMLESS: &[&str] = &[
+    "deleted",
+    "denied",
     "disabled",
     "enabled",
+    "failed",
     "false",
+    "filtered",
+    "granted",
+    "hidden",
     "include",
+    "masked",
     "n/a",
     "nil",
     "no",
     "none",
     "null",
     "off",
+    "ok",
     "omit",
     "on",
     "optional",
+    "redacted",
+    "removed",
     "required",
     "same-origin",
     "true",
@@ -74,12 +84,11 @@ pub(super) fn find(kind: HeaderSecret, value: &[u8]) -> Vec<(Range<usize>, Secre
             found
         }
         HeaderSecret::Protocols => protocols(value),
-        HeaderSecret::Authority => shapes::url_password(value, 0)
-            .map(|range| one(range, SecretShape::UrlPassword))
-            .unwrap_or_default(),
+        HeaderSecret::Authority => authority(value),
         HeaderSecret::Whole => credentials(value, false),
-        HeaderSecret::NoWord if !is_in_cell(value) => Vec::new(),
-        HeaderSecret::NoWord => credentials(value, false),
+        HeaderSecret::NoWord if !drawn::in_cell(value) => Vec::new(),
+        HeaderSecret::Made if is_written(value) => Vec::new(),
+        HeaderSecret::NoWord | HeaderSecret::Made => credentials(value, false),
         HeaderSecret::UserCode if !is_user_code(value) => Vec::new(),
         HeaderSecret::Drawn if !drawn::as_value(value) => Vec::new(),
         HeaderSecret::UserCode | HeaderSecret::Drawn => one(0..value.len(), SecretShape::Named),
@@ -92,21 +101,37 @@ fn one(range: Range<usize>, shape: SecretShape) -> Vec<(Range<usize>, SecretShap
     vec![(range, shape)]
 }
 
-/// Whether a cell of a table, or what follows the name of a secret in a page, is a value and no
-/// word of a text: one that has a digit or a sign in it, or a capital behind a small letter.
-pub(super) fn is_in_cell(value: &[u8]) -> bool {
-    let value = value.trim_ascii();
-    let is_word = |byte: &u8| byte.is_ascii_alphabetic() || !byte.is_ascii();
-    let turns =
-        || value.windows(2).any(|at| at[0].is_ascii_lowercase() && at[1].is_ascii_uppercase());
-    value.len() >= SHORTEST_VALUE
-        && !value.iter().any(u8::is_ascii_whitespace)
-        && value.iter().any(u8::is_ascii_alphanumeric)
-        && (!value[..value.len() - 1].iter().all(is_word) || turns())
+/// The password before a machine's name, which may stand among other words: `1.1 joe:k1@proxy`,
+/// `for=a;host="joe:k1@b"`.
+fn authority(value: &[u8]) -> Vec<(Range<usize>, SecretShape)> {
+    let mut from = 0;
+    let words = value.split(|byte| byte.is_ascii_whitespace() || b"\"=;,".contains(byte));
+    let in_word = |word: &[u8]| {
+        let start = from;
+        from += word.len() + 1;
+        shapes::url_password(word, 0).map(|range| start + range.start..start + range.end)
+    };
+    let password = shapes::url_password(value, 0).or_else(|| words.map(in_word).find_map(|it| it));
+    password.map(|range| one(range, SecretShape::UrlPassword)).unwrap_or_default()
 }
 
-/// Fewest characters of a value in a cell.
-const SHORTEST_VALUE: usize = 4;
+/// Whether people wrote it: words of a usual length, or a number of a few digits.
+fn is_written(value: &[u8]) -> bool {
+    const LONGEST_WORD: usize = 10;
+    const MOST_DIGITS: usize = 5;
+    let value = value.trim_ascii();
+    if value.len() <= MOST_DIGITS && value.iter().all(u8::is_ascii_digit) {
+        return true;
+    }
+    let is_letter = |byte: &u8| byte.is_ascii_alphabetic() || !byte.is_ascii();
+    let is_sign =
+        |byte: &u8| matches!(byte, b' ' | b',' | b'.' | b'!' | b'?' | b'\'' | b'-' | b'_');
+    value.iter().all(|byte| is_letter(byte) || is_sign(byte))
+        && value.split(is_sign).all(|word| {
+            let letters = word.iter().filter(|&&byte| byte & 0xc0 != 0x80).count();
+            letters <= LONGEST_WORD
+        })
+}
 
 /// Whether it is a code by which a device is let in (RFC 8628 §6.1, `WDJB-MJHT`), or looks drawn.
 fn is_user_code(value: &[u8]) -> bool {
@@ -123,7 +148,22 @@ fn is_user_code(value: &[u8]) -> bool {
 
 /// Whether a value says nothing that anyone could use.
 pub(super) fn is_harmless(value: &[u8]) -> bool {
-    is_among(HARMLESS, value.trim_ascii())
+    let value = value.trim_ascii();
+    let inner = match value {
+        [b'[', inner @ .., b']'] | [b'<', inner @ .., b'>'] | [b'(', inner @ .., b')'] => inner,
+        _ => value,
+    };
+    is_among(HARMLESS, inner) || is_mask(value)
+}
+
+/// What others put in place of a secret: `********`, `••••`, `xxxx-xxxx`.
+fn is_mask(value: &[u8]) -> bool {
+    const SHORTEST: usize = 3;
+    let is_sign = |byte: &u8| matches!(byte, b'*' | b'x' | b'X' | b'-' | b' ');
+    let rest = || String::from_utf8_lossy(value).replace(['•', '●', '∙'], "*");
+    value.len() >= SHORTEST
+        && (value.iter().all(is_sign) && !value.iter().all(|byte| *byte == b'-')
+            || value[0] >= 0x80 && rest().bytes().all(|byte| is_sign(&byte)))
 }
 
 fn is_among(words: &[&str], value: &[u8]) -> bool {
@@ -269,6 +309,22 @@ mod tests {
             (HeaderSecret::Whole, "True", &[]),
             (HeaderSecret::Drawn, "aB3dE5fG7hI9jK1l", &["aB3dE5fG7hI9jK1l"]),
             (HeaderSecret::Drawn, "aB3dE5fG7hI9", &[]),
+            (HeaderSecret::Made, "abc123", &["abc123"]),
+            (HeaderSecret::Made, "abcdefghijklm", &["abcdefghijklm"]),
+            (HeaderSecret::Made, "123456", &["123456"]),
+            (HeaderSecret::Made, "Best regards, Zoë", &[]),
+            (HeaderSecret::Made, "404", &[]),
+            (HeaderSecret::Made, "not_started", &[]),
+            (HeaderSecret::Whole, "********", &[]),
+            (HeaderSecret::Whole, "••••••", &[]),
+            (HeaderSecret::Whole, "xxxx-xxxx", &[]),
+            (HeaderSecret::Whole, "[REDACTED]", &[]),
+            (HeaderSecret::Whole, "<hidden>", &[]),
+            (HeaderSecret::Whole, "----", &["----"]),
+            (HeaderSecret::Whole, "(letmein)", &["(letmein)"]),
+            (HeaderSecret::Authority, "1.1 joe:k1@proxy", &["k1"]),
+            (HeaderSecret::Authority, "for=192.0.2.1;host=\"joe:k1@x\";proto=http", &["k1"]),
+            (HeaderSecret::Authority, "1.1 a, 1.1 b:80", &[]),
             (HeaderSecret::NoWord, "hunter22", &["hunter22"]),
             (HeaderSecret::NoWord, "ciao", &[]),
             (HeaderSecret::NoWord, "una bella parola", &[]),
@@ -283,6 +339,7 @@ mod tests {
             (HeaderSecret::Authority, "[::1]:80", &[]),
             (HeaderSecret::Cookies, "a=b; c=; consent=yes; d", &["b", "d"]),
             (HeaderSecret::SetCookie, "sid=x; Path=/; HttpOnly", &["x"]),
+            (HeaderSecret::SetCookie, "sid=deleted; Max-Age=0", &[]),
         ] {
             assert_eq!(texts(kind, value), expected, "{value}");
         }

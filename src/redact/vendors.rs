@@ -153,6 +153,21 @@ pub(super) const MIDDLES: &[(&str, fn(&[u8], usize) -> Option<Range<usize>>)] = 
             from = end + 1;
         }
     }),
+    // Drivers of Oracle: `jdbc:oracle:thin:joe/PASSWORD@//db`.
+    ("jdbc:oracle:", |text, at| {
+        let url = &text[at..text.len().min(at + 256)];
+        let url = &url[..run(url, 0, |byte| byte.is_ascii_graphic() && !b"\"'<>".contains(&byte))];
+        let slash = memchr::memchr(b'/', url)?;
+        let end = memchr::memchr(b'@', url).filter(|&end| end > slash + 1)?;
+        Some(at + slash + 1..at + end)
+    }),
+    // Hooks of Zapier: the account, and what may be short.
+    ("hooks.zapier.com/hooks/catch/", |text, at| {
+        let account = at + "hooks.zapier.com/hooks/catch/".len();
+        let slash = account + run(text, account, |byte| byte.is_ascii_digit());
+        let length = run(text, slash + 1, |byte| byte.is_ascii_alphanumeric());
+        (text.get(slash) == Some(&b'/') && length >= 5).then(|| slash + 1..slash + 1 + length)
+    }),
     // Addresses of calendars: `/private-0123…/basic.ics`.
     ("/private-", |text, at| {
         let from = at + "/private-".len();
