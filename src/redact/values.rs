@@ -115,8 +115,9 @@ fn authority(value: &[u8]) -> Vec<(Range<usize>, SecretShape)> {
     password.map(|range| one(range, SecretShape::UrlPassword)).unwrap_or_default()
 }
 
-/// Whether people wrote it: words of a usual length, or a number of a few digits.
+/// Whether people wrote it: a short word, several of a usual length, or a number of a few digits.
 fn is_written(value: &[u8]) -> bool {
+    const LONGEST_ALONE: usize = 7;
     const LONGEST_WORD: usize = 10;
     const MOST_DIGITS: usize = 5;
     let value = value.trim_ascii();
@@ -126,10 +127,11 @@ fn is_written(value: &[u8]) -> bool {
     let is_letter = |byte: &u8| byte.is_ascii_alphabetic() || !byte.is_ascii();
     let is_sign =
         |byte: &u8| matches!(byte, b' ' | b',' | b'.' | b'!' | b'?' | b'\'' | b'-' | b'_');
+    let longest = if value.iter().any(is_sign) { LONGEST_WORD } else { LONGEST_ALONE };
     value.iter().all(|byte| is_letter(byte) || is_sign(byte))
         && value.split(is_sign).all(|word| {
             let letters = word.iter().filter(|&&byte| byte & 0xc0 != 0x80).count();
-            letters <= LONGEST_WORD
+            letters <= longest
         })
 }
 
@@ -311,6 +313,8 @@ mod tests {
             (HeaderSecret::Drawn, "aB3dE5fG7hI9", &[]),
             (HeaderSecret::Made, "abc123", &["abc123"]),
             (HeaderSecret::Made, "abcdefghijklm", &["abcdefghijklm"]),
+            (HeaderSecret::Made, "deadbeef", &["deadbeef"]),
+            (HeaderSecret::Made, "morning", &[]),
             (HeaderSecret::Made, "123456", &["123456"]),
             (HeaderSecret::Made, "Best regards, Zoë", &[]),
             (HeaderSecret::Made, "404", &[]),
