@@ -952,3 +952,18 @@ fn the_kubernetes_manifests_are_of_the_published_schema() {
     std::fs::write(&written, pod(&container).to_string()).unwrap();
     assert!(!validate(&written).status.success(), "an unknown field is found");
 }
+
+/// Packets on a terminal help nobody and may change how it behaves: `script` gives one.
+#[test]
+fn packets_do_not_go_to_a_terminal() {
+    let line = format!("{PROGRAM} capture -i lo --duration 1s -o -");
+    let mut script = Command::new("script");
+    let ran = script.args(["-qec", &line, "/dev/null"]).stdin(Stdio::null()).output();
+    let Ok(output) = ran else {
+        println!("skipped: there is no script here");
+        return;
+    };
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.contains("packets are no text for a terminal"), "{said}");
+    assert_eq!(output.status.code(), Some(2));
+}

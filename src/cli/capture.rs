@@ -1,5 +1,6 @@
 //! `shadowtap capture`: records live traffic until it is told to stop, and says what it lost.
 
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -241,6 +242,12 @@ impl CaptureSettings {
         if args.format.is_some() && !to_stdout {
             return Err(Failure::usage(
                 "--format is for standard output (-o -): of files the name says it",
+            ));
+        }
+        if to_stdout && format.is_some() && std::io::stdout().is_terminal() {
+            return Err(Failure::usage(
+                "packets are no text for a terminal: name a file (-o v1.pcap), pipe them on, or \
+                 take --format jsonl",
             ));
         }
         let content = match format {

@@ -13,6 +13,7 @@ use clap::Parser as _;
 
 use super::config::Config;
 use super::exit::unreadable;
+use super::policy::GateFlags;
 use super::progress::{Progress, show_measuring};
 use super::replay::{self, ReplayFlags, ReplayShape};
 use super::signals::{self, Grace};
@@ -24,7 +25,7 @@ use crate::demo::provider::Provider;
 use crate::demo::{PROVIDER_HOST, SHOP_HOST, ShopFaults, shop};
 use crate::diff::{Cluster, Kind};
 use crate::gate::policy::Nanos;
-use crate::gate::{Finding, Policy, Verdict};
+use crate::gate::{Finding, Verdict};
 use crate::mock::ledger::CallVerdict;
 use crate::mock::summary::CallSummary;
 use crate::mock::{self as egress, Timing};
@@ -220,15 +221,13 @@ pub fn execute(settings: &DemoSettings, global: &Global) -> Result<DemoShown, Fa
         &format!("replaying at version 2 on {} with the original timing", version2.address()),
     );
     // The planted slowness is 60 ms: a busy laptop may send this late and still show it.
-    let policy = Policy {
-        max_egress_differences: Some(0),
-        max_lateness_p99: Nanos(15_000_000),
-        ..Policy::default()
-    };
+    let gate = GateFlags::allowing_lateness(Nanos(15_000_000));
+    let policy = gate.policy(&Config::default())?;
     let target = format!("http://{}", version2.address());
     let inputs = vec![capture.to_string_lossy().into_owned()];
-    let replay =
+    let mut replay =
         replay::ReplaySettings::new(inputs, shape(&target)?, Some(folder.to_owned()), true)?;
+    replay.gate = gate.kept();
     let whole = run::RunSettings {
         replay,
         config: Config::default(),

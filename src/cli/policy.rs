@@ -89,6 +89,11 @@ mod as_text {
 }
 
 impl GateFlags {
+    /// The default policy, but for how late the replayer may be.
+    pub(crate) fn allowing_lateness(max_lateness_p99: Nanos) -> Self {
+        Self { max_lateness_p99: Some(max_lateness_p99), ..Self::default() }
+    }
+
     /// As they stand in `run.json`; null where none is set.
     pub(crate) fn kept(&self) -> serde_json::Value {
         match *self == Self::default() {

@@ -173,14 +173,12 @@ impl Approval {
 
     /// As a person would write it.
     pub fn text(&self) -> String {
-        format!(
-            "{} {} {} {} ({})",
-            self.route,
-            self.kind.name(),
-            self.place,
-            self.shape,
-            self.reason
-        )
+        let kind = self.kind.name();
+        // The place of a status is called as its kind is.
+        let place = if self.place == kind { "" } else { self.place.as_str() };
+        let parts = [self.route.as_str(), kind, place, self.shape.as_str()];
+        let parts: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+        format!("{} ({})", parts.join(" "), self.reason)
     }
 
     /// The text of a file entry, to be added at the end.
@@ -269,6 +267,20 @@ pub fn numeric(a: &str, b: &str) -> Option<(String, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_approved_status_is_named_once() {
+        let text = r#"
+            [[approved]]
+            route = "GET /a"
+            kind = "status"
+            place = "status"
+            shape = "200→404"
+            reason = "gone"
+        "#;
+        let approvals = Approvals::parse(text).unwrap();
+        assert_eq!(approvals.approved[0].text(), "GET /a status 200→404 (gone)");
+    }
 
     #[test]
     fn an_approval_holds_for_its_route_place_and_shape() {

@@ -4,10 +4,13 @@
 //! `TYPE ID TIME [LATENCY]`: 1 is a request, 2 the answer that was recorded, 3 the answer that a
 //! replay had; a request and its answers share an id; times are nanoseconds.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
 use std::io::{self, BufRead, Read as _};
 
-use crate::exchange::{Completeness, Exchange, TimedRequest, TimedResponse};
+use crate::exchange::{
+    Completeness, Exchange, HOST_UNKNOWN, TimedRequest, TimedResponse, UNANSWERED,
+};
 use crate::flow::Endpoint;
 use crate::limits;
 use crate::message::target::{host, host_and_port};
@@ -23,11 +26,13 @@ pub const SEPARATOR: &[u8] = "\n🐵🙈🙉\n".as_bytes();
 const PAYLOAD_BYTES: usize = limits::BODY_BYTES + limits::HEAD_BYTES;
 /// Most requests that wait for their answers; the oldest goes without.
 const WAITING: usize = 4_096;
+/// Times from here on are of a recording (2001 and later); smaller ones are latencies.
+const FIRST_TIME_NS: i64 = 1_000_000_000_000_000_000;
 
 /// Whether a file that begins so is one: a type, an id, a time in nanoseconds.
 pub fn is_one(beginning: &[u8]) -> bool {
     let line = beginning.split(|&byte| byte == b'\n').next().unwrap_or_default();
-    PayloadLine::parse(line).is_some_and(|line| line.at.nanos() > 1_000_000_000_000_000_000)
+    PayloadLine::parse(line).is_some_and(|line| line.at.nanos() > FIRST_TIME_NS)
 }
 
 /// The line before a payload.
@@ -46,9 +51,14 @@ impl PayloadLine {
             .and_then(|word| word.parse().ok())
             .filter(|kind| (1..=3).contains(kind))?;
         let id = words.next().filter(|id| id.len() <= 128)?.to_owned();
-        let at = Timestamp::from_nanos(words.next()?.parse().ok()?);
-        let latency_ns = words.next().and_then(|word| word.parse().ok()).unwrap_or(0);
-        Some(Self { kind, id, at, latency_ns })
+        let at: i64 = words.next()?.parse().ok()?;
+        let latency_ns = match words.next() {
+            Some(word) => word.parse().unwrap_or(0),
+            // Versions before 0.15 write of an answer how long it took, and no time.
+            None if at < FIRST_TIME_NS => at,
+            None => 0,
+        };
+        Some(Self { kind, id, at: Timestamp::from_nanos(at), latency_ns })
     }
 }
 
@@ -86,14 +96,22 @@ pub fn read<E: From<io::Error>>(
         };
         match line.kind {
             _ if !whole => each(Err("gor-payload-too-long"))?,
-            1 => match request(&line, bytes) {
-                Ok(request) => {
-                    if let Some(unanswered) = waiting.push(line.id, request) {
-                        each(Ok(paired(unanswered, None)))?;
+            1 => {
+                let text = with_its_end(bytes);
+                let mut rest = &text[..];
+                match request(&line, &mut rest) {
+                    Ok(request) => {
+                        if let Some(unanswered) = waiting.push(line.id.clone(), request) {
+                            each(Ok(paired(unanswered, None)))?;
+                        }
                     }
+                    Err(reason) => each(Err(reason))?,
                 }
-                Err(reason) => each(Err(reason))?,
-            },
+                // Versions up to 1.3 now and then leave the separator out.
+                while let Some(behind) = request_behind(&line, &mut rest) {
+                    each(behind.map(|request| paired(request, None)))?;
+                }
+            }
             2 => match waiting.by_id.remove(&line.id) {
                 Some(request) => each(Ok(paired(request, Some((&line, bytes)))))?,
                 None => each(Err("gor-answer-without-request"))?,
@@ -133,12 +151,24 @@ fn next_payload(input: &mut impl BufRead, payload: &mut Vec<u8>) -> io::Result<O
     }
 }
 
-fn parse(side: MessageSide, expect: Expect, bytes: &[u8]) -> Option<Parsed<()>> {
+/// A payload that other programs and people wrote may end with its last header field: the
+/// separator's own newline looks like the blank line behind it. One with CRLF came off the wire,
+/// and was cut there.
+fn with_its_end(bytes: &[u8]) -> Cow<'_, [u8]> {
+    let is_written = !bytes.contains(&b'\r') && memchr::memmem::find(bytes, b"\n\n").is_none();
+    if !is_written {
+        return Cow::Borrowed(bytes);
+    }
+    let end: &[u8] = if bytes.ends_with(b"\n") { b"\n" } else { b"\n\n" };
+    Cow::Owned([bytes, end].concat())
+}
+
+/// The first message; what stands behind it is left.
+fn parse(side: MessageSide, expect: Expect, input: &mut &[u8]) -> Option<Parsed<()>> {
     let mut parser = Parser::new(side, ParserLimits::default());
     parser.expect(expect);
-    let mut input = bytes;
     loop {
-        match parser.step(&mut input, ()) {
+        match parser.step(input, ()) {
             Some(Parsed { message: Message::Response(interim), .. })
                 if interim.status < 200 && interim.status != 101 && !input.is_empty() => {}
             Some(parsed) => return Some(parsed),
@@ -147,8 +177,8 @@ fn parse(side: MessageSide, expect: Expect, bytes: &[u8]) -> Option<Parsed<()>> 
     }
 }
 
-fn request(line: &PayloadLine, bytes: &[u8]) -> Result<TimedRequest, Reason> {
-    match parse(MessageSide::Requests, Expect::Other, bytes) {
+fn request(line: &PayloadLine, input: &mut &[u8]) -> Result<TimedRequest, Reason> {
+    match parse(MessageSide::Requests, Expect::Other, input) {
         Some(Parsed { message: Message::Request(message), damage: None, .. }) => {
             Ok(TimedRequest { at: line.at, duration_ns: 0, message })
         }
@@ -156,10 +186,31 @@ fn request(line: &PayloadLine, bytes: &[u8]) -> Result<TimedRequest, Reason> {
     }
 }
 
+/// What stands behind a request in its payload, if anything does: another one, or bytes that are
+/// counted.
+fn request_behind(line: &PayloadLine, input: &mut &[u8]) -> Option<Result<TimedRequest, Reason>> {
+    if input.trim_ascii().is_empty() {
+        return None;
+    }
+    let behind = request(line, input).map_err(|_| "gor-bytes-behind-a-request");
+    if behind.is_err() {
+        *input = &[];
+    }
+    Some(behind)
+}
+
 fn paired(request: TimedRequest, answer: Option<(&PayloadLine, &[u8])>) -> ReadEntry {
     let key = host(&request.message).map(String::from_utf8_lossy).unwrap_or_default().into_owned();
     let port = host_and_port(&key).1.unwrap_or(80);
     let response = answer.and_then(|(line, bytes)| response(&request, line, bytes));
+    let mut marks = Vec::new();
+    // GoReplay tells of no server that did not answer; by default it records no answers at all.
+    if response.is_none() {
+        marks.push(UNANSWERED.to_owned());
+    }
+    if key.is_empty() {
+        marks.push(HOST_UNKNOWN.to_owned());
+    }
     let completeness = match &response {
         None => Completeness::NoResponse,
         Some((_, true)) => Completeness::Complete,
@@ -169,6 +220,7 @@ fn paired(request: TimedRequest, answer: Option<(&PayloadLine, &[u8])>) -> ReadE
         completeness,
         request: Some(request),
         response: response.map(|(response, _)| response),
+        marks,
         ..Exchange::between(Endpoint::new(UNKNOWN, 0), Endpoint::new(UNKNOWN, port))
     };
     ReadEntry { exchange, key }
@@ -181,7 +233,7 @@ fn response(
     bytes: &[u8],
 ) -> Option<(TimedResponse, bool)> {
     let expect = Expect::answer_to(&request.message);
-    let parsed = parse(MessageSide::Responses, expect, bytes)?;
+    let parsed = parse(MessageSide::Responses, expect, &mut &with_its_end(bytes)[..])?;
     let Message::Response(message) = parsed.message else { return None };
     let whole = parsed.damage.is_none();
     // The line's time is that of the answer; some versions write that of the request.

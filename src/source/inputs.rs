@@ -106,15 +106,15 @@ impl ReadInputs {
             return Ok(self);
         }
         let mut reasons: Vec<_> = self.ledger.rejected.iter().collect();
-        reasons.sort_by_key(|&(name, packets)| (std::cmp::Reverse(packets), name));
+        reasons.sort_by_key(|&(name, records)| (std::cmp::Reverse(records), name));
         let reasons: Vec<String> =
-            reasons.iter().take(4).map(|(name, packets)| format!("{packets} {name}")).collect();
+            reasons.iter().take(4).map(|(name, records)| format!("{records} {name}")).collect();
         let reasons =
             if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join(", ")) };
         let names = self.names.join(", ");
         // What was found out on the way may be what to do about it.
         let advice = self.warnings.first().map(|advice| format!("; {advice}")).unwrap_or_default();
-        let why = format!("{} packets{reasons}{advice}", self.ledger.input);
+        let why = format!("{} records{reasons}{advice}", self.ledger.input);
         Err(SourceError::NoExchange { names, why })
     }
 }

@@ -193,6 +193,62 @@ fn payloads_of_a_gor_file_are_exchanges() {
     }
 }
 
+/// Forms of `.gor` files that are published: written by other programs, by old versions, by hand.
+#[test]
+fn gor_files_of_other_writers_and_versions_are_read() {
+    let at = 1_446_258_132_421_163_739i64;
+    // Heads that end with the separator's own newline, without a host; newlines that git made LF.
+    let (all, _) = read(gor(&[
+        (&format!("1 a1 {at} 0"), "GET /ping HTTP/1.1\n"),
+        (&format!("1 a2 {} 0", at + 1), "GET /x HTTP/1.1\nHost: shop.example\nAccept: */*\n"),
+        (&format!("1 a3 {}", at + 2), "GET /y HTTP/1.0\nHost: shop.example\n\n"),
+        (&format!("1 a4 {} 0 ", at + 3), "\nGET /z HTTP/1.1\nHost: shop.example\n"),
+    ]));
+    let targets: Vec<_> =
+        all.iter().map(|all| &all.request.as_ref().expect("one").message.target[..]).collect();
+    assert_eq!(targets, [&b"/ping"[..], b"/x", b"/y", b"/z"]);
+    assert!(all[0].is_marked(crate::exchange::HOST_UNKNOWN));
+    assert!(!all[1].is_marked(crate::exchange::HOST_UNKNOWN));
+    // GoReplay records no answers unless it is told to: v1 may have answered.
+    assert!(all.iter().all(|all| all.is_marked(crate::exchange::UNANSWERED)));
+
+    // What came off the wire with CRLF and stops in its head was cut there.
+    let cut = "GET /x HTTP/1.1\r\nHost: shop.example\r\n";
+    let (all, ledger) = read(gor(&[
+        (&format!("1 a1 {at} 0"), cut),
+        (&format!("1 a2 {at} 0"), "GET / HTTP/1.1\r\nHost: x\r\n\r\n"),
+    ]));
+    assert_eq!((all.len(), ledger.rejected.get("gor-request-damaged")), (1, Some(&1)));
+
+    // Version 0.14 tells of an answer how long it took, and not when it came.
+    let (all, _) = read(gor(&[
+        (&format!("1 a1 {at}"), "GET / HTTP/1.0\r\nHost: x\r\n\r\n"),
+        ("2 a1 458922218", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"),
+    ]));
+    let answer = all[0].response.as_ref().expect("an answer");
+    assert_eq!(answer.last_byte_ns, Some(458_922_218));
+    assert!(!all[0].is_marked(crate::exchange::UNANSWERED));
+}
+
+#[test]
+fn requests_of_a_gor_file_whose_separator_is_missing_are_read_or_counted() {
+    let at = 1_612_344_573_714_086_685i64;
+    let post = |body: &str| {
+        let length = body.len();
+        format!("POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n{body}")
+    };
+    let (all, ledger) = read(gor(&[
+        (&format!("1 a1 {at} 0"), &(post("{}") + &post("[1]") + "\r\n")),
+        (&format!("1 a2 {at} 0"), &(post("{}") + "and what is no request")),
+    ]));
+    let bodies: Vec<_> =
+        all.iter().map(|all| all.request.as_ref().expect("one").message.body.bytes.len()).collect();
+    assert_eq!(bodies.iter().sum::<usize>(), 7, "{all:?}");
+    assert_eq!(all.len(), 3);
+    assert_eq!(ledger.rejected.get("gor-bytes-behind-a-request"), Some(&1));
+    assert_eq!(ledger.balance(), 0);
+}
+
 #[test]
 fn what_is_written_is_read_as_the_same() {
     let at = 1_790_000_000_000_000_000i64;
