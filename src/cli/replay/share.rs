@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use sha2::Digest as _;
 
@@ -23,8 +23,8 @@ use crate::store::remote::{Remote, is_store};
 
 /// How often is looked for what another shard has to find.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
-/// How often is said that it is waited for.
-const SAY_EVERY: Duration = Duration::from_secs(60);
+/// Every so many looks, which is once a minute, is said that it is waited for.
+const SAY_EVERY: u64 = 120;
 
 /// Where found flows are shared.
 #[derive(Clone, Debug)]
@@ -74,7 +74,7 @@ impl SharedFlows {
         folder: &Path,
         word: &Stop,
     ) -> Result<Option<TakenFlows>, Failure> {
-        let mut said: Option<Instant> = None;
+        let mut looks = 0;
         let input = loop {
             unless_interrupted(word)?;
             if let Some(input) = self.open().map_err(|error| self.unreadable(&error))? {
@@ -83,13 +83,13 @@ impl SharedFlows {
             if self.finds {
                 return Ok(None);
             }
-            if said.is_none_or(|said| said.elapsed() >= SAY_EVERY) {
-                tracing::info!(
+            if looks % SAY_EVERY == 0 {
+                tracing::warn!(
                     "waiting for what flows in the inputs: shard 1 finds it and writes {}",
                     printable(&self.shown())
                 );
-                said = Some(Instant::now());
             }
+            looks += 1;
             word.wait(Some(LOOK_EVERY));
         };
         let loaded = find::load(input, folder).map_err(|error| self.unreadable(&error));
