@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
+use sha2::Digest as _;
 
 use super::flags::FlowFlags;
 use super::reading::{unless_interrupted, with_exchanges, write_again};
@@ -18,6 +19,7 @@ use crate::cli::exit::printable;
 use crate::cli::output::GatheredLines;
 use crate::cli::{Failure, Global};
 use crate::exchange::{Exchange, Redacted, TimedResponse};
+use crate::message::encoding::hex;
 use crate::record::exchanges::{self, End, Header, write_line};
 use crate::record::flows::{self, FlowEvidence, FlowFigures};
 use crate::replay::FlowCount;
@@ -29,6 +31,16 @@ use crate::stop::Stop;
 use crate::store::local::UnfinishedFile;
 use crate::store::nameless_file;
 use crate::time::Timestamp;
+
+/// What decides which flows are found, beside the inputs.
+pub(super) fn found_by(flow: &FlowFlags, selection: &Selection, options: &InputOptions) -> String {
+    let InputOptions { parse, offsets, .. } = options;
+    let FlowFlags { rules, schema, bind, order, .. } = flow;
+    let Selection { ports, hosts, .. } = selection;
+    let parse = (&parse.ports, parse.held_bytes, &parse.keylogs, &parse.http);
+    let all = (rules, schema.is_empty(), bind, order, ports, hosts, parse, offsets);
+    hex(&sha2::Sha256::digest(format!("{all:?}")))
+}
 
 /// What was found, and what the plan takes of it.
 #[derive(Debug)]

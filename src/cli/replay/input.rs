@@ -186,7 +186,7 @@ impl<'s> Intake<'s> {
     ) -> Result<(Sought, Option<Planner>), Failure> {
         let flow = &self.settings.shape.flow;
         let folder = self.folder.path();
-        let found_by = share::settings(flow, &wishes.selection, opened.options());
+        let found_by = flows::found_by(flow, &wishes.selection, opened.options());
         if let Some(found) = self.taken(&found_by)? {
             let flows = Some(Flows::taken(found, flow)?);
             return Ok((Sought { inputs: opened, flows, done: None, is_written: false }, None));

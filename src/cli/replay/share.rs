@@ -6,16 +6,11 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use sha2::Digest as _;
-
-use super::flags::FlowFlags;
-use super::reading::unless_interrupted;
 use crate::bind::find::{self, FoundFlows, FoundIn};
-use crate::cli::Failure;
 use crate::cli::exit::printable;
-use crate::message::encoding::hex;
-use crate::schedule::select::{Selection, Shard};
-use crate::source::{InputInfo, InputOptions};
+use crate::cli::{Exit, Failure};
+use crate::schedule::select::Shard;
+use crate::source::InputInfo;
 use crate::stop::Stop;
 use crate::store::local::UnfinishedFile;
 use crate::store::paths::local_path;
@@ -76,7 +71,10 @@ impl SharedFlows {
     ) -> Result<Option<TakenFlows>, Failure> {
         let mut looks = 0;
         let input = loop {
-            unless_interrupted(word)?;
+            if word.is_told() {
+                let why = "interrupted while waiting for what flows in the inputs";
+                return Err(Failure::new(Exit::Interrupted, why));
+            }
             if let Some(input) = self.open().map_err(|error| self.unreadable(&error))? {
                 break input;
             }
@@ -160,16 +158,6 @@ impl SharedFlows {
 /// Length and hash of each input.
 pub(super) fn prints(inputs: &[InputInfo]) -> Vec<(u64, String)> {
     inputs.iter().map(|input| (input.bytes, input.sha256.clone())).collect()
-}
-
-/// What decides which flows are found, beside the inputs.
-pub(super) fn settings(flow: &FlowFlags, selection: &Selection, options: &InputOptions) -> String {
-    let InputOptions { parse, offsets, .. } = options;
-    let FlowFlags { rules, schema, bind, order, .. } = flow;
-    let Selection { ports, hosts, .. } = selection;
-    let parse = (&parse.ports, parse.held_bytes, &parse.keylogs, &parse.http);
-    let all = (rules, schema.is_empty(), bind, order, ports, hosts, parse, offsets);
-    hex(&sha2::Sha256::digest(format!("{all:?}")))
 }
 
 #[cfg(test)]
