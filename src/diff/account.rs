@@ -178,7 +178,9 @@ impl Account {
             }
             _ => {
                 stat.base += u64::from(once);
-                stat.values[0].add(value_hash(&change.actual));
+                let value = value_hash(&change.actual);
+                stat.values[0].add(value);
+                stat.staged.add(value);
             }
         }
         key
@@ -226,6 +228,7 @@ impl Account {
                 _ => {
                     stat.base += u64::from(once);
                     stat.values[0].add(part.values[1]);
+                    stat.staged.add(part.values[1]);
                 }
             }
         }

@@ -150,17 +150,19 @@ impl Context<'_> {
             return match (dates::whole(a), dates::whole(b)) {
                 (Some(a), Some(b)) if a.is_like(&b) => {
                     let exact = if a.exact_s > 1 { a.exact_s * NANOS_PER_SEC } else { 0 };
-                    let pairs = a.readings.into_iter().zip(b.readings);
-                    pairs.into_iter().any(|(a, b)| self.same_distance(a, b, exact))
+                    let mut pairs = a.readings.into_iter().zip(b.readings);
+                    pairs.any(|(a, b)| match exact {
+                        DAY => self.days_moved(a, b),
+                        _ => self.same_distance(a, b, exact),
+                    })
                 }
                 _ => false,
             };
         }
         match (kinds::instant_of(kind, a), kinds::instant_of(kind, b)) {
             // A date has no time of day.
-            (Some(a), Some(b)) => {
-                self.same_distance(a, b, if kind == ValueKind::Date { DAY } else { 0 })
-            }
+            (Some(a), Some(b)) if kind == ValueKind::Date => self.days_moved(a, b),
+            (Some(a), Some(b)) => self.same_distance(a, b, 0),
             _ => false,
         }
     }
@@ -225,16 +227,41 @@ impl Context<'_> {
     fn same_distance(&self, a: Timestamp, b: Timestamp, exact: i64) -> bool {
         /// Both as near as this: made while answering, or not long before.
         const NEAR: i64 = 600 * NANOS_PER_SEC;
-        /// Distances may differ by this, and by 2 %: clocks, and how long an answer takes. What did
-        /// not move as the requests did stays as far from that as it is far away.
-        const SLACK: i64 = 5 * NANOS_PER_SEC;
-        const LEAST: i64 = 60 * NANOS_PER_SEC;
         let Some(actual_at) = self.actual_at else { return false };
-        let most = (actual_at.since(self.expected_at).saturating_abs() / 4).max(LEAST);
         let (a, b) = (a.since(self.expected_at), b.since(actual_at));
-        let slack = if exact > 0 { exact } else { SLACK + (a.saturating_abs() / 50).min(most) };
+        let slack = if exact > 0 { exact } else { self.slack(a, actual_at) };
         a.saturating_abs().max(b.saturating_abs()) <= NEAR
             || a.saturating_sub(b).saturating_abs() <= slack
+    }
+
+    /// Whether a day moved as the requests did: by as many midnights as lie between them in any
+    /// zone of the world. Minutes have one of them only where an hour, or a quarter of one, begins
+    /// between them.
+    fn days_moved(&self, a: Timestamp, b: Timestamp) -> bool {
+        const DAY: i64 = 86_400 * NANOS_PER_SEC;
+        const QUARTER: i64 = 900 * NANOS_PER_SEC;
+        /// Zones are from twelve hours behind UTC to fourteen before it.
+        const ZONES: std::ops::RangeInclusive<i64> = -12 * 4..=14 * 4;
+        let Some(actual_at) = self.actual_at else { return false };
+        let moved = b.since(a) / DAY;
+        let slack = self.slack(a.since(self.expected_at), actual_at);
+        let day =
+            |at: Timestamp, zone: i64| at.nanos().saturating_add(zone * QUARTER).div_euclid(DAY);
+        ZONES.into_iter().any(|zone| {
+            let least = day(actual_at, zone) - day(self.expected_at.plus(slack), zone);
+            let most = day(actual_at.plus(slack), zone) - day(self.expected_at, zone);
+            (least..=most).contains(&moved)
+        })
+    }
+
+    /// How far two distances from their requests may be apart: by clocks, by how long an answer
+    /// takes, and by 2 %. What did not move as the requests did stays as far from that as it is far
+    /// away.
+    fn slack(&self, distance: i64, actual_at: Timestamp) -> i64 {
+        const SLACK: i64 = 5 * NANOS_PER_SEC;
+        const LEAST: i64 = 60 * NANOS_PER_SEC;
+        let most = (actual_at.since(self.expected_at).saturating_abs() / 4).max(LEAST);
+        SLACK + (distance.saturating_abs() / 50).min(most)
     }
 
     /// Whether the request itself names the value: then it is no accident.
@@ -316,6 +343,39 @@ impl<'a> Context<'a> {
             masker: &MASKER,
             bound: None,
             asked: Asked::default(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_day_moves_by_midnights_and_by_nothing_else() {
+        let request = Request::default();
+        let dates = [
+            ["2024-09-11", "2024-09-12"],
+            ["11.09.2024", "12.09.2024"],
+            ["September 11, 2024", "September 12, 2024"],
+            ["2027-01-31", "2027-02-01"],
+        ];
+        for (expected_at, actual_at, is_noise) in [
+            // No hour and no quarter of one begins between them: it was midnight nowhere.
+            ("2026-11-22T10:07:00Z", "2026-11-22T10:09:00Z", false),
+            ("2026-11-22T23:40:00Z", "2026-11-23T00:20:00Z", true),
+            ("2026-11-22T10:07:00Z", "2026-11-23T10:09:00Z", true),
+            ("2026-11-22T10:07:00Z", "2026-11-25T10:09:00Z", false),
+        ] {
+            let context = Context {
+                expected_at: expected_at.parse().unwrap(),
+                actual_at: Some(actual_at.parse().unwrap()),
+                ..Context::plain(&request)
+            };
+            for [a, b] in dates {
+                let look = context.look(a, b, false);
+                assert_eq!(look != Look::Plain, is_noise, "{a} {b}, {expected_at} to {actual_at}");
+            }
         }
     }
 }

@@ -107,6 +107,8 @@ pub(super) struct Stat {
     pub(super) instants: InstantPairs,
     /// The values of v1 and of v2.
     pub(super) values: [Sketch; 2],
+    /// Those of v1 in staging alone.
+    pub(super) staged: Sketch,
     /// How many of v2's values are among v1's.
     pub(super) last: [u64; 3],
 }
@@ -134,6 +136,7 @@ impl Stat {
             drawn: Default::default(),
             instants: InstantPairs::default(),
             values: Default::default(),
+            staged: Sketch::default(),
             last: [0; 3],
         }
     }
@@ -146,7 +149,16 @@ impl Stat {
             && (1..=VOCABULARY).contains(&v1.counts.len())
             && v1.counts.values().all(|&count| count > 1)
             && self.live >= VOCABULARY_SAMPLES
+            && !self.is_of_process()
             && !self.looks.is_some_and(ValueKind::is_time)
+    }
+
+    /// Whether v1 always has one value, and in staging always another one: its host's name, its
+    /// process's number, the hash of its build. v2's may then be constant as well.
+    fn is_of_process(&self) -> bool {
+        let [v1, _] = &self.values;
+        let Self { staged, own, .. } = self;
+        *own == 0 && staged.constant() && staged.total >= CONSTANT_SAMPLES && v1.distinct() == 2
     }
 
     /// Whether a value may have come about as v1's did, as far as these show how.
@@ -274,7 +286,8 @@ pub(super) fn decide(stat: &Stat, samples: Samples, opposite: (u64, u64)) -> Dec
             && v2.total >= if decision.drawn { 3 } else { 5 }
             && v1.repeats().powf(v2.total as f64 - 1.0) < 1e-4
             && !v1.constant();
-        if frozen && !stat.looks.is_some_and(ValueKind::is_time) {
+        let excused = stat.looks.is_some_and(ValueKind::is_time) || stat.is_of_process();
+        if frozen && !excused {
             said.push(format!(
                 "but v2 always has the same value ({} times) where v1 varies",
                 v2.total
@@ -447,6 +460,7 @@ mod tests {
             drawn: Default::default(),
             instants: InstantPairs::default(),
             values: Default::default(),
+            staged: Sketch::default(),
             last: [u64::MAX; 3],
         }
     }
@@ -489,6 +503,26 @@ mod tests {
         }
         assert!(!decide(&frozen, samples(10, 9), (0, 0)).measured);
         assert!(decide(&varied, samples(10, 9), (0, 0)).measured);
+    }
+
+    #[test]
+    fn what_each_process_has_for_itself_is_noise_beside_another_process_of_v1() {
+        let judged = |own: u64, staged: u64| {
+            let mut stat = stat(40, own);
+            stat.base = 40;
+            for n in 0..40 {
+                let staged = if staged == 1 { 1 } else { 1 + n % staged };
+                stat.values[0].add(0);
+                stat.values[0].add(staged);
+                stat.staged.add(staged);
+                stat.values[1].add(99);
+            }
+            decide(&stat, Samples { base: 40, ..samples(40, 9) }, (0, 0))
+        };
+        let hosts = judged(0, 1);
+        assert!(hosts.measured && !hosts.vocabulary, "{hosts:?}");
+        assert!(!judged(0, 3).measured, "v1 in staging varies, and v2 does not");
+        assert!(!judged(9, 1).measured, "v1 itself varies, and v2 does not");
     }
 
     #[test]

@@ -152,13 +152,24 @@ fn value(
     at: Option<At>,
     parts: &mut Vec<DifferingPart>,
 ) {
-    let here = parts.len();
-    let (mut one, mut other) = (a.text(), b.text());
-    if let (Token::Chunk(_), Token::Chunk(_)) = (a, b) {
-        let common = common_start(one, other);
-        (one, other) = (&one[common..], &other[common..]);
+    if let (Token::Chunk(one), Token::Chunk(other)) = (a, b)
+        && has_numbered_segments(one, other)
+    {
+        let number = at.map_or(1, |At(number, _)| number);
+        for (at, (one, other)) in (1_u16..).zip(one.split('/').zip(other.split('/'))) {
+            if one != other {
+                parts.push(DifferingPart::of_chunk(context, [one, other], Some(At(number, at))));
+            }
+        }
+        return;
     }
-    parts.push(DifferingPart::of(context, one, other, at));
+    let here = parts.len();
+    parts.push(match (a, b) {
+        (Token::Chunk(one), Token::Chunk(other)) => {
+            DifferingPart::of_chunk(context, [one, other], at)
+        }
+        _ => DifferingPart::of(context, a.text(), b.text(), at),
+    });
     if let (Token::Chunk(a), Token::Chunk(b)) = (a, b) {
         let number = at.map_or(1, |At(number, _)| number);
         if let Err(sure) = inner(context, [a, b], number, parts) {
@@ -169,6 +180,20 @@ fn value(
         }
         parts[here].within = (parts.len() - here - 1) as u8;
     }
+}
+
+/// Whether two chunks are paths with a number in the same place of both: `users/4711/` before a
+/// token. Base64 has a slash now and then, and hardly ever two digits and nothing else around it in
+/// both of two values; what such a number means is not drawn with the token beside it.
+fn has_numbered_segments(a: &str, b: &str) -> bool {
+    const DIGITS: usize = 12;
+    let number = |text: &str| {
+        (1..=DIGITS).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    let mut pairs = a.split('/').zip(b.split('/'));
+    a.contains('/')
+        && a.split('/').count() == b.split('/').count()
+        && pairs.any(|(one, other)| number(one) && number(other))
 }
 
 /// The length of the words at the start of both chunks, with the symbols behind them: `nonce-`,
@@ -232,6 +257,12 @@ impl DifferingPart {
         Self::as_written(context, &a, &b, at)
     }
 
+    /// Of two chunks, behind the words that both begin with.
+    fn of_chunk(context: &Context<'_>, [a, b]: [&str; 2], at: Option<At>) -> Self {
+        let common = common_start(a, b);
+        Self::of(context, &a[common..], &b[common..], at)
+    }
+
     fn as_written(context: &Context<'_>, a: &str, b: &str, at: Option<At>) -> Self {
         let forms = [a, b].map(TextForm::of);
         let free = forms != [None, None] && !context.asked_for(a);
@@ -280,4 +311,44 @@ fn hash(text: &str) -> u64 {
     let mut hasher = FxHasher::default();
     text.hash(&mut hasher);
     hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::Request;
+
+    #[test]
+    fn a_number_in_a_path_is_told_apart_from_the_token_behind_it() {
+        const TOKENS: [&str; 2] =
+            ["Kx81mQzR4tWv90LpYsBe27HcJuNd65Fg", "b7TgY2nMq9XsE4rCvU1oZk83WjLhDf60"];
+        let request = Request::default();
+        let context = Context::plain(&request);
+        let anew = |one: &str, other: &str| {
+            let [a, b] = [one, other].map(|text| {
+                TOKENS.iter().enumerate().fold(text.to_owned(), |text, (at, token)| {
+                    text.replace(&format!("<{at}>"), token)
+                })
+            });
+            are_anew(&of(&context, &a, &b))
+        };
+        for (a, b) in [
+            ("https://x.example/users/0/<0>", "https://x.example/users/1/<1>"),
+            ("57/<0>", "58/<1>"),
+            ("/reset/1/<0>/next", "/reset/2/<1>/next"),
+            ("/files/<0>/12", "/files/<1>/13"),
+        ] {
+            assert!(!anew(a, b), "{a} {b}");
+        }
+        for (a, b) in [
+            ("https://x.example/users/7/<0>", "https://x.example/users/7/<1>"),
+            ("57/<0>", "57/<1>"),
+            ("/files/<0>/12", "/files/<1>/12"),
+            // Base64 that has a slash.
+            ("Kx81mQzR4tWv/90LpYsBe27", "b7TgY2nMq9Xs/E4rCvU1oZk"),
+            ("7/81mQzR4tWv90LpYsBe27", "b/TgY2nMq9XsE4rCvU1oZk"),
+        ] {
+            assert!(anew(a, b), "{a} {b}");
+        }
+    }
 }
