@@ -71,7 +71,11 @@ fuzz_target!(|data: &[u8]| {
                 readings.write(said, b"/a.Shop/Place", &headers, body, text.as_bytes())
         {
             let again = readings.read(said, b"/a.Shop/Place", &headers, &new).expect("a body");
-            assert_eq!(text, String::from_utf8_lossy(&again.json), "{body:?} {new:?}");
+            let again = String::from_utf8_lossy(&again.json);
+            // Messages that are JSON themselves may have blanks around them.
+            let said = |text: &str| serde_json::from_str::<serde_json::Value>(text).ok();
+            let is_same = text == again || said(text).is_some() && said(text) == said(&again);
+            assert!(is_same, "{text} {again} {body:?} {new:?}");
         }
     }
     let kind = MediaType::new(media.as_bytes());

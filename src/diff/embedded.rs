@@ -135,6 +135,11 @@ pub(super) fn compare(
     if let Some([a, b]) = claims(expected).zip(claims(actual)).map(<[Vec<u8>; 2]>::from)
         && json::compare_within(context, base, &a, &b, sink)
     {
+        if let [Some(a), Some(b)] = [expected, actual].map(signing)
+            && a != b
+        {
+            json::compare_within(context, base, &a, &b, sink);
+        }
         return true;
     }
     let Some(Surrounded { documents: [a, b], around }) = surrounded(expected, actual) else {
@@ -281,8 +286,18 @@ fn documents<'t>(a: &'t str, b: &'t str) -> Option<[Cow<'t, [u8]>; 2]> {
     }
 }
 
-/// The claims of a JSON Web Token (RFC 7519 §3): its header and its signature say who signed it and
-/// how, which is each installation's own.
+/// How a JSON Web Token is signed, if at all: as a document of its `alg` (RFC 7515 §4.1.1) and of
+/// whether it has a signature.
+fn signing(token: &str) -> Option<Vec<u8>> {
+    let (head, rest) = token.split_once('.')?;
+    let head: serde_json::Value = serde_json::from_slice(&decoded(head)?).ok()?;
+    let is_signed = rest.split_once('.').is_some_and(|(_, signature)| !signature.is_empty());
+    let said = serde_json::json!({ "alg": head.get("alg"), "signed": is_signed });
+    serde_json::to_vec(&said).ok()
+}
+
+/// The claims of a JSON Web Token (RFC 7519 §3): its signature and the key's name are each
+/// installation's own.
 fn claims(token: &str) -> Option<Vec<u8>> {
     let (head, rest) = token.split_once('.')?;
     let (claims, signature) = rest.split_once('.')?;
@@ -347,6 +362,9 @@ mod tests {
         assert_eq!(of("data:,%5B1%5D", "data:,%5B2%5D"), pair("[1]", "[2]"));
         assert_eq!(of(&uri("WzEsMl0"), "data:,WzFd"), None);
         let claims = |text: &str| claims(text).map(|json| String::from_utf8(json).unwrap());
+        let told = |text: &str| signing(text).map(|json| String::from_utf8(json).unwrap());
+        let unsigned = "eyJhbGciOiJub25lIn0.eyJzdWIiOiIxIn0.";
+        assert_eq!(told(unsigned).as_deref(), Some(r#"{"alg":"none","signed":false}"#));
         let token = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln";
         assert_eq!(claims(token).as_deref(), Some(r#"{"sub":"1"}"#));
         for other in

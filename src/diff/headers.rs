@@ -12,12 +12,14 @@ use super::header_table::{How, built_in, members};
 use super::nouns;
 use super::query;
 use super::rules::RuleVerdict;
-use crate::message::Headers;
 use crate::message::encoding::Encoding;
 use crate::message::fields::renamed_cookies;
+use crate::message::kinds;
 use crate::message::protobuf::{DETAILS, details};
 use crate::message::target::path_and_query;
+use crate::message::{Headers, dates};
 use crate::steps;
+use crate::time::NANOS_PER_SEC;
 
 /// Compares header fields. `bodies` says whether there are bodies to compare, from which
 /// `Content-Length` follows.
@@ -487,10 +489,15 @@ fn cookie_attributes(
     let attributes: BTreeSet<&String> = a.attributes.keys().chain(b.attributes.keys()).collect();
     for attribute in attributes {
         let (left, right) = (a.attributes.get(attribute), b.attributes.get(attribute));
-        // A time, and Max-Age or its presence says the rest; a domain may be the host's own.
-        if left == right || attribute == "expires" && left.is_some() && right.is_some() {
+        if left == right {
             continue;
         }
+        if let (Some(a), Some(b), "expires") = (left, right, attribute.as_str())
+            && expire_alike(context, a, b)
+        {
+            continue;
+        }
+        // A domain may be the host's own.
         if attribute == "domain" {
             let [v1, v2] = (context.hosts)();
             if hosted(left, &v1) && hosted(right, &v2) {
@@ -510,6 +517,28 @@ fn cookie_attributes(
             },
         };
         report(&place, label, left, right, seen);
+    }
+}
+
+/// Whether two cookies expire alike: both are taken back, or both last for times of one order. How
+/// much is left of a session depends on when it began; what is no date says nothing.
+fn expire_alike(context: &Context<'_>, a: &str, b: &str) -> bool {
+    const TIMES: i64 = 10;
+    const APART: i64 = 86_400 * NANOS_PER_SEC;
+    let instant = |text: &str| {
+        let written = kinds::written_time(text).and_then(|kind| kinds::instant_of(kind, text));
+        written.or_else(|| Some(dates::whole(text)?.readings[0]))
+    };
+    let (Some(a), Some(b), Some(actual_at)) = (instant(a), instant(b), context.actual_at) else {
+        return true;
+    };
+    let left = [a.since(context.expected_at), b.since(actual_at)];
+    match left.map(|left| left > 0) {
+        [true, true] => {
+            let [short, long] = [left[0].min(left[1]), left[0].max(left[1])];
+            long / TIMES <= short || long - short <= APART
+        }
+        [one, other] => one == other,
     }
 }
 
@@ -548,10 +577,10 @@ impl ComparedCookie {
             .map(|part| {
                 let (name, value) = part.split_once('=').unwrap_or((part, ""));
                 let name = name.trim().to_ascii_lowercase();
-                let value = if name == "path" {
-                    value.to_owned()
-                } else {
-                    value.trim().to_ascii_lowercase()
+                let value = match name.as_str() {
+                    "path" => value.to_owned(),
+                    "expires" => value.trim().to_owned(),
+                    _ => value.trim().to_ascii_lowercase(),
                 };
                 (name, value)
             })

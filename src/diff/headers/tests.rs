@@ -115,3 +115,38 @@ fn a_cookie_in_percent_encoding_is_compared_by_what_it_says() {
     assert_eq!(changes("at=2%4078%23a1b2c3d4; Path=/"), 0);
     assert_eq!(changes("at=2%4079%23a1b2c3d4; Path=/"), 1);
 }
+
+/// What is left of a session rests on when it began; whether a cookie lasts hours or years, or is
+/// taken back, does not.
+#[test]
+fn cookies_expire_alike() {
+    let request = Request::default();
+    let context = Context {
+        actual_at: Some("2026-11-22T14:00:00Z".parse().unwrap()),
+        ..Context::plain(&request)
+    };
+    let changes = |a: &str, b: &str| {
+        let head = |day: &str| -> Headers {
+            let value = format!("sid=x; Path=/; Expires={day}");
+            [(&b"Set-Cookie"[..], value.as_bytes())].into_iter().collect()
+        };
+        let mut sink = Sink::default();
+        compare(&context, &head(a), &head(b), true, &mut sink);
+        sink.changes.into_iter().map(|change| change.general).collect::<Vec<_>>()
+    };
+    // v1 was asked at 10:00, v2 at 14:00.
+    let [hour, half, years, gone, epoch] = [
+        "Sun, 22 Nov 2026 11:00:00 GMT",
+        "Sun, 22 Nov 2026 14:30:00 GMT",
+        "Sun, 22 Nov 2037 14:00:00 GMT",
+        "Sat, 21 Nov 2026 14:00:00 GMT",
+        "Thu, 01 Jan 1970 00:00:00 GMT",
+    ];
+    for (a, b) in [(hour, half), (gone, epoch), (epoch, gone), (hour, "soon")] {
+        assert!(changes(a, b).is_empty(), "{a} {b}");
+    }
+    for (a, b) in [(hour, years), (hour, gone), (epoch, half)] {
+        let changes = changes(a, b);
+        assert!(changes.len() == 1 && changes[0].contains("expires"), "{a} {b}: {changes:?}");
+    }
+}
