@@ -115,12 +115,19 @@ fn authority(value: &[u8]) -> Vec<(Range<usize>, SecretShape)> {
     password.map(|range| one(range, SecretShape::UrlPassword)).unwrap_or_default()
 }
 
+/// Short words that people choose as secrets, or put where one belongs.
+const CHOSEN: &[&str] =
+    &["admin", "hunter", "letmein", "monkey", "pass", "passwd", "qwerty", "root", "secret"];
+
 /// Whether people wrote it: a short word, several of a usual length, or a number of a few digits.
 fn is_written(value: &[u8]) -> bool {
     const LONGEST_ALONE: usize = 7;
     const LONGEST_WORD: usize = 10;
     const MOST_DIGITS: usize = 5;
     let value = value.trim_ascii();
+    if is_among(CHOSEN, value) {
+        return false;
+    }
     if value.len() <= MOST_DIGITS && value.iter().all(u8::is_ascii_digit) {
         return true;
     }
@@ -315,6 +322,7 @@ mod tests {
             (HeaderSecret::Made, "abcdefghijklm", &["abcdefghijklm"]),
             (HeaderSecret::Made, "deadbeef", &["deadbeef"]),
             (HeaderSecret::Made, "morning", &[]),
+            (HeaderSecret::Made, "secret", &["secret"]),
             (HeaderSecret::Made, "123456", &["123456"]),
             (HeaderSecret::Made, "Best regards, Zoë", &[]),
             (HeaderSecret::Made, "404", &[]),
