@@ -17,6 +17,9 @@ use crate::redact::Masker;
 use crate::steps;
 use crate::time::{NANOS_PER_SEC, Timestamp};
 
+/// A day.
+const DAY_NS: i64 = 86_400 * NANOS_PER_SEC;
+
 /// What a change looks like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Look {
@@ -145,14 +148,13 @@ impl Context<'_> {
 
     /// Whether two times stand in the same relation to their requests.
     fn same_time(&self, kind: ValueKind, a: &str, b: &str) -> bool {
-        const DAY: i64 = 86_400 * NANOS_PER_SEC;
         if kind == ValueKind::Moment {
             return match (dates::whole(a), dates::whole(b)) {
                 (Some(a), Some(b)) if a.is_like(&b) => {
                     let exact = if a.exact_s > 1 { a.exact_s * NANOS_PER_SEC } else { 0 };
                     let mut pairs = a.readings.into_iter().zip(b.readings);
                     pairs.any(|(a, b)| match exact {
-                        DAY => self.days_moved(a, b),
+                        DAY_NS => self.days_moved(a, b),
                         _ => self.same_distance(a, b, exact),
                     })
                 }
@@ -238,15 +240,14 @@ impl Context<'_> {
     /// zone of the world. Minutes have one of them only where an hour, or a quarter of one, begins
     /// between them.
     fn days_moved(&self, a: Timestamp, b: Timestamp) -> bool {
-        const DAY: i64 = 86_400 * NANOS_PER_SEC;
         const QUARTER: i64 = 900 * NANOS_PER_SEC;
         /// Zones are from twelve hours behind UTC to fourteen before it.
         const ZONES: std::ops::RangeInclusive<i64> = -12 * 4..=14 * 4;
         let Some(actual_at) = self.actual_at else { return false };
-        let moved = b.since(a) / DAY;
+        let moved = b.since(a) / DAY_NS;
         let slack = self.slack(a.since(self.expected_at), actual_at);
         let day =
-            |at: Timestamp, zone: i64| at.nanos().saturating_add(zone * QUARTER).div_euclid(DAY);
+            |at: Timestamp, zone: i64| at.nanos().saturating_add(zone * QUARTER).div_euclid(DAY_NS);
         ZONES.into_iter().any(|zone| {
             let least = day(actual_at, zone) - day(self.expected_at.plus(slack), zone);
             let most = day(actual_at.plus(slack), zone) - day(self.expected_at, zone);

@@ -6,7 +6,6 @@
 //! clocks are.
 
 use super::change::Context;
-use crate::message::dates;
 use crate::message::json::tape::{Node, Tape, Type};
 use crate::message::kinds;
 use crate::steps;
@@ -159,11 +158,7 @@ fn instant(value: Node<'_, '_>) -> Option<Timestamp> {
     let text = value.text();
     match value.kind() {
         Type::Number => kinds::instant_of(kinds::of_number(&text)?, &text),
-        Type::String | Type::Escaped => {
-            let written =
-                kinds::written_time(&text).and_then(|kind| kinds::instant_of(kind, &text));
-            written.or_else(|| Some(dates::whole(&text)?.readings[0]))
-        }
+        Type::String | Type::Escaped => kinds::written_instant(&text),
         _ => None,
     }
 }

@@ -132,12 +132,11 @@ pub(super) fn compare(
     {
         return true;
     }
-    if let Some([a, b]) = claims(expected).zip(claims(actual)).map(<[Vec<u8>; 2]>::from)
-        && json::compare_within(context, base, &a, &b, sink)
+    if let [Some(a), Some(b)] = [expected, actual].map(SignedClaims::of)
+        && json::compare_within(context, base, &a.claims, &b.claims, sink)
     {
-        if let [Some(a), Some(b)] = [expected, actual].map(signing)
-            && a != b
-        {
+        let [a, b] = [a, b].map(|token| token.signing());
+        if a != b {
             json::compare_within(context, base, &a, &b, sink);
         }
         return true;
@@ -286,23 +285,31 @@ fn documents<'t>(a: &'t str, b: &'t str) -> Option<[Cow<'t, [u8]>; 2]> {
     }
 }
 
-/// How a JSON Web Token is signed, if at all: as a document of its `alg` (RFC 7515 §4.1.1) and of
-/// whether it has a signature.
-fn signing(token: &str) -> Option<Vec<u8>> {
-    let (head, rest) = token.split_once('.')?;
-    let head: serde_json::Value = serde_json::from_slice(&decoded(head)?).ok()?;
-    let is_signed = rest.split_once('.').is_some_and(|(_, signature)| !signature.is_empty());
-    let said = serde_json::json!({ "alg": head.get("alg"), "signed": is_signed });
-    serde_json::to_vec(&said).ok()
+/// A JSON Web Token (RFC 7519 §3): what of it is compared. Its signature and the key's name are
+/// each installation's own.
+struct SignedClaims {
+    head: Vec<u8>,
+    claims: Vec<u8>,
+    is_signed: bool,
 }
 
-/// The claims of a JSON Web Token (RFC 7519 §3): its signature and the key's name are each
-/// installation's own.
-fn claims(token: &str) -> Option<Vec<u8>> {
-    let (head, rest) = token.split_once('.')?;
-    let (claims, signature) = rest.split_once('.')?;
-    let is_head = head.starts_with("ey") && decoded(head)?.starts_with(b"{");
-    (is_head && !signature.contains('.')).then(|| decoded(claims))?
+impl SignedClaims {
+    fn of(token: &str) -> Option<Self> {
+        let (head, rest) = token.split_once('.')?;
+        let (claims, signature) = rest.split_once('.')?;
+        let head = Some(head).filter(|head| head.starts_with("ey")).and_then(decoded)?;
+        let is_one = head.starts_with(b"{") && !signature.contains('.');
+        let claims = is_one.then(|| decoded(claims))??;
+        Some(Self { head, claims, is_signed: !signature.is_empty() })
+    }
+
+    /// How it is signed, if at all: as a document of its `alg` (RFC 7515 §4.1.1) and of whether it
+    /// has a signature.
+    fn signing(&self) -> Vec<u8> {
+        let head: Option<serde_json::Value> = serde_json::from_slice(&self.head).ok();
+        let alg = head.as_ref().and_then(|head| head.get("alg"));
+        serde_json::json!({ "alg": alg, "signed": self.is_signed }).to_string().into_bytes()
+    }
 }
 
 /// A document in percent-encoding or base64.
@@ -361,8 +368,12 @@ mod tests {
         assert_eq!(of(&uri("WzEsMl0"), &uri("WzFd")), pair("[1,2]", "[1]"));
         assert_eq!(of("data:,%5B1%5D", "data:,%5B2%5D"), pair("[1]", "[2]"));
         assert_eq!(of(&uri("WzEsMl0"), "data:,WzFd"), None);
-        let claims = |text: &str| claims(text).map(|json| String::from_utf8(json).unwrap());
-        let told = |text: &str| signing(text).map(|json| String::from_utf8(json).unwrap());
+        let claims = |text: &str| {
+            SignedClaims::of(text).map(|token| String::from_utf8(token.claims).unwrap())
+        };
+        let told = |text: &str| {
+            SignedClaims::of(text).map(|token| String::from_utf8(token.signing()).unwrap())
+        };
         let unsigned = "eyJhbGciOiJub25lIn0.eyJzdWIiOiIxIn0.";
         assert_eq!(told(unsigned).as_deref(), Some(r#"{"alg":"none","signed":false}"#));
         let token = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln";

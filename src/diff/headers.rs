@@ -12,12 +12,12 @@ use super::header_table::{How, built_in, members};
 use super::nouns;
 use super::query;
 use super::rules::RuleVerdict;
+use crate::message::Headers;
 use crate::message::encoding::Encoding;
 use crate::message::fields::renamed_cookies;
 use crate::message::kinds;
 use crate::message::protobuf::{DETAILS, details};
 use crate::message::target::path_and_query;
-use crate::message::{Headers, dates};
 use crate::steps;
 use crate::time::NANOS_PER_SEC;
 
@@ -525,11 +525,8 @@ fn cookie_attributes(
 fn expire_alike(context: &Context<'_>, a: &str, b: &str) -> bool {
     const TIMES: i64 = 10;
     const APART: i64 = 86_400 * NANOS_PER_SEC;
-    let instant = |text: &str| {
-        let written = kinds::written_time(text).and_then(|kind| kinds::instant_of(kind, text));
-        written.or_else(|| Some(dates::whole(text)?.readings[0]))
-    };
-    let (Some(a), Some(b), Some(actual_at)) = (instant(a), instant(b), context.actual_at) else {
+    let [a, b] = [a, b].map(kinds::written_instant);
+    let (Some(a), Some(b), Some(actual_at)) = (a, b, context.actual_at) else {
         return true;
     };
     let left = [a.since(context.expected_at), b.since(actual_at)];

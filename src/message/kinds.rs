@@ -304,6 +304,12 @@ pub fn of_number(text: &str) -> Option<ValueKind> {
     }
 }
 
+/// The instant that a text writes, in whatever form; of two readings the first.
+pub(crate) fn written_instant(text: &str) -> Option<Timestamp> {
+    let written = written_time(text).and_then(|kind| instant_of(kind, text));
+    written.or_else(|| Some(dates::whole(text)?.readings[0]))
+}
+
 /// The instant that a value of a time kind names.
 pub fn instant_of(kind: ValueKind, text: &str) -> Option<Timestamp> {
     let scaled = |factor: i64| {
