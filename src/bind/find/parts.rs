@@ -8,10 +8,12 @@ use std::sync::Mutex;
 use crate::bind::{Birth, Part, Parts, Use};
 use crate::exchange::ExchangeId;
 use crate::message::place::Place;
-use crate::store::{Sorter, SpoolFile, Spooled, Window, WindowBytes};
+use crate::store::{Sorter, SpoolFile, Spooled, WindowBytes};
 
 /// Bytes of a record of the index: connection, ordinal, offset.
 const RECORD: usize = 16;
+/// Bytes of the length before each part.
+const LENGTH: u64 = 4;
 /// Bytes of the name that a part begins with.
 const ID: usize = 12;
 /// Records of the index between two that are in memory.
@@ -73,8 +75,8 @@ pub struct PartFile {
     turn: Mutex<PartsTurn>,
 }
 
-/// The place of the part that is asked for next, where they are asked for in their order: a plan
-/// does so, and then none is searched for.
+/// How far parts were read in the recording's order. A plan asks for them so, and then none is
+/// searched for.
 #[derive(Default)]
 struct PartsTurn {
     at: u64,
@@ -82,20 +84,22 @@ struct PartsTurn {
 }
 
 impl PartsTurn {
-    /// The part of an exchange, where it is the next one.
-    fn part(&mut self, parts: &Spooled, of: ExchangeId) -> io::Result<Option<Part>> {
+    /// Whether the next part is that of an exchange.
+    fn is_of(&mut self, parts: &Spooled, of: ExchangeId) -> io::Result<bool> {
         if self.at >= parts.len() {
-            return Ok(None);
+            return Ok(false);
         }
-        let head = self.window.of(parts, self.at, 4 + ID)?;
-        let (mut length, mut name) = head.split_at(4);
-        if take_id(&mut name) != Some(of) {
-            return Ok(None);
-        }
-        let length = take(&mut length).unwrap_or_default();
-        let part = decode(self.window.of(parts, self.at + 4, length as usize)?)?;
-        self.at += 4 + u64::from(length);
-        Ok(Some(part))
+        let name = &mut self.window.of(parts, self.at + LENGTH, ID)?;
+        Ok(take_id(name) == Some(of))
+    }
+
+    /// The next part, which is there.
+    fn next(&mut self, parts: &Spooled) -> io::Result<Part> {
+        let length = self.window.of(parts, self.at, LENGTH as usize)?;
+        let length = u32::from_le_bytes(length.try_into().expect("four bytes were asked for"));
+        let part = decode(self.window.of(parts, self.at + LENGTH, length as usize)?)?;
+        self.at += LENGTH + u64::from(length);
+        Ok(part)
     }
 }
 
@@ -133,7 +137,7 @@ impl PartFile {
 
     /// All of them, in the recording's order.
     pub fn iter(&self) -> PartsReader<'_> {
-        PartsReader { window: self.parts.window(), at: 0, end: self.parts.len() }
+        PartsReader { parts: &self.parts, turn: PartsTurn::default() }
     }
 }
 
@@ -142,9 +146,9 @@ impl Parts for PartFile {
     fn part(&self, id: ExchangeId) -> io::Result<Option<Part>> {
         // Whoever asks beside another one searches.
         if let Ok(mut turn) = self.turn.try_lock()
-            && let Some(part) = turn.part(&self.parts, id)?
+            && turn.is_of(&self.parts, id)?
         {
-            return Ok(Some(part));
+            return turn.next(&self.parts).map(Some);
         }
         let block = self.sparse.partition_point(|first| *first <= id);
         let Some(block) = block.checked_sub(1) else { return Ok(None) };
@@ -163,33 +167,22 @@ impl Parts for PartFile {
 
 /// Reads parts one after the other.
 pub struct PartsReader<'p> {
-    window: Window<'p>,
-    at: u64,
-    end: u64,
+    parts: &'p Spooled,
+    turn: PartsTurn,
 }
 
 impl Iterator for PartsReader<'_> {
     type Item = io::Result<Part>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.at >= self.end {
+        if self.turn.at >= self.parts.len() {
             return None;
         }
-        let next = self.next_part();
+        let next = self.turn.next(self.parts);
         if next.is_err() {
-            self.at = self.end;
+            self.turn.at = self.parts.len();
         }
         Some(next)
-    }
-}
-
-impl PartsReader<'_> {
-    fn next_part(&mut self) -> io::Result<Part> {
-        let length = self.window.bytes(self.at, 4)?;
-        let length = u32::from_le_bytes(length.try_into().expect("four bytes were asked for"));
-        let part = decode(self.window.bytes(self.at + 4, length as usize)?)?;
-        self.at += 4 + u64::from(length);
-        Ok(part)
     }
 }
 
