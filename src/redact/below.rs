@@ -60,9 +60,7 @@ fn value(text: &[u8], line: Range<usize>, is_item: bool) -> Option<Range<usize>>
     let says = &text[from..line.end];
     let colon = memchr::memmem::find(says, b": ").filter(|_| !says.starts_with(b"\""));
     let start = colon.map_or(from, |colon| behind_blanks(text, from + colon + 1));
-    if colon.is_some_and(|colon| {
-        std::str::from_utf8(says[..colon].trim_ascii()).is_ok_and(names::is_secret_field)
-    }) {
+    if colon.is_some_and(|colon| names::is_secret_name(says[..colon].trim_ascii())) {
         return None;
     }
     let value = match quoted(&text[..line.end], start) {
@@ -72,7 +70,7 @@ fn value(text: &[u8], line: Range<usize>, is_item: bool) -> Option<Range<usize>>
     let word = &text[value.clone()];
     let is_value = if is_item || colon.is_some() { drawn::in_cell } else { drawn::in_text };
     let is_sign = word.first().is_none_or(|byte| b"#&*!|>{[^$%@/.".contains(byte));
-    let is_name = std::str::from_utf8(word).is_ok_and(names::is_secret_field);
+    let is_name = names::is_secret_name(word);
     (is_value(word) && !is_sign && !is_name && word.iter().any(u8::is_ascii_digit)).then_some(value)
 }
 

@@ -83,9 +83,7 @@ pub(super) fn only_argument(text: &[u8], open: usize) -> Option<Range<usize>> {
 /// Whether the argument of a function is a value and no name of one: `env("API_TOKEN_2")`.
 pub(super) fn is_argument(value: &[u8]) -> bool {
     let is_constant = value.iter().all(|byte| !byte.is_ascii_lowercase());
-    drawn::in_text(value)
-        && !is_constant
-        && !std::str::from_utf8(value).is_ok_and(names::is_secret_field)
+    drawn::in_text(value) && !is_constant && !names::is_secret_name(value)
 }
 
 /// Bytes of a statement in which another value may stand.
@@ -131,7 +129,7 @@ pub(super) fn escaped_pair(text: &[u8], from: usize) -> Option<(Range<usize>, Ra
     // The last signs of the escape before the name look like a part of it.
     let is_escape = text[..name.start].ends_with(b"\\");
     let name = name.start + if is_escape { quote.len() - 1 } else { 0 }..name.end;
-    if !std::str::from_utf8(text.get(name.clone())?).is_ok_and(names::is_secret_field) {
+    if !names::is_secret_name(text.get(name.clone())?) {
         return None;
     }
     let value = from + at + quote.len();

@@ -32,30 +32,27 @@ pub(super) fn redact<T>(
     let mut edits = Edits::new(content);
     let mut lines: Vec<Range<usize>> = Vec::new();
     let (mut at, mut around) = (0, 0);
-    while at <= content.len() {
-        let end = memchr::memchr(b'\n', &content[at..]).map_or(content.len(), |n| at + n);
-        let line = &content[at..end];
-        if line.starts_with(DATA) {
+    loop {
+        // None behind the last line, which ends an event as any other does.
+        let line = content.get(at..);
+        let line = line.map(|rest| &rest[..memchr::memchr(b'\n', rest).unwrap_or(rest.len())]);
+        let end = at + line.map_or(0, <[u8]>::len);
+        if let Some(data) = line.filter(|line| line.starts_with(DATA)) {
             let from = at + DATA.len();
             let from = from + usize::from(content.get(from) == Some(&b' '));
-            lines.push(from.min(end)..end - usize::from(line.ends_with(b"\r")));
-        } else if let Some(first) = lines.first()
-            && lines.len() > 1
-        {
-            let start = first.start;
-            edits.put(&(around..start), plain(&mut with, &content[around..start]));
-            around = lines.last().map_or(at, |last| last.end);
-            event(&mut with, content, &lines, keeps_length, &inner, &mut edits);
-            lines.clear();
+            lines.push(from.min(end)..end - usize::from(data.ends_with(b"\r")));
         } else {
+            if let [first, .., last] = &lines[..] {
+                edits.put(&(around..first.start), plain(&mut with, &content[around..first.start]));
+                around = last.end;
+                event(&mut with, content, &lines, keeps_length, &inner, &mut edits);
+            }
             lines.clear();
         }
+        if line.is_none() {
+            break;
+        }
         at = end + 1;
-    }
-    if let [first, .., last] = &lines[..] {
-        edits.put(&(around..first.start), plain(&mut with, &content[around..first.start]));
-        around = last.end;
-        event(&mut with, content, &lines, keeps_length, &inner, &mut edits);
     }
     edits.put(&(around..content.len()), plain(&mut with, &content[around..]));
     edits.finish()

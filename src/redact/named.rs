@@ -10,8 +10,8 @@ use super::names::{self, HeaderSecret};
 use super::shape::SecretShape;
 use super::view::{View, ViewEncoding};
 use super::words::{
-    LONGEST_LOOK, LONGEST_NAME, MOST_BLANKS, behind_blanks, ends, is_blank, is_of_name, quoted,
-    word_at,
+    LONGEST_LOOK, LONGEST_NAME, MOST_BLANKS, behind_blanks, ends, is_blank, is_of_name,
+    name_around, quoted, word_at,
 };
 use super::{below, code, drawn, options, values};
 use crate::message::kinds::{self, ValueKind};
@@ -255,8 +255,7 @@ fn loose_pair(
     let mut at = end + usize::from(quote.is_some());
     let blanks = text[at..].iter().take(MOST_BLANKS).take_while(|&&byte| is_blank(byte)).count();
     at += blanks;
-    let head = &text[end.saturating_sub(LONGEST_NAME)..end];
-    let start = end - head.iter().rev().take_while(|&&byte| is_of_name(byte)).count();
+    let start = name_around(text, end).start;
     if matches!(text.get(end + usize::from(quote.is_some())), Some(b']' | b':')) {
         return dumped(text, start..end, end + usize::from(quote.is_some()), found);
     }
@@ -708,8 +707,8 @@ fn two_words<'a>(text: &'a [u8], last: &Range<usize>) -> Option<&'a str> {
     let word = String::from_utf8_lossy(&text[last.clone()]).to_ascii_lowercase();
     let word_before = |end: usize| {
         let before = text[..end].strip_suffix(b" ")?;
-        let word = before.iter().rev().take(LONGEST_NAME).take_while(|&&byte| is_of_name(byte));
-        Some(word.count()).filter(|&length| length > 1).map(|length| before.len() - length)
+        let word = name_around(before, before.len());
+        (word.len() > 1).then_some(word.start)
     };
     let mut start = word_before(last.start)?;
     // `mot de passe`

@@ -408,6 +408,11 @@ pub fn is_secret_field(name: &str) -> bool {
     answer(name).field.is_some()
 }
 
+/// The same of a name as it stands in a content.
+pub(super) fn is_secret_name(name: &[u8]) -> bool {
+    std::str::from_utf8(name).is_ok_and(is_secret_field)
+}
+
 /// Whether a field of this name holds a secret whatever its value looks like.
 pub(super) fn is_always_secret(name: &str) -> bool {
     answer(name).field == Some(HeaderSecret::Whole)

@@ -263,17 +263,14 @@ fn protocols(value: &[u8]) -> Vec<(Range<usize>, SecretShape)> {
 /// A protocol that is nothing but the name of a secret or of a scheme.
 fn is_announcement(protocol: &[u8]) -> bool {
     is_among(SCHEMES, protocol)
-        || protocol.len() < SHORTEST_PROTOCOL
-            && std::str::from_utf8(protocol).is_ok_and(names::is_secret_field)
+        || protocol.len() < SHORTEST_PROTOCOL && names::is_secret_name(protocol)
 }
 
 /// Where the secret begins in `name.SECRET`, `name.scheme.SECRET`, `name-SECRET`, `name:SECRET`, or
 /// a secret alone.
 fn behind_name(protocol: &[u8]) -> Option<usize> {
     let is_mark = |byte: &u8| matches!(byte, b'.' | b'-' | b'_' | b':' | b'|' | b'=');
-    let is_name = |name: &[u8]| {
-        std::str::from_utf8(name).is_ok_and(names::is_secret_field) || is_among(SCHEMES, name)
-    };
+    let is_name = |name: &[u8]| names::is_secret_name(name) || is_among(SCHEMES, name);
     let mut marks = protocol.iter().enumerate().filter(|(_, byte)| is_mark(byte)).take(8);
     let named = marks.find(|&(at, _)| is_name(&protocol[..at]));
     let Some((at, _)) = named.filter(|&(at, _)| looks_random(&protocol[at + 1..], 8)) else {
