@@ -100,6 +100,16 @@ capture
 kill -TERM "$tap"; wait "$tap" || fail "the last capture failed"
 tap=
 left=$(find "$work/spool" -type f | wc -l)
+# Milliseconds of a command that ends with a code.
+took() { local before; before=$(date +%s%N); ends "$@"; took=$((($(date +%s%N) - before) / 1000000)); }
+# Starts a command that takes so many milliseconds, about, and kills it at a random instant.
+struck() {
+    local most=$1; shift
+    "$program" -q "$@" >>"$work/run.log" 2>&1 & local one=$!
+    sleep "$(python3 -c 'import random, sys; print(random.random() * float(sys.argv[1]) / 900)' "$most")"
+    kill -KILL "$one" 2>/dev/null && kills=$((kills + 1))
+    wait "$one" 2>/dev/null || true
+}
 quiet() { "$program" -q "$@" >>"$work/run.log" 2>&1; }
 ends() { local code=$1 got=0; shift; quiet "$@" || got=$?; [ "$got" = "$code" ] || fail "$* ended with $got and not $code"; }
 ends 0 parse "$top/v1/r-*.pcap" -o "$top/parsed/v1.jsonl.zst"
@@ -132,10 +142,7 @@ echo "$kind: run, and three shards that merge to the same, from the store and to
 kills=0 whole=0
 killed() {
     local most=$1 name=$2 code=0; shift 2
-    "$program" -q "$@" -o "$top/killed/$name" >>"$work/run.log" 2>&1 & local one=$!
-    sleep "$(python3 -c 'import random, sys; print(random.random() * float(sys.argv[1]) / 900)' "$most")"
-    kill -KILL "$one" 2>/dev/null && kills=$((kills + 1))
-    wait "$one" 2>/dev/null || true
+    struck "$most" "$@" -o "$top/killed/$name"
     quiet export "$top/killed/$name" -o "$work/killed.har" || code=$?
     case $code in
     0) cmp "$work/whole.har" "$work/killed.har" || fail "killed/$name is not whole"; whole=$((whole + 1)) ;;
@@ -144,7 +151,6 @@ killed() {
     esac
     rm -f "$work/killed.har"
 }
-took() { local before; before=$(date +%s%N); ends "$@"; took=$((($(date +%s%N) - before) / 1000000)); }
 replay=(replay "$top/v1/" --target "$target" --speed max --allow-captured-server)
 merge=(merge "$top/shards/")
 for what in replay merge; do
@@ -161,15 +167,10 @@ echo "$kind: $kills of $((rounds * 4)) replays and merges killed, $whole runs th
 # What takes many parts, by a program that is killed: whole or not there.
 python3 -c 'import sys; sys.path.insert(0, sys.argv[1]); import shards; shards.cloned(12, sys.argv[2])' "$here/.." "$work/large.pcap"
 ends 0 parse "$work/large.pcap" -o "$work/large.jsonl"
-before=$(date +%s%N)
-ends 0 parse "$work/large.pcap" -o "$top/large/last.jsonl"
-took=$((($(date +%s%N) - before) / 1000000))
+took 0 parse "$work/large.pcap" -o "$top/large/last.jsonl"
 kills=0
 for n in $(seq "$rounds"); do
-    "$program" -q parse "$work/large.pcap" -o "$top/large/$n.jsonl" >>"$work/run.log" 2>&1 & one=$!
-    sleep "$(python3 -c 'import random, sys; print(random.random() * float(sys.argv[1]) / 900)' "$took")"
-    kill -KILL "$one" 2>/dev/null && kills=$((kills + 1))
-    wait "$one" 2>/dev/null || true
+    struck "$took" parse "$work/large.pcap" -o "$top/large/$n.jsonl"
 done
 whole=0
 for n in $(seq "$rounds") last; do
