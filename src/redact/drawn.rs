@@ -76,12 +76,15 @@ pub(super) fn in_cell(value: &[u8]) -> bool {
     const SHORTEST: usize = 4;
     let value = value.trim_ascii();
     let is_word = |byte: &u8| byte.is_ascii_alphabetic() || !byte.is_ascii();
-    let turns =
-        || value.windows(2).any(|at| at[0].is_ascii_lowercase() && at[1].is_ascii_uppercase());
     value.len() >= SHORTEST
         && !value.iter().any(u8::is_ascii_whitespace)
         && value.iter().any(u8::is_ascii_alphanumeric)
-        && (!value[..value.len() - 1].iter().all(is_word) || turns())
+        && (!value[..value.len() - 1].iter().all(is_word) || has_capital_inside(value))
+}
+
+/// Whether a capital follows a small letter, as in no word of a text.
+pub(super) fn has_capital_inside(value: &[u8]) -> bool {
+    value.windows(2).any(|at| at[0].is_ascii_lowercase() && at[1].is_ascii_uppercase())
 }
 
 /// Whether a whole value looks drawn whose name says little, in base64 or in parts, too: it may

@@ -120,6 +120,7 @@ const CHOSEN: &[&str] =
     &["admin", "hunter", "letmein", "monkey", "pass", "passwd", "qwerty", "root", "secret"];
 
 /// Whether people wrote it: a short word, several of a usual length, or a number of a few digits.
+/// No word has a capital behind a small letter (`aaaaAA_aAa`).
 fn is_written(value: &[u8]) -> bool {
     const LONGEST_ALONE: usize = 7;
     const LONGEST_WORD: usize = 10;
@@ -135,7 +136,8 @@ fn is_written(value: &[u8]) -> bool {
     let is_sign =
         |byte: &u8| matches!(byte, b' ' | b',' | b'.' | b'!' | b'?' | b'\'' | b'-' | b'_');
     let longest = if value.iter().any(is_sign) { LONGEST_WORD } else { LONGEST_ALONE };
-    value.iter().all(|byte| is_letter(byte) || is_sign(byte))
+    !drawn::has_capital_inside(value)
+        && value.iter().all(|byte| is_letter(byte) || is_sign(byte))
         && value.split(is_sign).all(|word| {
             let letters = word.iter().filter(|&&byte| byte & 0xc0 != 0x80).count();
             letters <= longest
@@ -323,6 +325,9 @@ mod tests {
             (HeaderSecret::Made, "123456", &["123456"]),
             (HeaderSecret::Made, "Best regards, Zoë", &[]),
             (HeaderSecret::Made, "404", &[]),
+            (HeaderSecret::Made, "aaaaAA_aAa-aa", &["aaaaAA_aAa-aa"]),
+            (HeaderSecret::Made, "kwTqbz", &["kwTqbz"]),
+            (HeaderSecret::Made, "Not Found", &[]),
             (HeaderSecret::Made, "not_started", &[]),
             (HeaderSecret::Whole, "********", &[]),
             (HeaderSecret::Whole, "••••••", &[]),
