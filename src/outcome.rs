@@ -7,6 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::exchange::{ExchangeId, SocketMessage};
 use crate::message::target::is_for;
+use crate::message::trace::TraceParent;
 use crate::message::{Request, Response};
 
 /// Names a replayed request: the exchange's id, and which copy of it where `--multiply` or `--loop`
@@ -186,6 +187,8 @@ pub struct Outcome {
     /// The values that it was sent with as recorded, since v2 had issued none in their place: the
     /// request that should have (`root`), and the `place` in its answer.
     pub unbound: Vec<Unbound>,
+    /// The context of the trace that it was sent with, where traces were asked for.
+    pub traceparent: Option<TraceParent>,
     /// What v2 answered; also there beside a failure where part of an answer came.
     pub response: Option<Response>,
     /// What v2 said on the WebSocket that its 101 opened, in order, with its close; other control

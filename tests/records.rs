@@ -171,6 +171,7 @@ fn an_outcome_is_written_with_all_its_fields_and_no_other() {
         connect_ns: Some(6),
         waited_ns: 7,
         bound: 8,
+        traceparent: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".parse().ok(),
         unbound: vec![Unbound { root: "1-0".parse().unwrap(), place: "$.id".to_owned() }],
         response: Some(Response::default()),
         messages: vec![SocketMessage {

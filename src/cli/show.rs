@@ -36,7 +36,7 @@ const IN_FULL: usize = 1;
 /// Without more, lists what differs, by cause. With the id of an exchange (`12-3`), of a cluster,
 /// or a query, shows the request, what v1 and v2 answered with the changed places marked, when what
 /// happened, and what it waited for. A query finds exchanges by any text, and by route:, status:,
-/// cluster:, lane: and slower-than:; all of its terms must hold. Secrets are masked.
+/// cluster:, lane:, slower-than: and trace:; all of its terms must hold. Secrets are masked.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Output")]
 #[command(after_help = "Examples:\n  \

@@ -421,6 +421,9 @@ impl Shop {
         if let Some(trace) = cause.headers().get("traceparent") {
             request = request.header("traceparent", self.child(trace));
         }
+        for state in cause.headers().get_all("tracestate") {
+            request = request.header("tracestate", state);
+        }
         let bytes = body.map(Value::to_string).unwrap_or_default();
         if body.is_some() {
             request = request.header("content-type", "application/json");

@@ -23,6 +23,7 @@ pub mod population;
 pub mod protobuf;
 pub mod target;
 pub mod tokens;
+pub mod trace;
 pub mod wire;
 
 use bytes::Bytes;

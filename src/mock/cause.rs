@@ -11,6 +11,7 @@ use rustc_hash::FxHashMap;
 
 use super::features;
 use crate::exchange::{Exchange, ExchangeId};
+use crate::message::trace::{TRACESTATE, exchange_in_state};
 use crate::message::{Headers, Request};
 use crate::time::Timestamp;
 
@@ -100,6 +101,13 @@ pub(super) fn traces(headers: &Headers) -> Vec<u64> {
         }
     }
     traces
+}
+
+/// The ingress exchange that a call of v2's names: its replayed request carried it along
+/// (`--traces`).
+pub(super) fn named(headers: &Headers) -> Option<ExchangeId> {
+    let (connection, ordinal) = headers.all(TRACESTATE).find_map(exchange_in_state)?;
+    Some(ExchangeId { connection, ordinal })
 }
 
 /// The part of a trace header that stays the same from hop to hop.

@@ -121,8 +121,8 @@ pub(super) struct Prepared {
 pub(super) struct Causes {
     /// The cause that the call's own header fields name.
     pub(super) traced: Option<u32>,
-    /// Numbers of the ingress exchanges that are at v2 now, where a replay in this process tells;
-    /// sorted.
+    /// Numbers of the ingress exchanges that are at v2 now, where a replay in this process tells, or
+    /// of the one that the call names; sorted.
     pub(super) open: Vec<u32>,
 }
 
@@ -258,8 +258,15 @@ impl CallRecording {
         let method = &query.request.method;
         let route = self.routes.route_of(method, &query.target, operation.as_deref());
         let reads = reads::reads(query.request, operation.as_deref());
-        let mut causes = Causes { traced: self.known_cause(query.request), open: Vec::new() };
-        if let Some(watch) = under_way {
+        let named = cause::named(&query.request.headers);
+        let mut causes = match named {
+            Some(exchange) => {
+                let (traced, number) = self.known_as(exchange);
+                Causes { traced, open: number.into_iter().collect() }
+            }
+            None => Causes { traced: self.known_cause(query.request), open: Vec::new() },
+        };
+        if let Some(watch) = under_way.filter(|_| named.is_none()) {
             watch.read(&mut causes.open);
             self.narrow(&mut causes.open, query);
         }

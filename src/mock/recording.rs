@@ -216,6 +216,9 @@ pub struct CallRecording {
     causes: FxHashMap<u64, u32>,
     /// By cause: the first ingress exchange that carries it.
     cause_ids: Vec<Option<ExchangeId>>,
+    causes_by_id: FxHashMap<ExchangeId, u32>,
+    /// The other way round: the numbers of [`Self::ingress`].
+    ingress_numbers: FxHashMap<ExchangeId, u32>,
     /// By number: the ingress exchanges that caused calls, with the names in them.
     pub(super) ingress: Vec<(ExchangeId, Box<[u64]>)>,
     /// Hosts with the paths and methods that they were called with.
@@ -372,6 +375,7 @@ impl CallGatherer {
             if !one.traces.is_empty() {
                 let cause = recording.cause_of(&one.traces);
                 recording.cause_ids[cause as usize].get_or_insert(one.id);
+                recording.causes_by_id.insert(one.id, cause);
             }
         }
         for call in &self.calls {
@@ -421,6 +425,8 @@ impl CallGatherer {
         if recording.calls.is_empty() {
             return Err(BuildError::NoCall { exchanges: self.total });
         }
+        let numbers = recording.ingress.iter().zip(0..).map(|((id, _), number)| (*id, number));
+        recording.ingress_numbers = numbers.collect();
         recording.settle();
         recording.contradictions = recording.count_contradictions();
         recording.alike =
@@ -455,6 +461,8 @@ impl CallRecording {
             scopes: FxHashMap::default(),
             causes: FxHashMap::default(),
             cause_ids: Vec::new(),
+            causes_by_id: FxHashMap::default(),
+            ingress_numbers: FxHashMap::default(),
             ingress: Vec::new(),
             called: FxHashSet::default(),
             hosts: BTreeMap::new(),
@@ -517,6 +525,13 @@ impl CallRecording {
             return None;
         }
         traces(&request.headers).iter().find_map(|trace| self.causes.get(trace).copied())
+    }
+
+    /// The cause that an ingress exchange is of by its traces, and its number where it caused
+    /// calls.
+    pub(super) fn known_as(&self, exchange: ExchangeId) -> (Option<u32>, Option<u32>) {
+        let number = self.ingress_numbers.get(&exchange);
+        (self.causes_by_id.get(&exchange).copied(), number.copied())
     }
 
     /// An ingress exchange of a cause.

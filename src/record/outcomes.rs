@@ -1,9 +1,12 @@
 //! `outcomes.jsonl` (and its twin `baseline.jsonl`): the same conventions as `exchanges.jsonl`.
 
+use std::io::Write as _;
+
 use serde::{Deserialize, Serialize};
 
 use crate::ledger::Ledger;
 use crate::message::Response;
+use crate::message::trace::{TraceLink, TraceParent};
 use crate::outcome::HostMap;
 use crate::outcome::{Failure, Outcome, ReplayId, Unbound};
 use crate::record::exchanges::{self, END_FORMAT, LineError, RawSocketMessage};
@@ -35,6 +38,11 @@ pub struct OutcomesHeader {
 }
 
 impl OutcomesHeader {
+    /// The page that shows a request's trace, where one was named.
+    pub fn trace_link(&self) -> Option<TraceLink> {
+        self.settings["traces"]["link"].as_str()?.parse().ok()
+    }
+
     /// Hosts whose requests went to another server than the target.
     pub fn mapped(&self) -> Vec<HostMap> {
         let maps = self.settings["map_host"].as_array().into_iter().flatten();
@@ -129,6 +137,11 @@ pub fn write(out: &mut Vec<u8>, outcome: &Outcome) {
     if !outcome.unbound.is_empty() {
         out.push(b']');
     }
+    if let Some(parent) = &outcome.traceparent {
+        out.extend_from_slice(b",\"traceparent\":\"");
+        let _ = write!(out, "{parent}");
+        out.push(b'"');
+    }
     out.extend_from_slice(b",\"response\":");
     match &outcome.response {
         None => out.extend_from_slice(b"null"),
@@ -176,6 +189,7 @@ struct RawOutcome {
     bound: u32,
     #[serde(default)]
     unbound: Vec<Unbound>,
+    traceparent: Option<TraceParent>,
     response: Option<Response>,
     #[serde(default)]
     messages: Vec<RawSocketMessage>,
@@ -224,6 +238,10 @@ fn own_form(line: &[u8]) -> Option<Outcome> {
     let (connect_ns, waited_ns) =
         (time(b",\"connect_ns\":")?, time(b",\"waited_ns\":")?.unwrap_or(0));
     let bound = u32::try_from(time(b",\"bound\":")?.unwrap_or(0)).ok()?;
+    let traceparent = match cursor.skip(b",\"traceparent\":\"") {
+        true => Some(cursor.plain()?.parse().ok()?),
+        false => None,
+    };
     cursor.expect(b",\"response\":{")?;
     let response = Some(cursor.response()?);
     cursor.expect(b",\"failure\":null}")?;
@@ -238,6 +256,7 @@ fn own_form(line: &[u8]) -> Option<Outcome> {
         connect_ns,
         waited_ns,
         bound,
+        traceparent,
         ..Outcome::default()
     };
     Some(Outcome { id, lane, response, ..times })
@@ -258,6 +277,7 @@ fn read_outcome(line: &[u8]) -> Result<OutcomeLine, LineError> {
         waited_ns: raw.waited_ns,
         bound: raw.bound,
         unbound: raw.unbound,
+        traceparent: raw.traceparent,
         response: raw.response,
         messages: raw.messages.into_iter().map(RawSocketMessage::into_message).collect(),
         failure: raw.failure,
@@ -285,6 +305,7 @@ mod tests {
             left_ns: None,
             connect_ns: Some(80_000),
             waited_ns: 7,
+            traceparent: None,
             bound: 2,
             unbound: Vec::new(),
             response: Some(Response { status: 204, ..Response::default() }),
@@ -319,7 +340,11 @@ mod tests {
         let played = Outcome { messages, ..answered.clone() };
         let failure = Some(Failure::new(FailureKind::Protocol, "a masked frame"));
         let broken = Outcome { failure, ..played.clone() };
-        for outcome in [answered, skipped, own, left, unbound, played, broken] {
+        let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".parse().ok();
+        let traced = Outcome { traceparent: parent, bound: 2, ..answered.clone() };
+        let lacking = Outcome { traceparent: parent, ..unbound.clone() };
+        let all = [answered, skipped, own, left, unbound, played, broken, traced, lacking];
+        for outcome in all {
             let mut line = Vec::new();
             write(&mut line, &outcome);
             assert_eq!(

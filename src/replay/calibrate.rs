@@ -84,6 +84,7 @@ pub fn calibrate(
         start_at: None,
         max_lateness_ns: i64::MAX,
         settings: serde_json::Value::Null,
+        traces: None,
         under_way: None,
         redaction: None,
     };

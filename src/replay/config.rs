@@ -99,6 +99,12 @@ pub struct ReplaySection {
     pub workers: Option<usize>,
     /// `--allow-captured-server`
     pub allow_captured_server: Option<bool>,
+    /// `--traces`
+    pub traces: Option<String>,
+    /// `--keep-traceparent`
+    pub keep_traceparent: Option<bool>,
+    /// `--trace-link`
+    pub trace_link: Option<String>,
     /// `--redact`
     pub redact: Vec<String>,
     /// `--redact-key`

@@ -35,6 +35,7 @@ use crate::replay::session::h2::Windows;
 use crate::replay::session::sources::Sources;
 use crate::replay::session::target::Target;
 use crate::replay::session::tls::{Trust, TrustError};
+use crate::replay::traces::Traces;
 use crate::replay::worker::clock::Clock;
 use crate::replay::worker::lane::{Arrivals, Think};
 use crate::schedule::held::held;
@@ -113,6 +114,8 @@ pub struct ReplayOptions {
     pub max_lateness_ns: i64,
     /// What the outcomes' first line tells of the settings.
     pub settings: Value,
+    /// A trace of its own for each request, as the plan's rewriter has it.
+    pub traces: Option<Traces>,
     /// Told of the requests that v2 has not answered yet.
     pub under_way: Option<Arc<UnderWay>>,
     /// How secrets are taken out of answers; none where they are written as they are.
@@ -261,6 +264,7 @@ pub(crate) fn run_noting(
     let observed = observer.is_some() || options.redaction.is_some();
     let shared = Arc::new(shared(plan, options, stop, start, workers, observed)?);
     let cpu = CpuMark::now();
+    let observer = observer.map(|observer| (observer, started));
     let ran = threads(plan, &shared, options, slots, &mut files, journal, observer, &mut tick)?;
     let duration_ns = shared.clock.now();
     let cpu = CpuMark::now().since(cpu);
@@ -342,6 +346,7 @@ fn shared(
         sources: sources(plan, options)?,
         hopes: Default::default(),
         max_body: options.max_body,
+        traces: options.traces.clone(),
         under_way: options.under_way.clone(),
         live: (0..workers).map(|_| Live::default()).collect(),
         unwritten: AtomicUsize::new(0),
@@ -538,7 +543,7 @@ fn threads(
     slots: usize,
     files: &mut Files,
     journal: BindingJournal,
-    observer: Option<Observer<'_>>,
+    observer: Option<(Observer<'_>, Timestamp)>,
     tick: &mut dyn FnMut(&ReplayProgress),
 ) -> Result<Ran, ReplayError> {
     let kept = kept_connections(plan, options, slots)?;

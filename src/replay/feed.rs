@@ -190,6 +190,7 @@ impl<'a> Feeder<'a> {
             socket,
             again: false,
             blamed: false,
+            traceparent: None,
         };
         self.batches[line].push(task);
         if self.batches[line].len() >= BATCH {

@@ -21,6 +21,7 @@ use crate::replay::session::h2::rules::H2Rules;
 use crate::replay::session::sources::Sources;
 use crate::replay::session::target::Target;
 use crate::replay::session::tls::Sni;
+use crate::replay::traces::Traces;
 use crate::replay::worker::clock::Clock;
 
 /// What all workers share.
@@ -55,6 +56,8 @@ pub(super) struct Shared {
     /// A request may take longer than that where v1 took long, too.
     pub(super) is_patient: bool,
     pub(super) max_body: usize,
+    /// A trace of its own for each request.
+    pub(super) traces: Option<Traces>,
     /// Told of what v2 has not answered yet.
     pub(super) under_way: Option<Arc<UnderWay>>,
     pub(super) live: Vec<Live>,

@@ -13,11 +13,13 @@ use super::shared::Shared;
 pub use super::side::TargetSide;
 pub use super::stopping::ReplayStop;
 use crate::exchange::SocketMessage;
+use crate::message::trace::TraceParent;
 use crate::message::{Response, grpc};
 use crate::outcome::{Failure, FailureKind, Outcome, ReplayId, Unbound};
 use crate::replay::binder::{Ended, SocketTies};
 use crate::replay::plan::script;
 use crate::replay::plan::spool::SpoolPlace;
+use crate::replay::traces::Traces;
 use crate::wire::h1::encode;
 
 /// Something a worker has to do at a time.
@@ -48,6 +50,8 @@ pub(super) struct Task {
     pub(super) again: bool,
     /// It was the next to be answered then.
     pub(super) blamed: bool,
+    /// The context of its trace, where it left with one.
+    pub(super) traceparent: Option<TraceParent>,
 }
 
 /// How a request left, on the replay's clock.
@@ -118,6 +122,15 @@ impl Task {
         }
     }
 
+    /// Puts its own context into what is about to be sent; of a retry it stays.
+    pub(super) fn trace(&mut self, side: TargetSide, traces: Option<&Traces>) {
+        let Some(traces) = traces else { return };
+        // A retry may have been given its bytes anew, or still have those that left.
+        let head = self.load.head as usize;
+        let own = traces.put_into(&mut self.bytes, head, side, self.id);
+        self.traceparent = own.or(self.traceparent);
+    }
+
     /// How many values of v2's it has, and which v2 had not issued.
     pub(super) fn bound(&self, side: TargetSide) -> (u32, Vec<Unbound>) {
         let ready = self.gate.as_ref().and_then(|gate| gate.ready(side));
@@ -160,6 +173,7 @@ impl Task {
             waited_ns: sent.waited,
             bound,
             unbound,
+            traceparent: self.traceparent,
             response: answer.response,
             messages: answer.messages,
             failure: answer.failure,

@@ -29,6 +29,8 @@ enum Term {
     /// The start of a cluster's id.
     Cluster(String),
     Lane(u64),
+    /// The trace that v2 was asked in: the start of its id.
+    Trace(String),
     /// v2 took longer, in nanoseconds.
     Slower(i64),
     /// v2 took more times as long as v1.
@@ -47,7 +49,7 @@ pub struct HeldTerms {
     v1_ns: Option<i64>,
 }
 
-const KEYS: [&str; 6] = ["route", "status", "cluster", "lane", "slower-than", "text"];
+const KEYS: [&str; 7] = ["route", "status", "cluster", "lane", "slower-than", "trace", "text"];
 
 impl Query {
     /// Reads a query; durations are read by `duration_ns`.
@@ -104,7 +106,7 @@ impl Query {
                     asked(pattern, exchange) || v1.is_some_and(|answer| answered(pattern, answer))
                 }
                 Term::Status(start) => v1.is_some_and(|answer| is_status(answer, start)),
-                Term::Lane(_) | Term::Slower(_) | Term::SlowerThanV1(_) => false,
+                Term::Lane(_) | Term::Slower(_) | Term::SlowerThanV1(_) | Term::Trace(_) => false,
             };
             held.terms |= u32::from(holds) << bit;
         }
@@ -121,6 +123,9 @@ impl Query {
                 Term::Text(pattern) => v2.is_some_and(|answer| answered(pattern, answer)),
                 Term::Status(start) => v2.is_some_and(|answer| is_status(answer, start)),
                 Term::Lane(lane) => outcome.lane == *lane,
+                Term::Trace(start) => outcome
+                    .traceparent
+                    .is_some_and(|parent| format!("{:032x}", parent.trace).starts_with(start)),
                 Term::Slower(limit) => took().is_some_and(|nanos| nanos > *limit),
                 Term::SlowerThanV1(factor) => {
                     took().zip(held.v1_ns).is_some_and(|(v2, v1)| v2 as f64 > v1 as f64 * factor)
@@ -182,6 +187,16 @@ fn term(
             }
         }
         "cluster" => Ok(Term::Cluster(value.to_owned())),
+        "trace" => {
+            let start = value.to_ascii_lowercase();
+            let is_start = start.len() <= 32 && start.bytes().all(|byte| byte.is_ascii_hexdigit());
+            match is_start {
+                true => Ok(Term::Trace(start)),
+                false => {
+                    wrong(format!("trace:{value} is no trace: write its id, or how it begins"))
+                }
+            }
+        }
         "lane" => match value.parse() {
             Ok(lane) => Ok(Term::Lane(lane)),
             Err(_) => {

@@ -10,6 +10,7 @@ use crate::diff::engine::{MEMBERS, Span, Whereabouts};
 use crate::diff::{Class, Cluster, Difference};
 use crate::exchange::{Exchange, ExchangeId};
 use crate::message::protobuf::Schema;
+use crate::message::trace::TraceLink;
 use crate::outcome::{HostMap, Outcome, ReplayId, server_of};
 use crate::record::exchanges::{self, Line};
 use crate::record::flows::Binding;
@@ -41,6 +42,7 @@ pub(crate) struct FoundExchange {
     bindings: Vec<Binding>,
     before: Vec<Flight>,
     shapes: Rc<HashMap<String, String>>,
+    trace_link: Option<Rc<TraceLink>>,
 }
 
 impl FoundExchange {
@@ -59,6 +61,7 @@ impl FoundExchange {
             bindings: &self.bindings,
             shapes: &self.shapes,
             before: &self.before,
+            trace_link: self.trace_link.as_deref(),
             masker,
             schema,
         }
@@ -238,6 +241,7 @@ fn gather_of(
             bindings: bindings.remove(&id).unwrap_or_default(),
             before: replayed.before(id),
             shapes: Rc::clone(&shapes),
+            trace_link: replayed.trace_link.clone(),
             exchange,
         });
     }
@@ -366,6 +370,7 @@ struct ReplayedWanted {
     /// By connection and copy, in the order of the lane.
     flights: BTreeMap<(u64, u32), BTreeMap<u32, Flight>>,
     servers: Servers,
+    trace_link: Option<Rc<TraceLink>>,
 }
 
 impl ReplayedWanted {
@@ -425,6 +430,7 @@ fn replayed(
     }
     each_picked_in(path, spans, longest, pick, |picked| match picked {
         Picked::Header(header) => {
+            found.trace_link = header.trace_link().map(Rc::new);
             found.servers = Servers { mapped: header.mapped(), target: header.target };
         }
         Picked::Before(flight) => found.keep(flight),

@@ -238,6 +238,44 @@ fn checkout(cart: u32) -> ExchangeId {
     ExchangeId { connection: 100 + u64::from(cart), ordinal: 0 }
 }
 
+/// A replay with `--traces` names its exchange in each request, and v2 hands that on with the trace:
+/// equal charges get the answers of their own carts, wherever the mock runs.
+#[test]
+fn what_a_call_hands_on_tells_equal_charges_apart() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("egress.jsonl");
+    let recording =
+        CallRecording::build(checkouts(4), &EgressSelection::default(), FeatureRules::default())
+            .unwrap();
+    let mock =
+        Handle::start(recording, ServeSettings { log: Some(log.clone()), ..settings() }).unwrap();
+    let charge = |connection: u64, others: &str| {
+        let header = format!(
+            "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-1111111111111111-01\r\n\
+             tracestate: {others}shadowtap={connection:016x}0000000000000001\r\n"
+        );
+        send(mock.address(), "POST", "/charge", &header, r#"{"plan":"monthly"}"#).1
+    };
+    for (cart, others) in [(3_u32, "vendor=1,"), (1, ""), (4, "")] {
+        let connection = checkout(cart).connection;
+        assert_eq!(charge(connection, others), format!("charge of cart {cart}"));
+    }
+    assert_eq!(charge(checkout(3).connection, ""), "charge of cart 3", "charged twice");
+    mock.stop(&|_| true).unwrap();
+    let told: Vec<_> = calls(&log).iter().map(|call| (call.verdict, call.cause)).collect();
+    let of = |verdict, cart| (verdict, Some(checkout(cart)));
+    assert_eq!(
+        told,
+        [
+            of(CallVerdict::Matched, 3),
+            of(CallVerdict::Matched, 1),
+            of(CallVerdict::Matched, 4),
+            of(CallVerdict::Repeated, 3),
+            of(CallVerdict::Missing, 2)
+        ]
+    );
+}
+
 /// A replay in this process knows which checkout is at v2: equal charges get the answers of their
 /// own carts, in any order, and a cart that is charged twice does not take another one's.
 #[test]

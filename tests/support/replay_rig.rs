@@ -108,6 +108,7 @@ pub(crate) fn options(address: SocketAddr) -> ReplayOptions {
         start_at: None,
         max_lateness_ns: 5 * MS,
         settings: serde_json::Value::Null,
+        traces: None,
         under_way: None,
         redaction: None,
     }

@@ -11,17 +11,18 @@ use super::settings::ReplaySettings;
 use super::start::{RunLocation, StartAt};
 use super::summary;
 use super::targets::Targets;
+use super::traces::{SpanSender, TracesWish};
 use crate::cli::exit::{printable, unwritable};
 use crate::cli::progress::Progress;
 use crate::cli::signals::{self, Grace};
 use crate::cli::{Exit, Failure, Global, redaction};
 use crate::diff::engine::RunNotes;
-use crate::outcome::{FailureKind, MARKER, Outcome};
+use crate::outcome::{FailureKind, MARKER};
 use crate::record::exchanges::TOOL;
 use crate::replay;
 use crate::replay::plan::Plan;
 use crate::replay::session::probe;
-use crate::replay::{Finished, Hopeless, Original, ReplayError, ReplayStop};
+use crate::replay::{Finished, Hopeless, Observed, ReplayError, ReplayStop};
 use crate::run::{self, RunFolder, RunInfo, names};
 use crate::schedule::select::REPLAYED_BEFORE;
 use crate::store::nameless_file;
@@ -41,8 +42,9 @@ pub(crate) fn execute(settings: &ReplaySettings, global: &Global) -> Result<RanR
     }
     let folder = RunFolder::create(&settings.output, settings.force)?;
     let mut info = info_of(settings, &targets);
-    let wishes = targets.wishes(shape, shape.marker.then(|| info.run.clone()))?;
-    let mut read = input::read_into(settings, &folder, wishes, watch.is_some(), &word, global)
+    let wishes = targets.wishes(shape, &info.run)?;
+    let is_watched = watch.is_some() || shape.traces.as_ref().is_some_and(TracesWish::names_routes);
+    let mut read = input::read_into(settings, &folder, wishes, is_watched, &word, global)
         .inspect_err(|_| folder.discard())?;
     info.inputs.clone_from(&read.inputs);
     warn_of_inputs(shape, &read);
@@ -87,7 +89,11 @@ pub(crate) fn execute(settings: &ReplaySettings, global: &Global) -> Result<RanR
         ..targets.options(shape, &info.run)
     };
     let handles = notes.each_ref().map(|file| file.as_ref().and_then(|file| file.try_clone().ok()));
-    let finished = replay_plan(plan, &options, handles, &folder, watch.as_ref(), &stop, global)?;
+    let traced = shape.traces.as_ref().map(|traces| traces.start(&info.run, only_server(shape)));
+    let mut spans = traced.transpose()?.flatten();
+    let watching = (watch.as_ref(), spans.as_mut());
+    let finished = replay_plan(plan, &options, handles, &folder, watching, &stop, global)?;
+    let lost = spans.and_then(|spans| spans.end(finished.interrupted));
     if let Some(watch) = &watch {
         watch.settle();
     }
@@ -98,7 +104,7 @@ pub(crate) fn execute(settings: &ReplaySettings, global: &Global) -> Result<RanR
     info.interrupted = finished.interrupted;
     folder.write_info(&info)?;
     let unsearched = redaction::unsearched(shape.redactor.as_ref());
-    for warning in finished.warnings.iter().chain(&unsearched) {
+    for warning in finished.warnings.iter().chain(&unsearched).chain(&lost) {
         tracing::warn!("{warning}");
     }
     if let Some(hopeless) = &finished.hopeless {
@@ -126,6 +132,13 @@ pub(crate) fn execute(settings: &ReplaySettings, global: &Global) -> Result<RanR
         notes: RunNotes { outcomes: notes, exchanges: read.survey.take() },
         watch,
     })
+}
+
+/// Where all requests go, where that is one place.
+fn only_server(shape: &ReplayShape) -> Option<(String, u16)> {
+    let url: url::Url = shape.target.as_deref()?.parse().ok()?;
+    let place = url.host_str().map(str::to_owned).zip(url.port_or_known_default());
+    place.filter(|_| shape.map_host.is_empty() && shape.baseline.is_none())
 }
 
 /// What a run says of itself before it begins.
@@ -205,7 +218,7 @@ fn replay_plan(
     options: &replay::ReplayOptions,
     notes: [Option<File>; 2],
     folder: &RunFolder,
-    watch: Option<&LiveFigures>,
+    (watch, mut spans): (Option<&LiveFigures>, Option<&mut SpanSender>),
     stop: &Arc<ReplayStop>,
     global: &Global,
 ) -> Result<Finished, Failure> {
@@ -231,12 +244,17 @@ fn replay_plan(
         progress.set(now.answered + now.failed, || summary::progress(now, duration));
     };
     let mut observing = watch.map(|watch| Observing::new(&watch.metrics, &plan.routes));
-    let mut count = observing.as_mut().map(|observing| {
-        |side, route, original: &Original, outcome: &Outcome| {
-            observing.observe(side, route, original, outcome);
+    let is_observed = observing.is_some() || spans.is_some();
+    let mut observe = |observed: &Observed<'_>| {
+        if let Some(observing) = &mut observing {
+            observing.observe(observed);
         }
-    });
-    let observer = count.as_mut().map(|count| -> replay::Observer<'_> { count });
+        if let Some(spans) = spans.as_mut() {
+            let route = plan.routes.get(usize::from(observed.route));
+            spans.observe(route.map_or("other", |route| route), observed);
+        }
+    };
+    let observer = is_observed.then_some(&mut observe as replay::Observer<'_>);
     replay::run_noting(notes, plan, options, outputs, stop, observer, tick).map_err(|error| {
         let exit = match &error {
             ReplayError::Trust(_) => Exit::Usage,

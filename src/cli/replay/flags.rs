@@ -10,6 +10,7 @@ use url::Url;
 
 use super::share::SharedFlows;
 use super::start::StartAt;
+use super::traces::{TracesTarget, TracesWish};
 use crate::bind;
 use crate::bind::config::Bind;
 use crate::bind::find::Order;
@@ -22,6 +23,7 @@ use crate::exchange::ExchangeId;
 use crate::gate::Policy;
 use crate::limits;
 use crate::message::protobuf::Schema;
+use crate::message::trace::TraceLink;
 use crate::outcome::HostMap;
 use crate::outcome::MARKER;
 use crate::redact::Redactor;
@@ -315,6 +317,16 @@ pub struct ReplayFlags {
     #[arg(help_heading = "Output", long, value_name = "D", value_parser = duration_ns,
         requires = "metrics")]
     metrics_linger: Option<i64>,
+    /// Send each request with a traceparent of its own, and its span to this OpenTelemetry collector
+    /// (OTLP over HTTP): otlp://HOST[:4318] or a URL; header: the field alone
+    #[arg(help_heading = "Output", long, value_name = "URL|header")]
+    traces: Option<TracesTarget>,
+    /// Requests that were captured with a traceparent keep it
+    #[arg(help_heading = "Output", long)]
+    keep_traceparent: bool,
+    /// The page that shows a trace, for links from the report: a URL with {trace_id} in it
+    #[arg(help_heading = "Output", long, value_name = "TEMPLATE")]
+    trace_link: Option<TraceLink>,
 }
 
 /// A shard as written, or by the index that an Indexed Job gives its pods (from 0).
@@ -542,6 +554,8 @@ pub struct ReplayShape {
     pub metrics: Option<String>,
     /// How long they are kept behind the end.
     pub metrics_linger: Duration,
+    /// What is asked of traces.
+    pub traces: Option<TracesWish>,
     /// When a due request may go.
     pub arrivals: Arrivals,
     /// What it keeps to after a wait.
@@ -705,6 +719,11 @@ impl ReplayShape {
             proxy: flags.proxy,
             metrics: flags.metrics,
             metrics_linger: Duration::from_nanos(flags.metrics_linger.unwrap_or(0).unsigned_abs()),
+            traces: TracesWish::new(
+                either("traces", flags.traces, file.traces.as_ref(), parsed)?,
+                flags.keep_traceparent || file.keep_traceparent.unwrap_or(false),
+                either("trace_link", flags.trace_link, file.trace_link.as_ref(), parsed)?,
+            )?,
             arrivals,
             think,
             trust: Trust {
@@ -796,6 +815,9 @@ impl ReplayShape {
         });
         told["sample_by"] = self.selection.sample_by.to_string().into();
         told["lanes"] = self.lanes.to_string().into();
+        if let Some(traces) = &self.traces {
+            told["traces"] = traces.describe();
+        }
         told
     }
 }

@@ -26,9 +26,8 @@ use rustc_hash::FxHashMap;
 
 use crate::cli::metrics::{tell_counter, tell_gauge};
 use crate::message::grpc;
-use crate::outcome::Outcome;
 use crate::replay::plan::RouteOf;
-use crate::replay::{Original, ReplayProgress, TargetSide};
+use crate::replay::{Observed, ReplayProgress, TargetSide};
 use crate::route::Routes;
 
 /// Upper bounds of the buckets, in seconds.
@@ -177,13 +176,8 @@ impl<'a> Observing<'a> {
     }
 
     /// Counts an outcome, and v1's answer to the same request.
-    pub(super) fn observe(
-        &mut self,
-        side: TargetSide,
-        route: u16,
-        original: &Original,
-        outcome: &Outcome,
-    ) {
+    pub(super) fn observe(&mut self, observed: &Observed<'_>) {
+        let &Observed { side, route, original, outcome, .. } = observed;
         let version = match side {
             TargetSide::Target => "v2",
             TargetSide::Baseline => "baseline",
@@ -231,7 +225,18 @@ mod tests {
     use crate::cli::metrics::tests::ask;
     use crate::cli::metrics::{MetricsServer, registry};
     use crate::message::Response;
-    use crate::outcome::{Failure, FailureKind};
+    use crate::outcome::{Failure, FailureKind, Outcome};
+    use crate::replay::Original;
+    use crate::time::Timestamp;
+
+    fn observed<'a>(
+        side: TargetSide,
+        route: u16,
+        original: &'a Original,
+        outcome: &'a Outcome,
+    ) -> Observed<'a> {
+        Observed { started: Timestamp::default(), side, route, original, outcome }
+    }
 
     #[test]
     fn both_versions_are_counted_when_a_request_is_replayed() {
@@ -248,14 +253,14 @@ mod tests {
             response,
             ..Outcome::default()
         };
-        observing.observe(TargetSide::Target, 1, &original, &sent);
-        observing.observe(TargetSide::Baseline, 1, &original, &sent);
+        observing.observe(&observed(TargetSide::Target, 1, &original, &sent));
+        observing.observe(&observed(TargetSide::Baseline, 1, &original, &sent));
         let failure = Some(Failure::new(FailureKind::Timeout, ""));
         let late = Outcome { sent_ns: Some(0), failure, ..Outcome::default() };
-        observing.observe(TargetSide::Target, 1, &original, &late);
+        observing.observe(&observed(TargetSide::Target, 1, &original, &late));
         let failure = Some(Failure::new(FailureKind::Skipped, "unsafe method POST"));
         let skipped = Outcome { failure, ..Outcome::default() };
-        observing.observe(TargetSide::Target, 0, &Original::default(), &skipped);
+        observing.observe(&observed(TargetSide::Target, 0, &Original::default(), &skipped));
         metrics.progress(&ReplayProgress { sent: 7, answered: 4, ..ReplayProgress::default() });
         metrics.differs("regression", 3);
         metrics.judged("fail");

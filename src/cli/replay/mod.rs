@@ -5,6 +5,7 @@ mod flags;
 mod flows;
 mod input;
 mod metrics;
+mod otlp;
 mod ran;
 mod reading;
 mod settings;
@@ -13,6 +14,7 @@ mod start;
 mod summary;
 mod survey;
 mod targets;
+mod traces;
 
 use std::path::PathBuf;
 use std::sync::Arc;

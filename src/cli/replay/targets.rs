@@ -71,6 +71,7 @@ impl Targets {
             start_at: None,
             max_lateness_ns: shape.max_lateness_ns,
             settings: serde_json::Value::Null,
+            traces: shape.traces.as_ref().map(|traces| traces.of_run(run)),
             under_way: None,
             redaction: None,
         }
@@ -89,17 +90,14 @@ impl Targets {
     }
 
     /// What is to be sent to them, as `shape` has it.
-    pub(super) fn wishes(
-        &self,
-        shape: &ReplayShape,
-        marker: Option<String>,
-    ) -> Result<Wishes, Failure> {
+    pub(super) fn wishes(&self, shape: &ReplayShape, run: &str) -> Result<Wishes, Failure> {
         let hosts = shape.map_host.iter().zip(&self.mapped).zip(1..);
         let rewriter = Rewriter {
             set: shape.header.clone(),
             remove: shape.remove_header.clone(),
-            marker,
+            marker: shape.marker.then(|| run.to_owned()),
             targets: shape.rewrite.clone(),
+            traces: shape.traces.as_ref().map(|traces| traces.of_run(run)),
             hosts: hosts
                 .map(|((map, target), number)| (map.host.clone(), number, target.authority()))
                 .collect(),

@@ -31,6 +31,7 @@ use crate::message::json::number;
 use crate::message::json::tape::{Node, Tape, Type};
 use crate::message::kinds::ValueKind;
 use crate::message::place::json_path;
+use crate::message::trace::{TRACEPARENT, TRACESTATE, TraceParent, exchange_in_state};
 use crate::outcome::MARKER;
 use crate::steps;
 
@@ -310,7 +311,7 @@ impl<'a> JsonWalk<'_, '_, 'a> {
         }
         for (name, value) in added.members.into_iter().flatten() {
             let name = name.text();
-            if is_marker(&name) {
+            if is_marker(&name) || is_own_trace(&name, &value.text()) {
                 continue;
             }
             self.enter_name(name);
@@ -471,8 +472,18 @@ fn hash_of_name(parent: u64, name: &str) -> u64 {
 /// frameworks write names of headers in several ways (`X-Shadowtap-Replay`,
 /// `HTTP_X_SHADOWTAP_REPLAY`).
 fn is_marker(name: &str) -> bool {
-    let ending = name.len().checked_sub(MARKER.len()).and_then(|at| name.get(at..));
-    ending.is_some_and(|ending| ending.replace('_', "-").eq_ignore_ascii_case(MARKER))
+    ends_in_field(name, MARKER)
+}
+
+/// The same of the context of its trace (`--traces`).
+fn is_own_trace(name: &str, value: &str) -> bool {
+    ends_in_field(name, TRACEPARENT) && value.parse::<TraceParent>().is_ok()
+        || ends_in_field(name, TRACESTATE) && exchange_in_state(value.as_bytes()).is_some()
+}
+
+fn ends_in_field(name: &str, field: &str) -> bool {
+    let ending = name.len().checked_sub(field.len()).and_then(|at| name.get(at..));
+    ending.is_some_and(|ending| ending.replace('_', "-").eq_ignore_ascii_case(field))
 }
 
 /// Members that only v2's object has, found by their values.

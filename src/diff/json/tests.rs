@@ -120,6 +120,14 @@ fn the_replays_own_marker_is_no_addition() {
             && !is_marker("é-shadowtap-replay")
             && !is_marker("x-shadowtap-replays")
     );
+    let context = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let state = "a=b,shadowtap=000000000000000c0000000300000001";
+    assert!(is_own_trace("Traceparent", context) && is_own_trace("HTTP_TRACESTATE", state));
+    for (name, value) in
+        [("traceparent", "none"), ("Tracestate", "a=b"), ("parent", context), ("trace_id", context)]
+    {
+        assert!(!is_own_trace(name, value), "{name}: {value}");
+    }
 }
 
 /// Two objects, arrays of objects, or arrays of scalars of `n` members that have little in common.

@@ -1,11 +1,15 @@
 //! Changes to requests that the user asked for: headers, the marker, and where a host's requests
 //! go. Nothing else is touched.
 
+use std::borrow::Cow;
+
 use regex::bytes::Regex;
 
 use crate::message::target::{host, is_for};
+use crate::message::trace::{TRACEPARENT, TRACESTATE, TraceParent};
 use crate::message::{Headers, Request, Version};
 use crate::outcome::MARKER;
+use crate::replay::traces::Traces;
 
 /// The one pseudo-header field that is no other flag's (RFC 9113 §8.3.1): replaced, never added.
 const SCHEME: &str = ":scheme";
@@ -73,6 +77,8 @@ pub struct Rewriter {
     pub hosts: Vec<(String, u16, String)>,
     /// Changes of targets, each after the one before.
     pub targets: Vec<TargetRule>,
+    /// A trace of its own for each request; none to send what was captured.
+    pub traces: Option<Traces>,
 }
 
 /// `PATTERN=>REPLACEMENT`: what the expression matches in a request's target, query included, is
@@ -118,12 +124,27 @@ impl Rewriter {
     pub fn only_marks(&self, request: &Request) -> Option<Option<(&[u8], &[u8])>> {
         let usual = matches!(request.version, Version::Http11 | Version::Http10)
             && request.verbatim.as_ref().is_none_or(|verbatim| verbatim.head.is_none());
-        let unchanged = self.set.is_empty()
+        let unchanged = self.fields(request).is_empty()
             && self.remove.is_empty()
             && self.mapped(request).is_none()
             && !self.targets.iter().any(|rule| rule.pattern.is_match(&request.target));
         (usual && unchanged)
             .then(|| self.marker.as_ref().map(|marker| (MARKER.as_bytes(), marker.as_bytes())))
+    }
+
+    /// The fields that replace those of their names in `request`.
+    fn fields(&self, request: &Request) -> Cow<'_, [Field]> {
+        let Some(traces) = &self.traces else { return Cow::Borrowed(&self.set) };
+        let is_context = |value: &[u8]| {
+            std::str::from_utf8(value).is_ok_and(|text| text.parse::<TraceParent>().is_ok())
+        };
+        if traces.keeps() && request.headers.get(TRACEPARENT).is_some_and(is_context) {
+            return Cow::Borrowed(&self.set);
+        }
+        let [parent, state] = traces.stand_ins();
+        let own = [(TRACEPARENT, parent), (TRACESTATE, state)];
+        let own = own.map(|(name, value)| Field { name: name.to_owned(), value: value.to_owned() });
+        Cow::Owned(self.set.iter().cloned().chain(own).collect())
     }
 
     /// Changes the head of `request`. `Err` says why it cannot be done as asked.
@@ -144,9 +165,10 @@ impl Rewriter {
             None => None,
         };
         self.rewrite(request)?;
+        let set = self.fields(request);
         // A request of HTTP/0.9 is one line (RFC 1945 §4.1): it has no place for a marker.
         let marker = self.marker.as_ref().filter(|_| request.version != Version::Http09);
-        if self.set.is_empty() && self.remove.is_empty() && mapped.is_none() {
+        if set.is_empty() && self.remove.is_empty() && mapped.is_none() {
             if let Some(marker) = marker {
                 request.headers.push(MARKER.as_bytes(), marker.as_bytes());
                 if let Some(verbatim) = &mut request.verbatim {
@@ -159,17 +181,17 @@ impl Rewriter {
         if let Some(verbatim) = &mut request.verbatim {
             verbatim.head = None;
         }
-        let mut headers = Headers::with_capacity(request.headers.len() + self.set.len() + 1, 512);
-        let mut placed = vec![false; self.set.len()];
+        let mut headers = Headers::with_capacity(request.headers.len() + set.len() + 1, 512);
+        let mut placed = vec![false; set.len()];
         for (name, value) in request.headers.iter() {
             let is = |other: &str| name.eq_ignore_ascii_case(other.as_bytes());
             if self.remove.iter().any(|removed| is(removed)) {
                 continue;
             }
-            if let Some(at) = self.set.iter().position(|field| is(&field.name)) {
+            if let Some(at) = set.iter().position(|field| is(&field.name)) {
                 // Once in the place of the first, with the name as the user wrote it.
                 if !std::mem::replace(&mut placed[at], true) {
-                    self.set.iter().zip(&mut placed).filter(|(field, _)| is(&field.name)).for_each(
+                    set.iter().zip(&mut placed).filter(|(field, _)| is(&field.name)).for_each(
                         |(field, placed)| {
                             *placed = true;
                             headers.push(field.name.as_bytes(), field.value.as_bytes());
@@ -183,7 +205,7 @@ impl Rewriter {
                 _ => headers.push(name, value),
             }
         }
-        let left = self.set.iter().zip(&placed).filter(|(_, placed)| !**placed);
+        let left = set.iter().zip(&placed).filter(|(_, placed)| !**placed);
         for (field, _) in left.filter(|(field, _)| field.name != SCHEME) {
             headers.push(field.name.as_bytes(), field.value.as_bytes());
         }
@@ -216,6 +238,16 @@ impl Rewriter {
 
     /// Whether a change would break the request's framing: the body is sent as it was recorded.
     pub fn check(&self) -> Result<(), String> {
+        let own = |field: &&Field| {
+            let of_trace = [TRACEPARENT, TRACESTATE];
+            of_trace.iter().any(|name| field.name.eq_ignore_ascii_case(name))
+        };
+        if let Some(field) = self.set.iter().find(own).filter(|_| self.traces.is_some()) {
+            return Err(format!(
+                "--traces gives each request a {} of its own: leave --header {} out",
+                field.name, field.name
+            ));
+        }
         let framing = ["content-length", "transfer-encoding"];
         let names = self.set.iter().map(|field| &field.name).chain(&self.remove);
         for name in names {
@@ -332,5 +364,40 @@ mod tests {
         let rewriter =
             Rewriter { remove: vec!["Content-length".to_owned()], ..Rewriter::default() };
         assert!(rewriter.check().is_err());
+    }
+
+    #[test]
+    fn a_trace_of_its_own_takes_the_place_of_a_captured_one() {
+        let context = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let fresh = Rewriter { traces: Some(Traces::new("r", false)), ..Rewriter::default() };
+        let keeping = Rewriter { traces: Some(Traces::new("r", true)), ..Rewriter::default() };
+        let with = |value: &str| {
+            let fields = [("Host", "h"), ("Traceparent", value), ("tracestate", "a=b"), ("X", "1")];
+            let headers = fields.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes())).collect();
+            Request { headers, ..request() }
+        };
+        let [parent, state] = Traces::new("r", false).stand_ins().map(str::to_owned);
+        let sent = |rewriter: &Rewriter, request: Request| {
+            let mut changed = request.clone();
+            let only_marks = rewriter.only_marks(&request);
+            rewriter.apply(&mut changed).unwrap();
+            let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+            let fields: Vec<_> =
+                changed.headers.iter().map(|(n, v)| format!("{}: {}", text(n), text(v))).collect();
+            (only_marks.is_some(), fields)
+        };
+        let own = vec![
+            "Host: h".to_owned(),
+            format!("traceparent: {parent}"),
+            format!("tracestate: {state}"),
+            "X: 1".to_owned(),
+        ];
+        assert_eq!(sent(&fresh, with(context)), (false, own.clone()));
+        assert_eq!(sent(&keeping, with("00-what")), (false, own), "what is no context is not kept");
+        let (is_same, fields) = sent(&keeping, with(context));
+        assert!(is_same && fields[1] == format!("Traceparent: {context}"), "{fields:?}");
+        assert_eq!(sent(&keeping, request()).1.len(), request().headers.len() + 2);
+        let twice = Rewriter { set: vec!["traceparent: x".parse().unwrap()], ..fresh.clone() };
+        assert!(fresh.check().is_ok() && twice.check().is_err());
     }
 }

@@ -69,6 +69,7 @@ mod tests {
             marker: Some("r1".to_owned()),
             hosts: vec![("shop".to_owned(), 1, "v2:81".to_owned())],
             targets: vec!["^/v1/=>/v2/".parse().unwrap()],
+            traces: None,
         };
         let now = changed(&rewriter, &request).unwrap();
         assert_eq!(

@@ -15,7 +15,7 @@ use crate::record::outcomes;
 use crate::replay::recorder::outbox::{OutcomeBatch, OutcomeLines};
 use crate::replay::recorder::redaction::Redacting;
 use crate::replay::task::{Original, ReplayStop, TargetSide};
-use crate::time::Monotonic;
+use crate::time::{Monotonic, Timestamp};
 
 /// Bytes that are written at once.
 const WRITE_BYTES: usize = 256 << 10;
@@ -128,8 +128,23 @@ impl OutcomeFile {
     }
 }
 
-/// Sees each outcome as it is recorded: side, route's number, what v1 answered, outcome.
-pub type Observer<'a> = &'a mut (dyn FnMut(TargetSide, u16, &Original, &Outcome) + Send);
+/// An outcome as it is recorded.
+#[derive(Clone, Copy, Debug)]
+pub struct Observed<'a> {
+    /// The wall clock at 0 of all `_ns`.
+    pub started: Timestamp,
+    /// Whose it is.
+    pub side: TargetSide,
+    /// The number of its route in [`crate::replay::plan::Plan::routes`].
+    pub route: u16,
+    /// What v1 answered.
+    pub original: &'a Original,
+    /// What became of it.
+    pub outcome: &'a Outcome,
+}
+
+/// Sees each outcome.
+pub type Observer<'a> = &'a mut (dyn FnMut(&Observed<'_>) + Send);
 
 /// The recorder.
 pub(in crate::replay) struct Recorder<'a, 'o> {
@@ -137,7 +152,8 @@ pub(in crate::replay) struct Recorder<'a, 'o> {
     pub(in crate::replay) target: OutcomeFile,
     pub(in crate::replay) baseline: Option<OutcomeFile>,
     pub(in crate::replay) stop: Arc<ReplayStop>,
-    pub(in crate::replay) observer: Option<Observer<'o>>,
+    /// Who sees outcomes, and the wall clock at 0 of all `_ns`.
+    pub(in crate::replay) observer: Option<(Observer<'o>, Timestamp)>,
     /// Takes secrets out of what is written.
     pub(in crate::replay) redacting: Option<Redacting>,
     /// Bytes of outcomes that were handed over and are not written.
@@ -193,8 +209,14 @@ impl Recorder<'_, '_> {
                 (TargetSide::Baseline, Some(file)) => file.add(&done.outcome)?,
                 _ => self.target.add(&done.outcome)?,
             }
-            if let Some(observer) = &mut self.observer {
-                observer(done.side, done.route, &done.original, &done.outcome);
+            if let Some((observer, started)) = &mut self.observer {
+                observer(&Observed {
+                    started: *started,
+                    side: done.side,
+                    route: done.route,
+                    original: &done.original,
+                    outcome: &done.outcome,
+                });
             }
         }
         Ok(())

@@ -278,6 +278,7 @@ impl Crew {
         free: i64,
     ) {
         task.pass_gate(side, &self.shared.budget);
+        task.trace(side, self.shared.traces.as_ref());
         let request = match self.whole(&task).and_then(|bytes| parse(&bytes)) {
             Ok(request) => request,
             Err(why) => {

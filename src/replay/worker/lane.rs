@@ -148,6 +148,7 @@ mod tests {
             socket: None,
             again: false,
             blamed: false,
+            traceparent: None,
         }
     }
 

@@ -25,6 +25,7 @@ impl Worker<'_> {
         let side = self.lanes.get(lane).side;
         let Some(mut task) = self.lanes.get(lane).take() else { return };
         task.pass_gate(side, &self.shared.budget);
+        task.trace(side, self.shared.traces.as_ref());
         if self.connections.get(at).spoken == Spoken::One
             && let Err(error) = task.speak_one(self.shared)
         {

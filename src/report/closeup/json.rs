@@ -11,7 +11,7 @@ use crate::redact::Echoes;
 use crate::report::{Column, column};
 
 /// Fields of an object of `shadowtap show --json`.
-pub const FIELDS: [Column; 17] = [
+pub const FIELDS: [Column; 19] = [
     column("id", "text", "the replayed request, as in outcomes.jsonl"),
     column("route", "text", "its route"),
     column("at", "RFC 3339", "capture time of its request"),
@@ -43,6 +43,8 @@ pub const FIELDS: [Column; 17] = [
         "values that v2 had not issued: the request that should have, and the place",
     ),
     column("bindings", "objects", "values that its answer issues, as in bindings.jsonl"),
+    column("traceparent", "text or null", "the context of the trace that v2 was asked in"),
+    column("trace_link", "text or null", "the page that shows it"),
 ];
 
 /// The object.
@@ -88,6 +90,8 @@ pub fn value(subject: &CloseupSubject<'_>, closeup: &Closeup) -> Value {
         "bound": outcome.map_or(0, |outcome| outcome.bound),
         "unbound": outcome.map_or(&[][..], |outcome| &outcome.unbound),
         "bindings": bindings,
+        "traceparent": outcome.and_then(|outcome| outcome.traceparent),
+        "trace_link": closeup.trace.as_ref().and_then(|(_, link)| link.as_ref()),
     })
 }
 

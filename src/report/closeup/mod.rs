@@ -19,6 +19,7 @@ use std::collections::HashMap;
 use crate::diff::Difference;
 use crate::exchange::Exchange;
 use crate::message::protobuf::Schema;
+use crate::message::trace::TraceLink;
 use crate::message::{Request, Response};
 use crate::outcome::{Outcome, ReplayId};
 use crate::record::flows::Binding;
@@ -58,6 +59,8 @@ pub struct CloseupSubject<'a> {
     pub bindings: &'a [Binding],
     /// Earlier requests of its lane, in order.
     pub before: &'a [Flight],
+    /// The page that shows a trace, where one was named.
+    pub trace_link: Option<&'a TraceLink>,
     /// Hides secrets.
     pub masker: &'a Masker,
     /// Names the fields of messages.
@@ -101,6 +104,8 @@ pub struct Closeup {
     pub times: Times,
     /// What was bound, in sentences.
     pub bound: Vec<String>,
+    /// The trace that v2 was asked in: its id, and the page that shows it.
+    pub trace: Option<(String, Option<String>)>,
 }
 
 impl Closeup {
@@ -144,6 +149,10 @@ impl Closeup {
             ),
             times: Times::of(exchange, *outcome, subject.before),
             bound: bound(*outcome, subject.bindings, &hidden),
+            trace: outcome.and_then(|outcome| outcome.traceparent).map(|parent| {
+                let link = subject.trace_link.map(|link| link.of(parent));
+                (format!("{:032x}", parent.trace), link)
+            }),
             statuses,
             spots,
             more_spots,

@@ -92,6 +92,12 @@ impl TerminalPage {
             took(v2)
         );
         self.wrapped(0, &said);
+        match &closeup.trace {
+            // A line that is cut is no link any more.
+            Some((_, Some(link))) => self.line(link),
+            Some((id, None)) => self.line(&format!("trace {id}")),
+            None => {}
+        }
     }
 
     fn differences(&mut self, closeup: &Closeup) {

@@ -48,6 +48,8 @@ struct ExchangeWords {
     bars: Vec<BarWords>,
     waited: String,
     bound: Vec<String>,
+    /// The trace's id, and the page that shows it.
+    trace: Option<(String, String)>,
 }
 
 /// A row of both answers.
@@ -128,6 +130,7 @@ impl ExchangeWords {
             bars: bars(closeup),
             waited: closeup.times.waited_for().unwrap_or_default(),
             bound: closeup.bound.clone(),
+            trace: closeup.trace.clone().map(|(id, link)| (id, link.unwrap_or_default())),
         }
     }
 }

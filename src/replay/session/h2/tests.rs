@@ -61,6 +61,7 @@ fn in_flight(ordinal: u32, request: &Request, story: Story) -> InFlight {
             socket: None,
             again: false,
             blamed: false,
+            traceparent: None,
         },
         sent: 0,
         waited: 0,
