@@ -19,6 +19,7 @@ use url::Url;
 use crate::limits;
 use crate::measure::{compressed_twin as zst, open_records};
 use crate::message::encoding::hex;
+use crate::message::trace::TraceLink;
 use crate::mode;
 use crate::record::lines::ZSTD_LEVEL;
 use crate::record::outcomes::OutcomesHeader;
@@ -168,6 +169,11 @@ impl RunInfo {
     #[must_use]
     pub fn never_ended(&self) -> bool {
         self.ended < self.started
+    }
+
+    /// The page that shows a request's trace, where one was named.
+    pub fn trace_link(&self) -> Option<TraceLink> {
+        self.settings["traces"]["link"].as_str()?.parse().ok()
     }
 }
 

@@ -375,3 +375,46 @@ fn requests_carry_a_context_without_a_collector_too() {
         shadowtap(dir.path(), &[&base[..], flags].concat()).expect(2).says(&[told]);
     }
 }
+
+#[test]
+fn the_page_leads_from_an_exchange_to_its_trace() {
+    let dir = tempfile::tempdir().unwrap();
+    let har = serde_json::json!({"log": {"version": "1.2", "creator": {}, "entries": [{
+        "startedDateTime": "2026-11-30T10:00:00.000Z",
+        "time": 5,
+        "request": {
+            "method": "GET", "url": "http://shop.test/items/1", "httpVersion": "HTTP/1.1",
+            "headers": [{"name": "Host", "value": "shop.test"}],
+        },
+        "response": {
+            "status": 200, "statusText": "OK", "httpVersion": "HTTP/1.1",
+            "headers": [{"name": "Content-Type", "value": "text/plain"}],
+            "content": {"size": 2, "mimeType": "text/plain", "text": "no"},
+        },
+    }]}});
+    std::fs::write(dir.path().join("v1.har"), har.to_string()).unwrap();
+    let (v2, _) = v2();
+    let target = format!("http://{v2}");
+    let link = "https://traces.example/t/{trace_id}?a=1&b=\"<2>\"";
+    let arguments = [
+        "run",
+        "v1.har",
+        "--target",
+        &target,
+        "--traces",
+        "header",
+        "--trace-link",
+        link,
+        "-o",
+        "run",
+        "--speed",
+        "max",
+    ];
+    shadowtap(dir.path(), &arguments).expect(1);
+    let one = outcomes(dir.path()).pop().unwrap();
+    let trace = one["traceparent"].as_str().unwrap().split('-').nth(1).unwrap().to_owned();
+    let page = std::fs::read_to_string(dir.path().join("run/report.html")).unwrap();
+    let href =
+        format!("<a href=\"https://traces.example/t/{trace}?a=1&#38;b=&#34;&#60;2&#62;&#34;\" rel");
+    assert!(page.contains(&href), "no {href}");
+}

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ledger::Ledger;
 use crate::message::Response;
-use crate::message::trace::{TraceLink, TraceParent};
+use crate::message::trace::TraceParent;
 use crate::outcome::HostMap;
 use crate::outcome::{Failure, Outcome, ReplayId, Unbound};
 use crate::record::exchanges::{self, END_FORMAT, LineError, RawSocketMessage};
@@ -38,11 +38,6 @@ pub struct OutcomesHeader {
 }
 
 impl OutcomesHeader {
-    /// The page that shows a request's trace, where one was named.
-    pub fn trace_link(&self) -> Option<TraceLink> {
-        self.settings["traces"]["link"].as_str()?.parse().ok()
-    }
-
     /// Hosts whose requests went to another server than the target.
     pub fn mapped(&self) -> Vec<HostMap> {
         let maps = self.settings["map_host"].as_array().into_iter().flatten();

@@ -225,6 +225,8 @@ fn gather_of(
     })?;
     let routes = routes(folder)?;
     let shapes = Rc::new(shapes(&folder.file(names::CLUSTERS))?);
+    let info = folder.info().ok();
+    let trace_link = info.and_then(|info| info.trace_link()).map(Rc::new);
     let mut found = Vec::new();
     for &id in ids {
         // Copies of one exchange share what was recorded.
@@ -241,7 +243,7 @@ fn gather_of(
             bindings: bindings.remove(&id).unwrap_or_default(),
             before: replayed.before(id),
             shapes: Rc::clone(&shapes),
-            trace_link: replayed.trace_link.clone(),
+            trace_link: trace_link.clone(),
             exchange,
         });
     }
@@ -370,7 +372,6 @@ struct ReplayedWanted {
     /// By connection and copy, in the order of the lane.
     flights: BTreeMap<(u64, u32), BTreeMap<u32, Flight>>,
     servers: Servers,
-    trace_link: Option<Rc<TraceLink>>,
 }
 
 impl ReplayedWanted {
@@ -430,7 +431,6 @@ fn replayed(
     }
     each_picked_in(path, spans, longest, pick, |picked| match picked {
         Picked::Header(header) => {
-            found.trace_link = header.trace_link().map(Rc::new);
             found.servers = Servers { mapped: header.mapped(), target: header.target };
         }
         Picked::Before(flight) => found.keep(flight),
