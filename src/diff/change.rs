@@ -14,6 +14,7 @@ pub use super::context::{Asked, Context, Look};
 use super::identity;
 use super::nouns;
 use super::parts::{self, DifferingPart};
+use super::ties::OwnTies;
 use crate::message::kinds;
 use crate::message::kinds::ValueKind;
 pub use crate::message::place::{Step, is_variable};
@@ -187,6 +188,8 @@ pub struct Sink {
     pub twins: Vec<u64>,
     /// Hashes of all places that both sides were looked at, where that is asked for.
     pub present: Option<FxHashSet<u64>>,
+    /// What v1's answer says of itself.
+    pub own_ties: OwnTies,
 }
 
 impl Sink {

@@ -115,13 +115,20 @@ impl Judge<'_> {
         let consequence = record.lacks.map(|lacks| self.lacking.consequence(lacks));
         let root = self.root_of(record);
         let moved = renames::moved(&record.changes, &self.aliases, &self.account.stats);
+        let mut told: Vec<u32> = Vec::new();
         for (index, change) in record.changes.iter().enumerate() {
+            if change.is_tie && (consequence.is_some() || !self.breaks(change, &told)) {
+                continue;
+            }
             let is_moved = moved.binary_search(&index).is_ok();
             let (class, which, why) = match &consequence {
                 Some((why, cause)) => (Class::Consequence, *cause, why.clone()),
                 None => self.class(change, record.behind, is_moved),
             };
             seen[class as usize] = true;
+            if matches!(class, Class::Regression | Class::Approved) {
+                told.push(change.key);
+            }
             let of_v2 = matches!(class, Class::Regression | Class::Approved);
             error |= !of_v2 && is_new_error(&self.account.stats[change.key as usize]);
             let key = match class {
@@ -182,6 +189,15 @@ impl Judge<'_> {
             _ => totals.noisy += 1,
         }
         differences
+    }
+
+    /// Whether a change breaks what always holds in v1's answers, and none of those that are `told`
+    /// says the same of one of its places.
+    fn breaks(&self, change: &SpooledChange, told: &[u32]) -> bool {
+        let is_told = |place: &str| {
+            told.iter().any(|&key| self.account.stats[key as usize].general == place)
+        };
+        self.decisions[change.key as usize].0.broken && !change.place.split(" = ").any(is_told)
     }
 
     /// The approval that holds for a change, and the key under which it does: its own, else that of

@@ -19,7 +19,18 @@ const MAX_EDITS: usize = 400;
 /// Longest start of a line that names its place, in characters.
 const ANCHOR: usize = 40;
 
-/// Compares two texts; line ends of either kind count the same.
+/// How all lines of a text end, where all do in one way.
+fn line_ends(text: &str) -> Option<&'static str> {
+    let (ends, long) = (text.matches('\n').count(), text.matches("\r\n").count());
+    match (ends, long) {
+        (0, _) => None,
+        (_, 0) => Some("LF"),
+        _ => (ends == long).then_some("CRLF"),
+    }
+}
+
+/// Compares two texts. Where all lines of both end, but in different ways, that is one change; else
+/// line ends of either kind count the same.
 pub(super) fn compare(context: &Context<'_>, expected: &str, actual: &str, sink: &mut Sink) {
     let lines = |text| str::lines(text).collect::<Vec<_>>();
     let (left, right) = (lines(expected), lines(actual));
@@ -31,8 +42,15 @@ pub(super) fn compare(context: &Context<'_>, expected: &str, actual: &str, sink:
         .take_while(|(a, b)| a == b)
         .count();
     let (middle, other) = (&left[head..left.len() - tail], &right[head..right.len() - tail]);
+    let ends = [expected, actual].map(line_ends);
+    if let [Some(a), Some(b)] = ends
+        && a != b
+    {
+        let [a, b] = [a, b].map(|end| Some(end.to_owned()));
+        sink.plain(Kind::Body, "line ends", "changed", a, b, SeenChange::PLAIN);
+    }
     if middle.is_empty() && other.is_empty() {
-        // Only line ends differ, or the last one is missing.
+        // The last line end is missing, or some differ.
         return;
     }
     // Whole texts are masked, since what a line holds may be said in another. Places are where no

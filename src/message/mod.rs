@@ -24,6 +24,7 @@ pub mod protobuf;
 pub mod target;
 pub mod tokens;
 pub mod wire;
+pub mod zip;
 
 use bytes::Bytes;
 
