@@ -45,6 +45,9 @@ fn each(stream: &str, cut: bool) -> Vec<Vec<u8>> {
     let mut events = Vec::new();
     let mut event = StreamedEvent::default();
     let stream = stream.strip_prefix('\u{feff}').unwrap_or(stream);
+    // What stands behind the last line end is no blank line.
+    let ended = ["\r\n", "\n", "\r"].into_iter().find_map(|end| stream.strip_suffix(end));
+    let stream = ended.unwrap_or(stream);
     for line in lines(stream) {
         if line.is_empty() {
             events.extend(std::mem::take(&mut event).object());

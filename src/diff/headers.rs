@@ -139,7 +139,9 @@ fn fields<'h>(
 
 /// Whether a field is a date.
 fn is_date(values: &[&[u8]]) -> bool {
-    let is = |value: &&[u8]| std::str::from_utf8(value).is_ok_and(|text| kinds::written_time(text).is_some());
+    let is = |value: &&[u8]| {
+        std::str::from_utf8(value).is_ok_and(|text| kinds::written_time(text).is_some())
+    };
     values.iter().any(is)
 }
 

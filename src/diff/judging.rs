@@ -194,9 +194,8 @@ impl Judge<'_> {
     /// Whether a change breaks what always holds in v1's answers, and none of those that are `told`
     /// says the same of one of its places.
     fn breaks(&self, change: &SpooledChange, told: &[u32]) -> bool {
-        let is_told = |place: &str| {
-            told.iter().any(|&key| self.account.stats[key as usize].general == place)
-        };
+        let is_told =
+            |place: &str| told.iter().any(|&key| self.account.stats[key as usize].general == place);
         self.decisions[change.key as usize].0.broken && !change.place.split(" = ").any(is_told)
     }
 
@@ -303,16 +302,22 @@ impl Judge<'_> {
             return Some("named by the noise file".to_owned());
         }
         let (decision, _) = &self.decisions[change.key as usize];
+        if decision.never_empty && change.actual.as_deref() == Some("") {
+            return None;
+        }
         self.noise_of_parts(change).or_else(|| {
             let in_parts = change.parts.first().is_some_and(|part| part.key != change.key);
             let (one, inner) = change.parts.split_first().unzip();
             let inner = inner.filter(|_| one.is_some_and(|one| !one.begun)).unwrap_or_default();
             let stat = &self.account.stats[change.key as usize];
             let resembles = one.is_none_or(|one| stat.resembles(decision, one.form));
+            // What is drawn as a whole has no parts.
+            let is_one = stat.drawn[0].is_drawn(&Population::default());
+            let in_whole = || is_one || !self.varies_in_parts(inner);
             let measured = match in_parts {
                 true => decision.whole,
                 false if change.parts.is_empty() => decision.measured && !decision.reworded,
-                false => decision.measured && resembles && !self.varies_in_parts(inner),
+                false => decision.measured && resembles && in_whole(),
             };
             let noise = measured || !in_parts && decision.shaped && change.looks;
             let unheard = unheard || !in_parts && inner.iter().any(|part| self.is_unheard(part));

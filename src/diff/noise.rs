@@ -109,6 +109,10 @@ impl Repeats {
 const RANGE_SAMPLES: u64 = 20;
 const BEYOND: f64 = 10.0;
 
+/// How often v2 must have nothing where v1 always draws something, and by which chance at most.
+const EMPTY: u64 = 3;
+const EMPTY_CHANCE: f64 = 0.01;
+
 /// The numbers of one side of a place.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct NumberRange {
@@ -118,10 +122,25 @@ pub(super) struct NumberRange {
     most: f64,
     /// Whether there is anything else.
     other: bool,
+    /// All values, and those that are nothing.
+    all: u64,
+    empty: u64,
+    /// The least and the most digits, of digits alone, and whether one of them begins with a zero:
+    /// they are no number then.
+    digits: Option<(usize, usize)>,
+    has_zero: bool,
 }
 
 impl NumberRange {
     pub(super) fn add(&mut self, value: Option<&str>) {
+        let text = value.unwrap_or_default();
+        self.all += 1;
+        self.empty += u64::from(value == Some(""));
+        if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+            let (least, most) = self.digits.unwrap_or((text.len(), text.len()));
+            self.digits = Some((least.min(text.len()), most.max(text.len())));
+            self.has_zero |= text.len() > 1 && text.starts_with('0');
+        }
         let number = value.and_then(|text| text.parse::<f64>().ok()).filter(|n| n.is_finite());
         let Some(number) = number else {
             self.other = true;
@@ -132,6 +151,12 @@ impl NumberRange {
         self.negative += u64::from(number < 0.0);
         self.least = if is_first { number } else { self.least.min(number) };
         self.most = if is_first { number } else { self.most.max(number) };
+    }
+
+    /// How many digits all of these have, where they are digits and no numbers.
+    fn code_length(&self) -> Option<usize> {
+        let (least, most) = self.digits.filter(|_| !self.other)?;
+        (least == most).then_some(least)
     }
 
     /// Whether all of these are beyond the range of others, which are all above zero.
@@ -149,10 +174,23 @@ fn beyond_range(stat: &Stat) -> Option<String> {
     if v1.other || v1.count < RANGE_SAMPLES {
         return None;
     }
-    for (sign, of) in [
-        ("below zero", (|range: &NumberRange| range.negative) as fn(&NumberRange) -> u64),
+    if v1.has_zero
+        && v2.count >= RANGE_SAMPLES / 2
+        && let (Some(a), Some(b)) = (v1.code_length(), v2.code_length())
+        && a != b
+    {
+        return Some(format!("but v2's have {b} digits, and v1's {a}"));
+    }
+    // A temperature may pass zero at night. What begins at zero never does, nor what v1 in staging
+    // keeps to at the same time.
+    let far = v1.least.abs().max(v1.most.abs());
+    let is_bound = staged.count >= RANGE_SAMPLES / 2
+        || v1.least.abs().min(v1.most.abs()) <= far / BEYOND && v1.least * v1.most >= 0.0;
+    let signs: [(&str, fn(&NumberRange) -> u64); 2] = [
+        ("below zero", |range| range.negative),
         ("above zero", |range| if range.most > 0.0 { range.count - range.negative } else { 0 }),
-    ] {
+    ];
+    for (sign, of) in signs.into_iter().filter(|_| is_bound) {
         let all_v1 = v1.count + staged.count;
         if of(v1) + of(staged) == 0 && at_least(0, all_v1, of(v2), v2.count) < SIGNIFICANCE {
             return Some(format!("but {} of v2's numbers are {sign}, and none of v1's", of(v2)));
@@ -313,6 +351,8 @@ pub(super) struct Decision {
     pub(super) formed: bool,
     /// Values outside v1's vocabulary are no noise.
     pub(super) vocabulary: bool,
+    /// v2's value is nothing now and then, and v1's never.
+    pub(super) never_empty: bool,
     /// v2 breaks what v1's answers always say of themselves.
     pub(super) broken: bool,
     /// Why, in words; also why not, where there was something to be said for noise.
@@ -431,6 +471,12 @@ pub(super) fn decide(stat: &Stat, samples: Samples, opposite: (u64, u64)) -> Dec
             && new as f64 / of_live as f64 > FACTOR * own as f64 / of_own as f64;
     }
     decision.formed = decision.measured && stat.drawn[0].has_form();
+    let [v1, v2, staged] = &stat.numbers;
+    let (empty, all) = (v1.empty + staged.empty, v1.all + staged.all);
+    decision.never_empty = (decision.formed || decision.drawn)
+        && empty == 0
+        && v2.empty >= EMPTY
+        && at_least(0, all, v2.empty, v2.all) < EMPTY_CHANCE;
     if decision.formed && stat.drawn[0].has_other_length(&stat.drawn[1]) {
         decision.measured = false;
         said.push("but v2's values always have another length".to_owned());
@@ -479,7 +525,10 @@ fn against_shape(stat: &Stat, kind: ValueKind, samples: Samples, live: u64) -> O
     // What took as long for equal requests each time, and is another for others, is data.
     if kind == ValueKind::Elapsed {
         let varies = stat.values[0].full || stat.values[0].distinct() >= ELAPSED_VALUES;
-        let pairs = [(samples.own, stat.own, "equal requests"), (samples.base, stat.base, "them in staging")];
+        let pairs = [
+            (samples.own, stat.own, "equal requests"),
+            (samples.base, stat.base, "them in staging"),
+        ];
         let same = pairs.into_iter().find(|(of, changed, _)| *of >= ELAPSED_PAIRS && *changed == 0);
         return same.filter(|_| varies).map(|(of, _, to)| {
             format!("it may be a {kind}, but v1 gave {to} the same value in all {of} pairs")
@@ -718,11 +767,34 @@ mod tests {
         assert!(!judged(&few, &|n| -few(n), false), "below zero");
         assert!(!judged(&|n| -few(n), &few, false), "above zero");
         assert!(judged(&|n| few(n) - 20.0, &few, false), "either");
+        let warm = |n: i64| (n % 7 + 5) as f64;
+        assert!(judged(&warm, &|n| warm(n) - 20.0, false), "a cold night");
+        assert!(!judged(&warm, &|n| warm(n) - 20.0, true), "not where v1 is in staging");
         // Without v1 in staging nobody knows what another process counts.
         assert!(judged(&wide, &|n| wide(n) * 1000.0, false));
         assert!(!judged(&wide, &|n| wide(n) * 1000.0, true), "a thousand times as much");
         assert!(!judged(&wide, &|n| wide(n) / 1000.0, true), "a thousandth");
         assert!(judged(&wide, &|n| wide(n) * 3.0, true));
+    }
+
+    #[test]
+    fn codes_of_another_length_are_no_noise() {
+        let judged = |v1: &dyn Fn(u64) -> String, v2: &dyn Fn(u64) -> String| {
+            let mut stat = stat(40, 30);
+            for n in 0..40 {
+                for (side, text) in [v1(n * 977), v2(n * 1_013 + 5)].iter().enumerate() {
+                    stat.values[side].add(n * 2 + side as u64);
+                    stat.numbers[side].add(Some(text));
+                }
+            }
+            decide(&stat, samples(40, 30), (0, 0)).measured
+        };
+        let code = |n: u64| format!("{:06}", n * 7_919 % 1_000_000);
+        assert!(judged(&code, &code));
+        assert!(!judged(&code, &|n| format!("{:04}", n % 10_000)), "shorter");
+        assert!(!judged(&code, &|n| format!("{:08}", n)), "longer");
+        // Numbers have any length.
+        assert!(judged(&|n| (n + 100_000).to_string(), &|n| (n + 1_000_000).to_string()));
     }
 
     #[test]

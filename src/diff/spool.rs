@@ -208,6 +208,7 @@ mod tests {
             key: 7,
             looks: expected.is_none(),
             excused: expected.is_some(),
+            is_tie: expected.is_none(),
             place: "$.é".to_owned(),
             expected: expected.map(str::to_owned),
             actual: Some("2".to_owned()),

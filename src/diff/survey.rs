@@ -213,7 +213,8 @@ impl Brief {
         let is_answered = exchange.completeness == Completeness::Complete && answer.is_some();
         let is_ok = || answer.is_some_and(|answer| answer.message.status == 200);
         let kind = || answer?.message.headers.get("content-type");
-        let is_call = || kind().is_some_and(|kind| memchr::memmem::find(kind, b"protobuf").is_some());
+        let is_call =
+            || kind().is_some_and(|kind| memchr::memmem::find(kind, b"protobuf").is_some());
         Some(Self::of(&exchange.request.as_ref()?.message, is_answered, is_ok, is_call))
     }
 

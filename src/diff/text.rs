@@ -19,18 +19,13 @@ const MAX_EDITS: usize = 400;
 /// Longest start of a line that names its place, in characters.
 const ANCHOR: usize = 40;
 
-/// How all lines of a text end, where all do in one way.
+/// How the lines of a text end: as those of a network, some of them at least, or none of them.
 fn line_ends(text: &str) -> Option<&'static str> {
-    let (ends, long) = (text.matches('\n').count(), text.matches("\r\n").count());
-    match (ends, long) {
-        (0, _) => None,
-        (_, 0) => Some("LF"),
-        _ => (ends == long).then_some("CRLF"),
-    }
+    let is_long = || memchr::memmem::find(text.as_bytes(), b"\r\n").is_some();
+    text.contains('\n').then(|| if is_long() { "CRLF" } else { "LF" })
 }
 
-/// Compares two texts. Where all lines of both end, but in different ways, that is one change; else
-/// line ends of either kind count the same.
+/// Compares two texts. That one has line ends of a kind that the other has nowhere is one change.
 pub(super) fn compare(context: &Context<'_>, expected: &str, actual: &str, sink: &mut Sink) {
     let lines = |text| str::lines(text).collect::<Vec<_>>();
     let (left, right) = (lines(expected), lines(actual));
@@ -278,6 +273,19 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn line_ends_are_of_a_kind() {
+        for (text, ends) in [
+            ("a", None),
+            ("", None),
+            ("a\nb\n", Some("LF")),
+            ("a\r\nb\r\n", Some("CRLF")),
+            ("a\r\nb\n", Some("CRLF")),
+        ] {
+            assert_eq!(line_ends(text), ends, "{text:?}");
+        }
+    }
 
     #[test]
     fn only_what_differs_is_a_hunk() {

@@ -91,7 +91,8 @@ pub fn is_span(text: &str) -> bool {
         if behind.starts_with(':') {
             // A clock is the last of it.
             let parts: Vec<&str> = behind[1..].split([':', '.']).collect();
-            let is_part = |part: &&str| part.bytes().all(|b| b.is_ascii_digit()) && !part.is_empty();
+            let is_part =
+                |part: &&str| part.bytes().all(|b| b.is_ascii_digit()) && !part.is_empty();
             return parts[0].len() == 2 && parts.len() <= 3 && parts.iter().all(is_part);
         }
         let behind = match behind.strip_prefix('.') {
@@ -204,7 +205,9 @@ mod tests {
         ] {
             assert!(is_span(text), "{text}");
         }
-        for text in ["", "3", "three days", "3 apples", "-3 days", "3 days ago", "2:1", "1.2.3", "2m of"] {
+        for text in
+            ["", "3", "three days", "3 apples", "-3 days", "3 days ago", "2:1", "1.2.3", "2m of"]
+        {
             assert!(!is_span(text), "{text}");
         }
     }

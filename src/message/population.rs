@@ -602,7 +602,8 @@ impl Population {
             return None;
         }
         let (small, capital) = (LOWER_HEX | LOWER, UPPER_HEX | UPPER);
-        let only = |of: &Self, one: u16, other: u16| of.classes & one != 0 && of.classes & other == 0;
+        let only =
+            |of: &Self, one: u16, other: u16| of.classes & one != 0 && of.classes & other == 0;
         if only(self, small, capital) && only(others, capital, small)
             || only(self, capital, small) && only(others, small, capital)
         {

@@ -92,16 +92,8 @@ mod tests {
         ]
         .concat();
         let entry = [ENTRY, &of_entry, name.as_bytes(), &extra, content].concat();
-        let line = [
-            LINE,
-            &[20, 3][..],
-            &of_entry,
-            &[0; 10],
-            &length(0),
-            name.as_bytes(),
-            &extra,
-        ]
-        .concat();
+        let line =
+            [LINE, &[20, 3][..], &of_entry, &[0; 10], &length(0), name.as_bytes(), &extra].concat();
         let end = [
             END,
             &[0, 0, 0, 0, 1, 0, 1, 0][..],

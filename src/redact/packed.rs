@@ -51,15 +51,14 @@ impl<'a> PackedDocument<'a> {
     /// The document that `content` is, by its type and its first octets; none where it is none.
     pub(super) fn of(content: &'a [u8], content_type: &[u8]) -> Option<Self> {
         let packing = packing(content, content_type)?;
-        let mut reader =
-            PackedReader {
-                content,
-                at: 0,
-                json: Vec::new(),
-                leaves: Vec::new(),
-                packing,
-                is_exact: false,
-            };
+        let mut reader = PackedReader {
+            content,
+            at: 0,
+            json: Vec::new(),
+            leaves: Vec::new(),
+            packing,
+            is_exact: false,
+        };
         reader.all()?;
         Some(Self { content, json: reader.json, leaves: reader.leaves })
     }
@@ -692,7 +691,7 @@ mod tests {
             as_json(content, kind.as_bytes()).map(|json| String::from_utf8(json).unwrap())
         };
         let price = 12.5_f64.to_be_bytes();
-        let map = [b"\x83\xa2id\x07\xa5price\xcb", &price[..], b"\xa2ok\xc3"].concat();
+        let map = [&b"\x83\xa2id\x07\xa5price\xcb"[..], &price, b"\xa2ok\xc3"].concat();
         let json = r#"{"id":7,"price":12.5,"ok":true}"#;
         assert_eq!(of("application/msgpack", &map).as_deref(), Some(json));
         let list = b"\x96\xff\xd0\x85\xd1\xff\x00\xc2\xc0\xc4\x02\xfe\xff";

@@ -293,7 +293,7 @@ mod tests {
             "WZuyytLHMHFvEZGylfQWwcfw",
             "fzRvTQPOoRaJUoOcL+ig+xdv",
             "WRapIDq/PtLipkmjAwWHvEjO",
-            "BqTrXZ+LkDwQfMhVbNcYsGpR",
+            "BqTRXZ+LkDWQfMhVbNcYSGpR",
             "xkQWaRtyBNmmpoLKJhgfdSA",
             "e5132429",
             "arn:aws:sqs:us-east-1:123456789012:q1",
