@@ -8,10 +8,10 @@ use std::sync::Arc;
 use rustc_hash::{FxHashMap, FxHashSet, FxHasher};
 
 use super::Kind;
-use super::change::{Change, Look, Sink, hash_place};
+use super::change::{Change, Look, OwnTies, Sink, hash_place};
 use super::noise::{Decision, Samples, Stat, decide, decide_tie, reversed};
 use super::parts::At;
-use super::ties::{self, OwnTies};
+use super::ties;
 use crate::time::Timestamp;
 
 /// Different ways of changing that are told apart; what is beyond is counted as `(others)` of its

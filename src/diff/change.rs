@@ -14,7 +14,6 @@ pub use super::context::{Asked, Context, Look};
 use super::identity;
 use super::nouns;
 use super::parts::{self, DifferingPart};
-use super::ties::OwnTies;
 use crate::message::kinds;
 use crate::message::kinds::ValueKind;
 pub use crate::message::place::{Step, is_variable};
@@ -173,6 +172,20 @@ pub(super) fn kind_of(label: &str, usual: Kind) -> Kind {
         label if is_of_identity(label) => Kind::Identity,
         _ => usual,
     }
+}
+
+/// What v1's answer says of itself.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct OwnTies {
+    /// Places with such values.
+    pub(super) places: Vec<u64>,
+    /// Ties that hold in it, by the place of the change that would break them, and the places that
+    /// each is between.
+    pub(super) held: Vec<(u64, [u64; 2])>,
+    /// Ties that do not hold in it.
+    pub(super) loose: Vec<u64>,
+    /// Ties that v2's answer breaks.
+    pub(super) broken: Vec<(u64, [u64; 2])>,
 }
 
 /// Collects the changes of one exchange, and which places there were.

@@ -31,7 +31,7 @@ pub(super) fn structured(
     // RFC 8259 §8.1 allows none before JSON, and many readers take none.
     if types.iter().all(|kind| kind.is_json()) && !a.starts_with(UTF_8_MARK) {
         if b.starts_with(UTF_8_MARK) {
-            changed_frame("mark", [None, Some("byte order mark before the JSON")], sink);
+            changed_frame("body mark", [None, Some("byte order mark before the JSON")], sink);
         }
     }
     let (a, b) = (in_utf8(a, types[0]), in_utf8(b, types[1]));
@@ -48,7 +48,7 @@ pub(super) fn structured(
         let [left, right] = events::both_as_json(left, right);
         if json::compare(context, &left, &right, sink) {
             if waits[0] != waits[1] {
-                changed_frame("retry", waits, sink);
+                changed_frame("body retry", waits, sink);
             }
             return;
         }
@@ -60,7 +60,7 @@ pub(super) fn structured(
     {
         if separators[0] != separators[1] {
             let shown = separators.map(|byte| if byte == b';' { ";" } else { "," });
-            changed_frame("separator", shown.map(Some), sink);
+            changed_frame("body separator", shown.map(Some), sink);
         }
         return;
     }

@@ -45,7 +45,7 @@ mod spool;
 mod survey;
 mod table;
 pub(crate) mod text;
-pub mod ties;
+mod ties;
 mod totals;
 
 pub use totals::{RouteTotals, Totals};

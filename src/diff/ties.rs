@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::hash::{Hash as _, Hasher as _};
 
 use super::Kind;
-use super::change::{Change, Context, Look, Sink, short};
+use super::change::{Change, Context, Look, OwnTies, Sink, short};
 use super::header_table::{How, built_in};
 use super::rules::RuleVerdict;
 use crate::message::Response;
@@ -38,20 +38,6 @@ pub(super) const MOVED: &str = "another place's value";
 /// Whether a way of changing is one of these.
 pub(super) fn is_tie(label: &str) -> bool {
     matches!(label, PARTED | JOINED | MOVED)
-}
-
-/// What v1's answer says of itself.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct OwnTies {
-    /// Places with such values.
-    pub(super) places: Vec<u64>,
-    /// Ties that hold in it, by the place of the change that would break them, and the places that
-    /// each is between.
-    pub(super) held: Vec<(u64, [u64; 2])>,
-    /// Ties that do not hold in it.
-    pub(super) loose: Vec<u64>,
-    /// Ties that v2's answer breaks.
-    pub(super) broken: Vec<(u64, [u64; 2])>,
 }
 
 /// What stands at one place of an answer.
@@ -400,7 +386,7 @@ mod tests {
             let fields = [("content-type", "application/json"), ("location", &*location)];
             answer(&fields, &format!(r#"{{"id":"<{id}>"}}"#))
         };
-        let parted = [format!("{PARTED}: $.id = location")];
+        let parted = [format!("{PARTED}: $.id = location path[2]")];
         assert_eq!(found("/orders", &made(0, 0), &made(1, 2)), parted);
         assert!(found("/orders", &made(0, 0), &made(1, 1)).is_empty());
         assert!(found("/orders", &made(0, 3), &made(1, 2)).is_empty());
