@@ -194,8 +194,12 @@ impl Judge<'_> {
     /// Whether a change breaks what always holds in v1's answers, and none of those that are `told`
     /// says the same of one of its places.
     fn breaks(&self, change: &SpooledChange, told: &[u32]) -> bool {
-        let is_told =
-            |place: &str| told.iter().any(|&key| self.account.stats[key as usize].general == place);
+        let is_of = |place: &str, general: &str| {
+            let rest = place.strip_prefix(general);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
+        };
+        let general = |key: &u32| &*self.account.stats[*key as usize].general;
+        let is_told = |place: &str| told.iter().any(|key| is_of(place, general(key)));
         self.decisions[change.key as usize].0.broken && !change.place.split(" = ").any(is_told)
     }
 
