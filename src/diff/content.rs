@@ -29,10 +29,9 @@ pub(super) fn structured(
     }
     let types = headers.map(kind_of);
     // RFC 8259 §8.1 allows none before JSON, and many readers take none.
-    if types.iter().all(|kind| kind.is_json()) && !a.starts_with(UTF_8_MARK) {
-        if b.starts_with(UTF_8_MARK) {
-            changed_frame("body mark", [None, Some("byte order mark before the JSON")], sink);
-        }
+    let is_marked = !a.starts_with(UTF_8_MARK) && b.starts_with(UTF_8_MARK);
+    if is_marked && types.iter().all(|kind| kind.is_json()) {
+        changed_frame("body mark", [None, Some("byte order mark before the JSON")], sink);
     }
     let (a, b) = (in_utf8(a, types[0]), in_utf8(b, types[1]));
     if types.iter().all(|kind| kind.is_json_lines()) {

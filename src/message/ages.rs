@@ -88,9 +88,9 @@ pub fn is_span(text: &str) -> bool {
         if digits == 0 || amounts >= SPAN_AMOUNTS {
             return false;
         }
-        if behind.starts_with(':') {
+        if let Some(clock) = behind.strip_prefix(':') {
             // A clock is the last of it.
-            let parts: Vec<&str> = behind[1..].split([':', '.']).collect();
+            let parts: Vec<&str> = clock.split([':', '.']).collect();
             let is_part =
                 |part: &&str| part.bytes().all(|b| b.is_ascii_digit()) && !part.is_empty();
             return parts[0].len() == 2 && parts.len() <= 3 && parts.iter().all(is_part);
