@@ -8,9 +8,11 @@ use std::sync::Arc;
 use rustc_hash::{FxHashMap, FxHashSet, FxHasher};
 
 use super::Kind;
-use super::change::{Change, Look, Sink, hash_place};
-use super::noise::{Decision, Samples, Stat, decide, reversed};
+use super::change::{Change, Look, OwnTies, Sink, hash_place};
+use super::noise::{Decision, Samples, Stat, decide, decide_tie, reversed};
 use super::parts::At;
+use super::ties;
+use crate::time::Timestamp;
 
 /// Different ways of changing that are told apart; what is beyond is counted as `(others)` of its
 /// route.
@@ -23,6 +25,9 @@ pub(super) const UNTOLD: u32 = u32::MAX;
 const MAX_PLACES: usize = 200_000;
 /// Different routes that are told apart.
 const MAX_ROUTES: usize = 20_000;
+/// How often at least something is there and not there in either of two answers of v1 that both may
+/// have.
+const OPTIONAL: u64 = 3;
 /// The place and the route of what is beyond a bound.
 const OTHERS: &str = "(others)";
 
@@ -50,6 +55,14 @@ pub(super) struct RouteCounts {
     pub(super) unbound: u64,
 }
 
+/// How often v1's answers say the same of themselves.
+#[derive(Clone, Copy, Debug, Default)]
+struct TieCount {
+    places: [u64; 2],
+    held: u32,
+    loose: u32,
+}
+
 /// All counts.
 #[derive(Default)]
 pub(super) struct Account {
@@ -60,9 +73,15 @@ pub(super) struct Account {
     present: FxHashMap<(u32, u64), [u32; 3]>,
     /// Exchanges in which v2's value at a place stands for v1's.
     twins: FxHashMap<(u32, u64), u64>,
+    /// What v1's answers say of themselves.
+    ties: FxHashMap<(u32, u64), TieCount>,
+    /// How many of them have a place of that.
+    tie_places: FxHashMap<(u32, u64), u32>,
     pub(super) rule_hits: Vec<u64>,
     /// How many of `stats` are values in texts.
     parts: usize,
+    /// When the first and the last request was sent to v1, and to v2.
+    spans: [Option<(Timestamp, Timestamp)>; 2],
     /// Changes of exchanges that had too many.
     pub(super) unlisted: u64,
     serial: u64,
@@ -79,6 +98,22 @@ impl Account {
         self.numbers
             .get(route)
             .map_or(0, |&number| self.routes[number as usize].sampled[side as usize])
+    }
+
+    /// Takes note of when v1 and v2 were asked.
+    pub(super) fn asked(&mut self, at: [Option<Timestamp>; 2]) {
+        for (span, at) in self.spans.iter_mut().zip(at) {
+            let Some(at) = at else { continue };
+            let (first, last) = span.unwrap_or((at, at));
+            *span = Some((first.min(at), last.max(at)));
+        }
+    }
+
+    /// Whether the replay took less than half of the time that the recording took.
+    fn is_faster(&self) -> bool {
+        let [Some(v1), Some(v2)] = self.spans else { return false };
+        let long = |(first, last): (Timestamp, Timestamp)| last.since(first);
+        long(v2) < long(v1) / 2
     }
 
     /// The number of a route.
@@ -119,6 +154,7 @@ impl Account {
                 self.rule_hits[rule as usize] += 1;
             }
             self.unlisted += sink.more;
+            self.count_ties(route, &sink.own_ties);
             for &place in sink.twins.iter().collect::<FxHashSet<_>>() {
                 if self.twins.len() < MAX_PLACES || self.twins.contains_key(&(route, place)) {
                     *self.twins.entry((route, place)).or_default() += 1;
@@ -136,6 +172,44 @@ impl Account {
     pub(super) fn name(&mut self, route: u32, sink: &Sink) -> Vec<(u32, Vec<u32>)> {
         let untold = |change: &Change| vec![UNTOLD; change.parts.len()];
         sink.changes.iter().map(|change| (self.key(route, change), untold(change))).collect()
+    }
+
+    fn count_ties(&mut self, route: u32, own: &OwnTies) {
+        for &place in &own.places {
+            if self.tie_places.len() < MAX_PLACES || self.tie_places.contains_key(&(route, place)) {
+                *self.tie_places.entry((route, place)).or_default() += 1;
+            }
+        }
+        let none = [0; 2];
+        let held = own.held.iter().map(|&(tie, places)| (tie, Some(places), [1, 0]));
+        let broken = own.broken.iter().map(|&(tie, places)| (tie, Some(places), none));
+        let loose = own.loose.iter().map(|&tie| (tie, None, [0, 1]));
+        for (tie, places, [held, loose]) in held.chain(broken).chain(loose) {
+            if self.ties.len() < MAX_PLACES || self.ties.contains_key(&(route, tie)) {
+                let count = self.ties.entry((route, tie)).or_default();
+                count.places = places.unwrap_or(count.places);
+                count.held += held;
+                count.loose += loose;
+            }
+        }
+    }
+
+    /// In how many of v1's answers a tie held that `stat` breaks; none where it did not always.
+    fn tied(&self, stat: &Stat) -> Option<u64> {
+        let count = self.ties.get(&(stat.route, stat.place_hash))?;
+        let of = |place: u64| self.tie_places.get(&(stat.route, place)).copied().unwrap_or(0);
+        let most = of(count.places[0]).min(of(count.places[1]));
+        let always = match &*stat.label {
+            // Where one of its places is without the other it cannot be told.
+            ties::PARTED => count.held == most,
+            ties::JOINED if count.places[0] == count.places[1] => {
+                return (count.loose == 0).then(|| u64::from(count.held));
+            }
+            ties::JOINED => count.loose == 0,
+            // A value that is drawn from few may be another place's now and then.
+            _ => stat.live * 4 >= u64::from(most),
+        };
+        always.then(|| u64::from(most))
     }
 
     fn count_places(&mut self, side: usize, route: u32, present: &FxHashSet<u64>) {
@@ -165,8 +239,11 @@ impl Account {
                     (0..2).for_each(|side| stat.shuffled[side] += u64::from(sides[side]));
                 }
                 let values = [&change.expected, &change.actual];
-                for (sketch, value) in stat.values.iter_mut().zip(values) {
-                    sketch.add(value_hash(value));
+                for (side, value) in values.into_iter().enumerate() {
+                    let hash = value_hash(value);
+                    stat.values[side].add(hash);
+                    stat.repeats[side].add(hash);
+                    stat.numbers[side].add(value.as_deref());
                 }
             }
             1 => {
@@ -174,6 +251,7 @@ impl Account {
                 // Both are v1's.
                 for value in [&change.expected, &change.actual] {
                     stat.values[0].add(value_hash(value));
+                    stat.numbers[0].add(value.as_deref());
                 }
             }
             _ => {
@@ -181,6 +259,7 @@ impl Account {
                 let value = value_hash(&change.actual);
                 stat.values[0].add(value);
                 stat.staged.add(value);
+                stat.numbers[2].add(change.actual.as_deref());
             }
         }
         key
@@ -304,7 +383,31 @@ impl Account {
         // Where texts differ between their values too, nobody knows how a value of them went.
         let loose = stat.within.map_or([0; 3], |whole| self.stats[whole as usize].loose);
         let [live, own, base] = [0, 1, 2].map(|side| of(side).saturating_sub(loose[side]));
-        Samples { live, own, base, twins }
+        Samples { live, own, base, twins, is_faster: self.is_faster() }
+    }
+
+    /// The same change in the other direction.
+    fn opposite(&self, stat: &Stat) -> Option<&Stat> {
+        let label = reversed(&stat.label)?;
+        let kind = match (stat.kind, label.as_str()) {
+            (_, "removed") => Kind::Missing,
+            (Kind::Missing, _) if of_body(&stat.general) => Kind::Body,
+            (Kind::Missing, _) => Kind::Header,
+            (kind, _) => kind,
+        };
+        let mut hasher = FxHasher::default();
+        Cow::<str>::Owned(label).hash(&mut hasher);
+        let key = self.keys.get(&(stat.route, kind, stat.place_hash, hasher.finish()))?;
+        self.stats.get(*key as usize)
+    }
+
+    /// Whether the baseline has something at random that v1 has at random, too: as often there where
+    /// v1 has none as the other way.
+    pub(super) fn is_optional(&self, key: u32) -> bool {
+        let stat = &self.stats[key as usize];
+        let Some(other) = self.opposite(stat) else { return false };
+        let (few, many) = (stat.base.min(other.base), stat.base.max(other.base));
+        few >= OPTIONAL && few * 3 >= many
     }
 
     /// What is thought of each way of changing, by its number.
@@ -321,25 +424,15 @@ impl Account {
             *own += stat.own;
             *base += stat.base;
         }
-        let opposite = |stat: &Stat| {
-            let label = reversed(&stat.label)?;
-            let kind = match (stat.kind, label.as_str()) {
-                (_, "removed") => Kind::Missing,
-                (Kind::Missing, _) if of_body(&stat.general) => Kind::Body,
-                (Kind::Missing, _) => Kind::Header,
-                (kind, _) => kind,
-            };
-            let mut hasher = FxHasher::default();
-            Cow::<str>::Owned(label).hash(&mut hasher);
-            let other = &self.stats
-                [*self.keys.get(&(stat.route, kind, stat.place_hash, hasher.finish()))? as usize];
-            Some((other.own, other.base))
-        };
         self.stats
             .iter()
             .map(|stat| {
                 let samples = self.samples(stat);
-                let opposite = opposite(stat).unwrap_or_default();
+                if ties::is_tie(&stat.label) {
+                    return (decide_tie(stat, self.tied(stat)), samples);
+                }
+                let opposite = self.opposite(stat);
+                let opposite = opposite.map(|other| (other.own, other.base)).unwrap_or_default();
                 let decision = decide(stat, samples, opposite);
                 // A route with too few pairs of its own may learn of a header from the others.
                 match headers.get(&(stat.place_hash, stat.label.as_str())) {

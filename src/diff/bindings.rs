@@ -90,7 +90,7 @@ impl Bindings {
     /// Reads a file of bindings.
     pub(super) fn read(file: &File) -> io::Result<Self> {
         let mut bindings = Self::default();
-        let mut back = Vec::new();
+        let mut back = [Vec::new(), Vec::new()];
         let (mut rank, mut last) = (0, None);
         let mut batches = Batches::new(file)?;
         while let Some(batch) = batches.next()? {
@@ -112,7 +112,8 @@ impl Bindings {
                         bindings.issued.push(line.issued);
                         bindings.makes.extend(line.make);
                         bindings.lengths.insert(line.v1_length);
-                        back.extend(line.back);
+                        back[0].extend(line.back);
+                        back[1].extend(line.token);
                     }
                 }
             }
@@ -125,32 +126,65 @@ impl Bindings {
         Ok(bindings)
     }
 
-    /// Finds values of v2's that stand for several of v1's of one place.
-    fn find_shared(&mut self, file: &File, mut back: Vec<Back>) -> io::Result<()> {
-        back.par_sort_unstable();
-        back.dedup();
+    /// Finds values of v2's that stand for several of v1's of one place. Tokens name nothing, but
+    /// where v1 gave to each its own v2 does not give one to all.
+    fn find_shared(&mut self, file: &File, mut back: [Vec<Back>; 2]) -> io::Result<()> {
+        for side in &mut back {
+            side.par_sort_unstable();
+            side.dedup();
+        }
+        let [back, tokens] = back;
         let shared: FxHashSet<u64> = back
             .windows(2)
             .filter(|pair| pair[0].v2 == pair[1].v2)
             .map(|pair| pair[0].v2)
             .take(SHARED_IDS)
             .collect();
-        drop(back);
-        if shared.is_empty() {
+        let is_one = |of_one: &&[Back]| of_one.len() >= TOKENS;
+        let ones: FxHashSet<u64> = tokens
+            .chunk_by(|a, b| a.v2 == b.v2)
+            .filter(is_one)
+            .map(|of_one| of_one[0].v2)
+            .take(SHARED_IDS)
+            .collect();
+        drop((back, tokens));
+        if shared.is_empty() && ones.is_empty() {
             return Ok(());
+        }
+        // Places where v2 has several: it does not give one to all.
+        let mut others: FxHashSet<u64> = FxHashSet::default();
+        let mut place_of: FxHashMap<u64, u64> = FxHashMap::default();
+        if !ones.is_empty() {
+            let mut batches = Batches::new(file)?;
+            while let Some(batch) = batches.next()? {
+                for at in 0..batch.len() {
+                    let Some(binding) = binding(batch.line(at).1) else { continue };
+                    let Some(v2) = binding.v2.as_deref().filter(|v2| is_token_of(&binding, v2))
+                    else {
+                        continue;
+                    };
+                    let (place, back) = (Back::place(&binding), Back::of(&binding, v2));
+                    if *place_of.entry(place).or_insert(back.v2) != back.v2 {
+                        others.insert(place);
+                    }
+                }
+            }
         }
         let mut first: FxHashMap<u64, u64> = FxHashMap::default();
         let mut batches = Batches::new(file)?;
         while let Some(batch) = batches.next()? {
             for at in 0..batch.len() {
                 let Some(binding) = binding(batch.line(at).1) else { continue };
-                let Some(v2) = binding.v2.as_deref().filter(|v2| names_one_thing(&binding, v2))
-                else {
-                    continue;
-                };
+                let Some(v2) = binding.v2.as_deref() else { continue };
                 let back = Back::of(&binding, v2);
-                if shared.contains(&back.v2) && *first.entry(back.v2).or_insert(back.v1) != back.v1
-                {
+                let is_shared = if names_one_thing(&binding, v2) {
+                    shared.contains(&back.v2)
+                } else {
+                    ones.contains(&back.v2)
+                        && is_token_of(&binding, v2)
+                        && !others.contains(&Back::place(&binding))
+                };
+                if is_shared && *first.entry(back.v2).or_insert(back.v1) != back.v1 {
                     let one = SharedValue {
                         place: binding.place.clone(),
                         v1: binding.v1.clone(),
@@ -181,6 +215,8 @@ struct HashedLine {
     entry: StandIn,
     /// Where it names one thing.
     back: Option<Back>,
+    /// Where it is a token of somebody's.
+    token: Option<Back>,
     issued: u64,
     /// What both are made of, where they differ.
     make: Option<u64>,
@@ -205,10 +241,11 @@ fn entry(line: &[u8]) -> Option<Option<HashedLine>> {
     };
     let issued = key(binding.id.copy, thing, v2);
     let back = names.then(|| Back::of(&binding, v2));
+    let token = (!names && is_token_of(&binding, v2)).then(|| Back::of(&binding, v2));
     let make = kinds::make_of(&binding.v1).filter(|_| *binding.v1 != *v2);
     let make = make.filter(|make| kinds::make_of(v2) == Some(*make));
     let v1_length = u32::try_from(binding.v1.len()).ok()?;
-    Some(Some(HashedLine { id: binding.id, entry, back, issued, make, v1_length }))
+    Some(Some(HashedLine { id: binding.id, entry, back, token, issued, make, v1_length }))
 }
 
 fn binding(line: &[u8]) -> Option<Binding> {
@@ -221,6 +258,32 @@ impl Back {
         let thing = binding.thing.as_deref().unwrap_or_default();
         Self { v2: hash((binding.id.copy, thing, place, v2)), v1: hash(&binding.v1) }
     }
+
+    /// Names the place of a binding.
+    fn place(binding: &Binding) -> u64 {
+        hash((binding.id.copy, place::general_text(&binding.place)))
+    }
+}
+
+/// Values of v1's from which one of v2's for all of them is none that somebody has for himself.
+const TOKENS: usize = 5;
+
+/// Whether a value tells who its client is: a cookie, or a token of a session. One that is made of
+/// a time may be equal for two clients who come in one second.
+fn is_token_of(binding: &Binding, v2: &str) -> bool {
+    /// Shorter ones may be of an installation, a language, a node.
+    const SHORTEST: usize = 16;
+    const NAMES: [&str; 5] = ["token", "session", "sid", "auth", "ticket"];
+    let place = binding.place.to_ascii_lowercase();
+    let last = place.rsplit([':', '.', '/', '[']).next().unwrap_or(&place);
+    let is_own = |value: &str| {
+        let kind = kinds::of_text(value);
+        let may_repeat = matches!(kind, Some(ValueKind::Jwt | ValueKind::Signed))
+            || kind.is_some_and(ValueKind::is_time);
+        value.len() >= SHORTEST && !may_repeat && !is_payload(value)
+    };
+    (place.starts_with("cookie:") || NAMES.iter().any(|name| last.contains(name)))
+        && [&*binding.v1, v2].into_iter().all(is_own)
 }
 
 /// Whether a value names one thing and no other. Tokens and cookies are made anew as often as their
@@ -423,11 +486,13 @@ impl<'b> Bound<'b> {
         let mut left = LOOKS * (a.len() + b.len());
         loop {
             let same = common(&a[i..], &b[j..]);
-            if i + same == a.len() || j + same == b.len() {
+            let (x, y) = (i + same, j + same);
+            // Of two numbers the shorter may be how the longer begins: `/carts/290`, `/carts/2906`.
+            let is_end = x == a.len() || y == b.len();
+            if is_end && (x == a.len() && y == b.len() || !cuts_a_word([a, b], [x, y])) {
                 out.push_str(&a[i..]);
                 return (found.then_some(out), broken);
             }
-            let (x, y) = (i + same, j + same);
             let back = same.min(LONGEST_VALUE);
             let back = (x - back..=x).find(|&at| a.is_char_boundary(at)).map_or(0, |at| x - at);
             let (span, other) = (BoundarySpan::of(a, x, back), BoundarySpan::of(b, y, back));
@@ -447,6 +512,10 @@ impl<'b> Bound<'b> {
                 }
                 None => {
                     broken = broken.or_else(|| self.broken_at(a, b, [&span, &other]));
+                    if is_end {
+                        out.push_str(&a[i..]);
+                        return (found.then_some(out), broken);
+                    }
                     let (next, other) = (next_border(a, x), next_border(b, y));
                     out.push_str(&a[i..next]);
                     (i, j) = (next, other);
@@ -555,6 +624,14 @@ impl BoundarySpan {
         let ends = self.ends.iter().chain(&self.narrow).copied().max().unwrap_or(0);
         1 + ends.saturating_sub(self.starts[LEVELS.len() - 1])
     }
+}
+
+/// Whether one of two texts ends at these places, and the other one goes on within a word.
+fn cuts_a_word(texts: [&str; 2], at: [usize; 2]) -> bool {
+    let word = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
+    let before = texts[0][..at[0]].chars().next_back();
+    let behind = |side: usize| word(texts[side][at[side]..].chars().next());
+    word(before) && (behind(0) || behind(1))
 }
 
 fn width(text: &str, at: usize) -> usize {
@@ -712,6 +789,53 @@ mod tests {
         );
         let other = Bound::new(&all, 2).rebound("3f2a91c07be41d05", "00aa11bb22cc33dd", &[]);
         assert_eq!(other, (None, None), "of another copy");
+    }
+
+    #[test]
+    fn a_number_is_rebound_though_the_other_begins_with_it() {
+        let all = bindings(&[
+            ("$.id", "290", "2906", Some("cart")),
+            ("$.no", "4711", "47", Some("order")),
+            ("$.file", "3f2a91c07be41d05", "3f2a91c07be41d05ff", None),
+        ]);
+        let bound = Bound::new(&all, 1);
+        for (a, b) in [
+            ("/carts/290", "/carts/2906"),
+            ("/orders/4711", "/orders/47"),
+            ("/orders/4711?x=1", "/orders/47?x=1"),
+            ("/files/3f2a91c07be41d05", "/files/3f2a91c07be41d05ff"),
+        ] {
+            assert_eq!(bound.rebound(a, b, &[]).0.as_deref(), Some(b), "{a}");
+        }
+        for (a, b) in [("/carts/290", "/carts/2907"), ("/carts/29", "/carts/290"), ("a", "ab")] {
+            assert_eq!(bound.rebound(a, b, &[]).0, None, "{a}");
+        }
+        assert_eq!(bound.rebound("/carts/290", "/carts/290/x", &[]), (None, None));
+    }
+
+    #[test]
+    fn one_token_for_all_is_none() {
+        let v1: Vec<String> = (0..6).map(drawn_hex).collect();
+        let one = "ffee00112233445566778899aabbccdd";
+        let of = |place: &str, v2: &dyn Fn(usize) -> String| {
+            let v2: Vec<String> = (0..6).map(v2).collect();
+            let lines = v1.iter().zip(&v2).map(|(v1, v2)| (place, &**v1, &**v2, None));
+            let all = bindings(&lines.collect::<Vec<_>>());
+            (0..6).filter(|n| !all.shared_in(format!("{n}-0").parse().unwrap()).is_empty()).count()
+        };
+        for place in ["cookie:sid", "$.token", "$.session_id", "header:x-auth-token"] {
+            assert_eq!(of(place, &|_| one.to_owned()), 5, "{place}");
+            assert_eq!(of(place, &|n| drawn_hex(n + 50)), 0, "{place}");
+            // Two of one client in one second, or of one client who comes again.
+            assert_eq!(of(place, &|n| drawn_hex(50 + n / 2)), 0, "{place}");
+        }
+        assert_eq!(of("$.cursor", &|_| one.to_owned()), 0, "where a reader is");
+    }
+
+    /// Hexadecimal digits that look drawn.
+    fn drawn_hex(n: usize) -> String {
+        let bits = (n as u128 + 3).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
+        format!("{:032x}", bits ^ bits >> 61)
     }
 
     #[test]

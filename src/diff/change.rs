@@ -174,6 +174,20 @@ pub(super) fn kind_of(label: &str, usual: Kind) -> Kind {
     }
 }
 
+/// What v1's answer says of itself.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct OwnTies {
+    /// Places with such values.
+    pub(super) places: Vec<u64>,
+    /// Ties that hold in it, by the place of the change that would break them, and the places that
+    /// each is between.
+    pub(super) held: Vec<(u64, [u64; 2])>,
+    /// Ties that do not hold in it.
+    pub(super) loose: Vec<u64>,
+    /// Ties that v2's answer breaks.
+    pub(super) broken: Vec<(u64, [u64; 2])>,
+}
+
 /// Collects the changes of one exchange, and which places there were.
 #[derive(Default)]
 pub struct Sink {
@@ -187,6 +201,8 @@ pub struct Sink {
     pub twins: Vec<u64>,
     /// Hashes of all places that both sides were looked at, where that is asked for.
     pub present: Option<FxHashSet<u64>>,
+    /// What v1's answer says of itself.
+    pub own_ties: OwnTies,
 }
 
 impl Sink {

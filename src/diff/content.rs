@@ -10,8 +10,11 @@ use super::markup::Language;
 use super::{Kind, calls, embedded, events, form, json, markup, table, text};
 use crate::exchange::socket::list::packets;
 use crate::message::json::tape::Tape;
+use crate::message::kinds::ValueKind;
 use crate::message::media::{Format, MediaType, UTF_8_MARK, in_utf8};
+use crate::message::zip;
 use crate::message::{Body, Headers};
+use crate::redact::packed;
 
 /// Compares contents that are no parts.
 pub(super) fn structured(
@@ -25,6 +28,11 @@ pub(super) fn structured(
         return;
     }
     let types = headers.map(kind_of);
+    // RFC 8259 §8.1 allows none before JSON, and many readers take none.
+    let is_marked = !a.starts_with(UTF_8_MARK) && b.starts_with(UTF_8_MARK);
+    if is_marked && types.iter().all(|kind| kind.is_json()) {
+        changed_frame("body mark", [None, Some("byte order mark before the JSON")], sink);
+    }
     let (a, b) = (in_utf8(a, types[0]), in_utf8(b, types[1]));
     if types.iter().all(|kind| kind.is_json_lines()) {
         let (left, right) = (json_lines(&a), json_lines(&b));
@@ -35,18 +43,33 @@ pub(super) fn structured(
     if types.iter().all(|kind| kind.is_events())
         && let (Ok(left), Ok(right)) = (std::str::from_utf8(&a), std::str::from_utf8(&b))
     {
-        let (left, right) = (events::as_json(left), events::as_json(right));
+        let waits = [left, right].map(events::retry);
+        let [left, right] = events::both_as_json(left, right);
         if json::compare(context, &left, &right, sink) {
+            if waits[0] != waits[1] {
+                changed_frame("body retry", waits, sink);
+            }
             return;
         }
     }
     if let (Ok(left), Ok(right)) = (std::str::from_utf8(&a), std::str::from_utf8(&b))
-        && let Some([left, right]) = table::as_json(types, left, right)
+        && let Some(table::Tables { json: [left, right], separators }) =
+            table::both(types, left, right)
+        && json::compare(context, &left, &right, sink)
+    {
+        if separators[0] != separators[1] {
+            let shown = separators.map(|byte| if byte == b';' { ";" } else { "," });
+            changed_frame("body separator", shown.map(Some), sink);
+        }
+        return;
+    }
+    if let (Some(left), Some(right)) = (packets(&a), packets(&b))
         && json::compare(context, &left, &right, sink)
     {
         return;
     }
-    if let (Some(left), Some(right)) = (packets(&a), packets(&b))
+    let packed = |at: usize, content| packed::as_json(content, headers[at].get("content-type")?);
+    if let (Some(left), Some(right)) = (packed(0, &*a), packed(1, &*b))
         && json::compare(context, &left, &right, sink)
     {
         return;
@@ -103,12 +126,27 @@ pub(super) fn structured(
     }
 }
 
+/// Reports what frames the values of both contents in another way, at a place of its own.
+fn changed_frame(place: &str, [a, b]: [Option<&str>; 2], sink: &mut Sink) {
+    let label = match (a, b) {
+        (_, None) => "removed",
+        (None, _) => "added",
+        _ => "changed",
+    };
+    let kind = if label == "removed" { Kind::Missing } else { Kind::Body };
+    let shown = |value: Option<&str>| value.map(short);
+    sink.plain(kind, place, label, shown(a), shown(b), Look::Plain);
+}
+
 /// Compares contents of which nothing more is known than their bytes.
 pub(super) fn binary(a: &[u8], b: &[u8], sink: &mut Sink) {
     if a != b {
         let described = |bytes: &[u8]| described(&Body::whole(bytes.to_vec()));
         let label = if a.len() == b.len() { "changed" } else { "length" };
-        sink.plain(Kind::Body, "bytes", label, Some(described(a)), Some(described(b)), Look::Plain);
+        // Archives that say the same were made at other times.
+        let timeless = zip::timeless(a).filter(|one| zip::timeless(b).as_ref() == Some(one));
+        let look = timeless.map_or(Look::Plain, |_| Look::Kind(ValueKind::Moment));
+        sink.plain(Kind::Body, "bytes", label, Some(described(a)), Some(described(b)), look);
     }
 }
 

@@ -33,6 +33,9 @@ pub enum Look {
     Shuffled([bool; 2]),
     /// What the replay itself causes: not held against v2.
     Excused,
+    /// What v1's answer says of itself does not hold in v2's: only told where it always holds in
+    /// v1's.
+    Tie,
 }
 
 /// What a comparison knows beside the two answers.
@@ -141,6 +144,7 @@ impl Context<'_> {
             kind if kind.is_time() => self.same_time(kind, a, b),
             // It was signed anew: an equal one is of the same second.
             ValueKind::Signed => true,
+            ValueKind::Uuid(_) | ValueKind::Hex(_) if other_case(a, b) => false,
             _ => !self.asked_for(a),
         };
         if varies { Look::Kind(kind) } else { Look::Plain }
@@ -301,6 +305,16 @@ impl Context<'_> {
             }
         }
     }
+}
+
+/// Whether one of two values has capitals alone, and the other one small letters.
+fn other_case(a: &str, b: &str) -> bool {
+    let case = |text: &str| {
+        let small = text.bytes().any(|byte| byte.is_ascii_lowercase());
+        let capital = text.bytes().any(|byte| byte.is_ascii_uppercase());
+        (small != capital).then_some(small)
+    };
+    case(a).zip(case(b)).is_some_and(|(a, b)| a != b)
 }
 
 /// Words and what stands between them, in turn.

@@ -6,6 +6,7 @@
 //! clocks are.
 
 use super::change::Context;
+use crate::message::ages;
 use crate::message::json::tape::{Node, Tape, Type};
 use crate::message::kinds;
 use crate::steps;
@@ -42,12 +43,14 @@ const APART: f64 = 10_000.0;
 pub(super) fn are_elapsed(
     context: &Context<'_>,
     name: &str,
-    [a, b]: [&str; 2],
+    texts: [&str; 2],
     around: &[[&[u8]; 2]],
 ) -> bool {
     let Some(says) = says(name) else { return false };
-    let [a, b] = [a, b].map(|text| text.trim_end_matches(|c: char| c.is_alphabetic() || c == ' '));
-    let (Ok(one), Ok(other)) = (a.parse::<f64>(), b.parse::<f64>()) else { return false };
+    let [a, b] = texts.map(|text| text.trim_end_matches(|c: char| c.is_alphabetic() || c == ' '));
+    let (Ok(one), Ok(other)) = (a.parse::<f64>(), b.parse::<f64>()) else {
+        return says == Says::Took && texts.iter().all(|text| ages::is_span(text));
+    };
     if one < 0.0 || other < 0.0 {
         return false;
     }
@@ -191,11 +194,15 @@ mod tests {
             ("duration", ["0.00231", "0.01022"]),
             ("time", ["1.2e-05", "0.000031"]),
             ("last_active_ago", ["7", "1032"]),
+            ("uptime", ["3 days, 2:10", "0:03"]),
+            ("process_uptime", ["0h 53m 12s", "1h 2m 0s"]),
         ] {
             assert!(elapsed(name, values, ["{}", "{}"]), "{name}");
         }
         for (name, values) in [
             ("took", ["3", "-1"]),
+            ("uptime", ["3 days, 2:10", "unknown"]),
+            ("duration", ["2h 10m", "3h 10m"]),
             ("duration", ["120", "240"]),
             ("duration", ["1.5", "2.5"]),
             ("time", ["0.00231", "2"]),

@@ -34,7 +34,7 @@ use super::skipped::{Skipped, Undone, was_refused};
 use super::sockets;
 use super::spool::SpoolRecord;
 use super::survey::{DiffSurvey, NONE, survey};
-use super::{Class, Kind, Totals, calls, compare, csv, open, renames};
+use super::{Class, Kind, Totals, calls, compare, csv, open, renames, ties};
 use crate::exchange::socket::SocketSession;
 use crate::exchange::socket::list::SocketForm;
 use crate::exchange::{Completeness, Exchange, TimedRequest, UNANSWERED, tells_status_alone};
@@ -213,6 +213,7 @@ impl Engine<'_> {
             damaged_outcomes: 0,
             skipped: Skipped::default(),
             met: FxHashMap::default(),
+            otherwise: FxHashMap::default(),
             is_once_each: false,
         };
         let mut batches = Batches::new(&self.exchanges).map_err(reading("exchanges.jsonl"))?;
@@ -422,7 +423,8 @@ impl Engine<'_> {
         }
         let roots = self.outcomes.roots.shown_in(outcome.id, &mut sink);
         let target = self.shown_target(message, &compared.target.1, &sink);
-        Ok(Row { base, roots, ..self.row_of(recorded, outcome, target, sink) })
+        let sent = started.zip(outcome.sent_ns).map(|(started, sent)| started.plus(sent));
+        Ok(Row { base, roots, sent, ..self.row_of(recorded, outcome, target, sink) })
     }
 
     /// The row of an outcome whose recorded answer v1's client did not wait for; none where nothing
@@ -451,6 +453,7 @@ impl Engine<'_> {
         Row {
             id: outcome.id,
             at: recorded.request.at,
+            sent: None,
             method: recorded.method.clone(),
             target,
             failed: outcome.failure.is_some(),
@@ -562,6 +565,9 @@ impl Engine<'_> {
         match &outcome.response {
             Some(actual) => {
                 self.both(&context, rank, [&expected.message, actual], &mut sink);
+                if count {
+                    ties::compare(&context, &expected.message, actual, &mut sink);
+                }
                 sockets::compare(&context, exchange, outcome, &mut sink);
                 if !sink.changes.is_empty() {
                     let said = sockets::as_answers(exchange, Some(outcome), SocketForm::List);
@@ -685,6 +691,7 @@ impl Engine<'_> {
         };
         let mut sink = Sink { present: Some(FxHashSet::default()), ..Sink::default() };
         compare::answers(&context, &expected.message, &actual.message, &mut sink);
+        ties::compare(&context, &expected.message, &actual.message, &mut sink);
         sockets::compare_own(&context, &first, exchange, &mut sink);
         Ok(Some(sink))
     }
@@ -698,6 +705,10 @@ impl Engine<'_> {
     ) -> Result<(Findings, Members), DiffError> {
         let Joined { account, mut totals, route_of, damaged_outcomes, skipped, met, .. } = joined;
         let decisions = account.decisions();
+        let otherwise = joined.otherwise.iter();
+        let is_other = |keys: &[u32]| keys.iter().any(|&key| !account.is_optional(key));
+        totals.baseline_shapes =
+            otherwise.filter(|(keys, _)| is_other(keys)).map(|(_, count)| count).sum();
         let mut judge = Judge {
             settings: self.settings,
             account: &account,

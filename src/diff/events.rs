@@ -1,8 +1,8 @@
 //! Event streams (`text/event-stream`, HTML §9.2) as the list of their events, so that they are
 //! compared by structure: `$[3].data.choices[0].delta`.
 //!
-//! What a client never sees is no part of it: comments, which keep connections open, and how long
-//! to wait before the next connection.
+//! What a client never sees is no part of it: comments, which keep connections open, and an event
+//! that no blank line ends. How long to wait before the next connection is told apart.
 
 use crate::record::json as written;
 
@@ -14,10 +14,19 @@ struct StreamedEvent {
     data: Option<String>,
 }
 
-/// The events as an array in JSON; data that is JSON stands in it as such.
-pub(super) fn as_json(stream: &str) -> Vec<u8> {
-    // A stream that was cut ends inside of an event.
-    array(&each(stream, true))
+/// The events of both streams as arrays in JSON; data that is JSON stands in them as such.
+pub(super) fn both_as_json(a: &str, b: &str) -> [Vec<u8>; 2] {
+    // A stream that was cut ends inside of an event. Where v1's is whole no client gets what v2
+    // did not end.
+    let is_whole = a.ends_with("\n\n") || a.ends_with("\r\n\r\n") || a.ends_with("\r\r");
+    [array(&each(a, true)), array(&each(b, !is_whole))]
+}
+
+/// How long a client is to wait before it connects again, in milliseconds: as it was said last.
+pub(super) fn retry(stream: &str) -> Option<&str> {
+    let values = lines(stream).filter_map(|line| line.strip_prefix("retry:"));
+    let is_number = |value: &&str| !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit());
+    values.map(|value| value.strip_prefix(' ').unwrap_or(value)).filter(is_number).last()
 }
 
 /// The whole events of two streams, as far as both go; none where one of them has none.
@@ -36,6 +45,9 @@ fn each(stream: &str, cut: bool) -> Vec<Vec<u8>> {
     let mut events = Vec::new();
     let mut event = StreamedEvent::default();
     let stream = stream.strip_prefix('\u{feff}').unwrap_or(stream);
+    // What stands behind the last line end is no blank line.
+    let ended = ["\r\n", "\n", "\r"].into_iter().find_map(|end| stream.strip_suffix(end));
+    let stream = ended.unwrap_or(stream);
     for line in lines(stream) {
         if line.is_empty() {
             events.extend(std::mem::take(&mut event).object());
@@ -105,7 +117,7 @@ mod tests {
 
     #[test]
     fn streams_are_lists_of_events() {
-        let of = |stream: &str| String::from_utf8(as_json(stream)).unwrap();
+        let of = |stream: &str| String::from_utf8(array(&each(stream, true))).unwrap();
         assert_eq!(of(""), "[]");
         assert_eq!(
             of(": ping\r\n\r\ndata: {\"a\": 1}\r\n\r\ndata: [DONE]\r\n\r\n"),
@@ -124,6 +136,22 @@ mod tests {
             )
         );
         assert_eq!(as_far_as_both("data: 1", "data: 1\n\n"), None, "not one is whole");
+        let whole = "data: 1\n\ndata: 2\n\n";
+        for (a, b, events) in [
+            (whole, "data: 1\n\ndata: 2\n", "[{\"data\":\"1\"}]"),
+            (whole, "data: 1\r\n\r\ndata: 2\r\n\r\n", "[{\"data\":\"1\"},{\"data\":\"2\"}]"),
+            ("data: 1\n\nda", "data: 1\n\ndata: 2", "[{\"data\":\"1\"},{\"data\":\"2\"}]"),
+        ] {
+            assert_eq!(String::from_utf8_lossy(&both_as_json(a, b)[1]), events, "{b:?}");
+        }
+        for (stream, wait) in [
+            ("retry: 3000\n\ndata: 1\n\n", Some("3000")),
+            ("retry:10\ndata: 1\n\nretry: 20\n\n", Some("20")),
+            ("retry: soon\n\n", None),
+            ("data: retry: 5\n\n", None),
+        ] {
+            assert_eq!(retry(stream), wait, "{stream:?}");
+        }
         assert_eq!(of("event: lost\n\ndata\n\ndata: cut"), r#"[{"data":""},{"data":"cut"}]"#);
     }
 }

@@ -11,6 +11,8 @@ pub enum How {
     Ignored,
     /// Whether it is there; its value is not looked at.
     Presence,
+    /// Whether it is there, and a date: `0` and `-1` mean that it has expired (RFC 9111 §5.3).
+    Expiry,
     /// Whether it is there, and weak or strong (RFC 9110 §8.8.3).
     EntityTag,
     /// As a set of comma-separated members, case apart.
@@ -23,6 +25,7 @@ impl How {
         match self {
             Self::Ignored => "ignored",
             Self::Presence => "presence only",
+            Self::Expiry => "presence, and whether it is a date",
             Self::EntityTag => "presence, weak or strong",
             Self::Set => "as a set",
         }
@@ -93,7 +96,7 @@ pub const BUILT_IN: &[(&str, How, &str)] = &[
     ("ratelimit-reset", How::Presence, "a time"),
     ("ratelimit", How::Presence, "counts what came before"),
     ("last-modified", How::Presence, "when the file was deployed"),
-    ("expires", How::Presence, "a time; Cache-Control is compared"),
+    ("expires", How::Expiry, "a time; Cache-Control is compared"),
     ("etag", How::EntityTag, "made from versions, times or inodes; the body is compared"),
     ("vary", How::Set, "an unordered list"),
     ("allow", How::Set, "an unordered list"),
@@ -136,7 +139,7 @@ pub(super) fn are_equal_in_body(wanted: &[String], name: &str, a: &str, b: &str)
         return false;
     }
     match built_in(&name) {
-        Some(How::Ignored | How::Presence) => true,
+        Some(How::Ignored | How::Presence | How::Expiry) => true,
         Some(How::EntityTag) => a.starts_with("W/") == b.starts_with("W/"),
         Some(How::Set) => members(&[a.as_bytes()]) == members(&[b.as_bytes()]),
         None => false,

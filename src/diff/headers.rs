@@ -97,6 +97,11 @@ fn fields<'h>(
         let field = FieldRule { context, place: format!("{prefix}{name}"), name };
         match (how, name) {
             _ if a.is_empty() || b.is_empty() => field.lone(a, b, sink),
+            (Some(How::Expiry), _) => match (is_date(a), is_date(b)) {
+                (false, true) => field.change("none→date", a, b, SeenChange::PLAIN, sink),
+                (true, false) => field.change("date→none", a, b, SeenChange::PLAIN, sink),
+                _ => {}
+            },
             (Some(How::Presence), _) => {}
             (Some(How::EntityTag), _) => {
                 let weak =
@@ -130,6 +135,14 @@ fn fields<'h>(
             _ => field.values(a, b, sink),
         }
     }
+}
+
+/// Whether a field is a date.
+fn is_date(values: &[&[u8]]) -> bool {
+    let is = |value: &&[u8]| {
+        std::str::from_utf8(value).is_ok_and(|text| kinds::written_time(text).is_some())
+    };
+    values.iter().any(is)
 }
 
 struct FieldRule<'f, 'c> {

@@ -115,13 +115,20 @@ impl Judge<'_> {
         let consequence = record.lacks.map(|lacks| self.lacking.consequence(lacks));
         let root = self.root_of(record);
         let moved = renames::moved(&record.changes, &self.aliases, &self.account.stats);
+        let mut told: Vec<u32> = Vec::new();
         for (index, change) in record.changes.iter().enumerate() {
+            if change.is_tie && (consequence.is_some() || !self.breaks(change, &told)) {
+                continue;
+            }
             let is_moved = moved.binary_search(&index).is_ok();
             let (class, which, why) = match &consequence {
                 Some((why, cause)) => (Class::Consequence, *cause, why.clone()),
                 None => self.class(change, record.behind, is_moved),
             };
             seen[class as usize] = true;
+            if matches!(class, Class::Regression | Class::Approved) {
+                told.push(change.key);
+            }
             let of_v2 = matches!(class, Class::Regression | Class::Approved);
             error |= !of_v2 && is_new_error(&self.account.stats[change.key as usize]);
             let key = match class {
@@ -182,6 +189,18 @@ impl Judge<'_> {
             _ => totals.noisy += 1,
         }
         differences
+    }
+
+    /// Whether a change breaks what always holds in v1's answers, and none of those that are `told`
+    /// says the same of one of its places.
+    fn breaks(&self, change: &SpooledChange, told: &[u32]) -> bool {
+        let is_of = |place: &str, general: &str| {
+            let rest = place.strip_prefix(general);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
+        };
+        let general = |key: &u32| &*self.account.stats[*key as usize].general;
+        let is_told = |place: &str| told.iter().any(|key| is_of(place, general(key)));
+        self.decisions[change.key as usize].0.broken && !change.place.split(" = ").any(is_told)
     }
 
     /// The approval that holds for a change, and the key under which it does: its own, else that of
@@ -287,16 +306,22 @@ impl Judge<'_> {
             return Some("named by the noise file".to_owned());
         }
         let (decision, _) = &self.decisions[change.key as usize];
+        if decision.never_empty && change.actual.as_deref() == Some("") {
+            return None;
+        }
         self.noise_of_parts(change).or_else(|| {
             let in_parts = change.parts.first().is_some_and(|part| part.key != change.key);
             let (one, inner) = change.parts.split_first().unzip();
             let inner = inner.filter(|_| one.is_some_and(|one| !one.begun)).unwrap_or_default();
             let stat = &self.account.stats[change.key as usize];
             let resembles = one.is_none_or(|one| stat.resembles(decision, one.form));
+            // What is drawn as a whole has no parts.
+            let is_one = stat.drawn[0].is_drawn(&Population::default());
+            let in_whole = || is_one || !self.varies_in_parts(inner);
             let measured = match in_parts {
                 true => decision.whole,
                 false if change.parts.is_empty() => decision.measured && !decision.reworded,
-                false => decision.measured && resembles && !self.varies_in_parts(inner),
+                false => decision.measured && resembles && in_whole(),
             };
             let noise = measured || !in_parts && decision.shaped && change.looks;
             let unheard = unheard || !in_parts && inner.iter().any(|part| self.is_unheard(part));

@@ -45,6 +45,7 @@ mod spool;
 mod survey;
 mod table;
 pub(crate) mod text;
+mod ties;
 mod totals;
 
 pub use totals::{RouteTotals, Totals};

@@ -7,6 +7,8 @@
 //! the same value where v1 varies, a value outside a small vocabulary) stays a regression. A change
 //! of type or presence is a place of its own: noise of a value does not cover it.
 
+use std::collections::BTreeMap;
+
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 use statrs::function::factorial::ln_factorial;
@@ -32,6 +34,10 @@ const VOCABULARY: usize = 6;
 const VOCABULARY_SAMPLES: u64 = 24;
 /// A word that v1 had so often, and no other, belongs to what is around it.
 const CONSTANT_SAMPLES: u64 = 3;
+
+/// Pairs in which what took some time is the same, and values that it has, from which it is data.
+const ELAPSED_PAIRS: u64 = 12;
+const ELAPSED_VALUES: usize = 6;
 
 /// How often each value was seen, up to a number of different ones.
 #[derive(Clone, Debug, Default)]
@@ -73,6 +79,137 @@ impl Sketch {
     }
 }
 
+/// Different values of one side of which it is counted how often each comes.
+const KEPT: usize = 128;
+/// Share of v2's values that are there already, from which they are not drawn anew.
+const REPEATED: f64 = 0.25;
+/// A chance by which nothing is explained any more.
+const NO_CHANCE: f64 = 1e-6;
+
+/// How often values come again: of all, those with the least hashes are counted one by one.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Repeats(BTreeMap<u64, u32>);
+
+impl Repeats {
+    pub(super) fn add(&mut self, value: u64) {
+        *self.0.entry(value).or_default() += 1;
+        if self.0.len() > KEPT {
+            self.0.pop_last();
+        }
+    }
+
+    /// How many of the counted values are there already, of how many.
+    fn again(&self) -> (u64, u64) {
+        let all = self.0.values().map(|&count| u64::from(count)).sum::<u64>();
+        (all - self.0.len() as u64, all)
+    }
+}
+
+/// Numbers from which their range is known, and by which factor others are beyond it.
+const RANGE_SAMPLES: u64 = 20;
+const BEYOND: f64 = 10.0;
+
+/// How often v2 must have nothing where v1 always draws something, and by which chance at most.
+const EMPTY: u64 = 3;
+const EMPTY_CHANCE: f64 = 0.01;
+
+/// The numbers of one side of a place.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct NumberRange {
+    count: u64,
+    negative: u64,
+    least: f64,
+    most: f64,
+    /// Whether there is anything else.
+    other: bool,
+    /// All values, and those that are nothing.
+    all: u64,
+    empty: u64,
+    /// The least and the most digits, of digits alone, and whether one of them begins with a zero:
+    /// they are no number then.
+    digits: Option<(usize, usize)>,
+    has_zero: bool,
+}
+
+impl NumberRange {
+    pub(super) fn add(&mut self, value: Option<&str>) {
+        let text = value.unwrap_or_default();
+        self.all += 1;
+        self.empty += u64::from(value == Some(""));
+        if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+            let (least, most) = self.digits.unwrap_or((text.len(), text.len()));
+            self.digits = Some((least.min(text.len()), most.max(text.len())));
+            self.has_zero |= text.len() > 1 && text.starts_with('0');
+        }
+        let number = value.and_then(|text| text.parse::<f64>().ok()).filter(|n| n.is_finite());
+        let Some(number) = number else {
+            self.other = true;
+            return;
+        };
+        let is_first = self.count == 0;
+        self.count += 1;
+        self.negative += u64::from(number < 0.0);
+        self.least = if is_first { number } else { self.least.min(number) };
+        self.most = if is_first { number } else { self.most.max(number) };
+    }
+
+    /// How many digits all of these have, where they are digits and no numbers.
+    fn code_length(&self) -> Option<usize> {
+        let (least, most) = self.digits.filter(|_| !self.other)?;
+        (least == most).then_some(least)
+    }
+
+    /// Whether all of these are beyond the range of others, which are all above zero.
+    fn is_beyond(&self, others: &Self) -> bool {
+        others.least > 0.0
+            && !self.other
+            && !others.other
+            && (self.least > others.most * BEYOND || self.most < others.least / BEYOND)
+    }
+}
+
+/// What of v2's numbers v1's never are.
+fn beyond_range(stat: &Stat) -> Option<String> {
+    let [v1, v2, staged] = &stat.numbers;
+    if v1.other || v1.count < RANGE_SAMPLES {
+        return None;
+    }
+    if v1.has_zero
+        && v2.count >= RANGE_SAMPLES / 2
+        && let (Some(a), Some(b)) = (v1.code_length(), v2.code_length())
+        && a != b
+    {
+        return Some(format!("but v2's have {b} digits, and v1's {a}"));
+    }
+    // A temperature may pass zero at night. What begins at zero never does, nor what v1 in staging
+    // keeps to at the same time.
+    let far = v1.least.abs().max(v1.most.abs());
+    let is_bound = staged.count >= RANGE_SAMPLES / 2
+        || v1.least.abs().min(v1.most.abs()) <= far / BEYOND && v1.least * v1.most >= 0.0;
+    let signs: [(&str, fn(&NumberRange) -> u64); 2] = [
+        ("below zero", |range| range.negative),
+        ("above zero", |range| if range.most > 0.0 { range.count - range.negative } else { 0 }),
+    ];
+    for (sign, of) in signs.into_iter().filter(|_| is_bound) {
+        let all_v1 = v1.count + staged.count;
+        if of(v1) + of(staged) == 0 && at_least(0, all_v1, of(v2), v2.count) < SIGNIFICANCE {
+            return Some(format!("but {} of v2's numbers are {sign}, and none of v1's", of(v2)));
+        }
+    }
+    // A counter of another process is anywhere; v1 in staging shows where that is.
+    let is_steady = staged.count >= RANGE_SAMPLES / 2
+        && !staged.other
+        && staged.least >= v1.least / (BEYOND / 2.0)
+        && staged.most <= v1.most * (BEYOND / 2.0);
+    let is_other = v2.count >= RANGE_SAMPLES / 2 && v2.is_beyond(v1) && v2.is_beyond(staged);
+    (is_steady && is_other).then(|| {
+        format!(
+            "but v2's numbers are {} to {}, and v1's, in staging too, {} to {}",
+            v2.least, v2.most, v1.least, v1.most
+        )
+    })
+}
+
 /// What was counted of one way of changing at one place of a route.
 #[derive(Clone, Debug)]
 pub(super) struct Stat {
@@ -109,6 +246,10 @@ pub(super) struct Stat {
     pub(super) values: [Sketch; 2],
     /// Those of v1 in staging alone.
     pub(super) staged: Sketch,
+    /// How often the values of v1 and of v2 come again.
+    pub(super) repeats: [Repeats; 2],
+    /// The numbers of v1, of v2 and of v1 in staging.
+    pub(super) numbers: [NumberRange; 3],
     /// How many of v2's values are among v1's.
     pub(super) last: [u64; 3],
 }
@@ -137,6 +278,8 @@ impl Stat {
             instants: InstantPairs::default(),
             values: Default::default(),
             staged: Sketch::default(),
+            repeats: Default::default(),
+            numbers: Default::default(),
             last: [0; 3],
         }
     }
@@ -171,7 +314,9 @@ impl Stat {
     pub(super) fn is_unheard(&self, value: u64, word: bool) -> bool {
         let v1 = &self.values[0];
         let always = word && v1.constant() && v1.total >= CONSTANT_SAMPLES;
-        (always || self.has_vocabulary()) && !v1.contains(value)
+        // What is one value for all answers, and drawn, is the hash of a build.
+        let of_build = || v1.constant() && self.drawn[0].is_drawn(&self.drawn[1]);
+        (always || self.has_vocabulary() && !of_build()) && !v1.contains(value)
     }
 }
 
@@ -183,6 +328,8 @@ pub(super) struct Samples {
     pub(super) base: u64,
     /// Exchanges of `live` in which v2's value stands for v1's, which is another.
     pub(super) twins: u64,
+    /// The replay took much less time than the recording.
+    pub(super) is_faster: bool,
 }
 
 /// What is known of a way of changing at a place.
@@ -204,6 +351,10 @@ pub(super) struct Decision {
     pub(super) formed: bool,
     /// Values outside v1's vocabulary are no noise.
     pub(super) vocabulary: bool,
+    /// v2's value is nothing now and then, and v1's never.
+    pub(super) never_empty: bool,
+    /// v2 breaks what v1's answers always say of themselves.
+    pub(super) broken: bool,
     /// Why, in words; also why not, where there was something to be said for noise.
     pub(super) why: String,
 }
@@ -296,6 +447,22 @@ pub(super) fn decide(stat: &Stat, samples: Samples, opposite: (u64, u64)) -> Dec
         }
         decision.vocabulary = stat.has_vocabulary() && !v1.constant();
     }
+    let is_anew = decision.measured && stat.drawn[0].has_form()
+        || decision.drawn
+        || decision.shaped && stat.looks.is_some_and(|kind| kind.is_anew());
+    if stat.label == "changed"
+        && let Some(why) = is_anew.then(|| against_form(stat, samples.is_faster)).flatten()
+    {
+        said.push(why);
+        (decision.measured, decision.shaped, decision.drawn) = (false, false, false);
+    }
+    if decision.measured
+        && stat.label == "changed"
+        && let Some(why) = beyond_range(stat)
+    {
+        said.push(why);
+        decision.measured = false;
+    }
     if decision.measured && stat.label == "changed" {
         let [new, own, base] = stat.loose;
         let own = own + base;
@@ -304,6 +471,12 @@ pub(super) fn decide(stat: &Stat, samples: Samples, opposite: (u64, u64)) -> Dec
             && new as f64 / of_live as f64 > FACTOR * own as f64 / of_own as f64;
     }
     decision.formed = decision.measured && stat.drawn[0].has_form();
+    let [v1, v2, staged] = &stat.numbers;
+    let (empty, all) = (v1.empty + staged.empty, v1.all + staged.all);
+    decision.never_empty = (decision.formed || decision.drawn)
+        && empty == 0
+        && v2.empty >= EMPTY
+        && at_least(0, all, v2.empty, v2.all) < EMPTY_CHANCE;
     if decision.formed && stat.drawn[0].has_other_length(&stat.drawn[1]) {
         decision.measured = false;
         said.push("but v2's values always have another length".to_owned());
@@ -314,8 +487,53 @@ pub(super) fn decide(stat: &Stat, samples: Samples, opposite: (u64, u64)) -> Dec
     decision
 }
 
+/// What speaks against v2's making values anew as v1 does: another case, no padding, the same ones
+/// again. In a replay that `is_faster` one may come again that lasts for a while.
+fn against_form(stat: &Stat, is_faster: bool) -> Option<String> {
+    let [v1, v2] = &stat.drawn;
+    if let Some(what) = v1.differs_in_form(v2) {
+        return Some(format!("but v2's values always have {what}"));
+    }
+    let [(again, all), (theirs, of)] = [stat.repeats[0].again(), stat.repeats[1].again()];
+    let many = theirs as f64 > REPEATED * of as f64;
+    if many && !is_faster && at_least(again, all, theirs, of) < NO_CHANCE {
+        return Some(format!(
+            "but {theirs} of {of} values of v2 are there already, and {again} of {all} of v1's"
+        ));
+    }
+    None
+}
+
+/// Judges whether v2 breaks what v1's answers always say of themselves: `tied` is in how many of
+/// them it can be seen.
+pub(super) fn decide_tie(stat: &Stat, tied: Option<u64>) -> Decision {
+    let never = stat.own + stat.base == 0;
+    let Some(tied) = tied.filter(|_| never) else { return Decision::default() };
+    let p = at_least(0, tied.max(stat.live), stat.live, tied.max(stat.live));
+    if p >= SIGNIFICANCE {
+        return Decision::default();
+    }
+    let why = format!(
+        "v1's answers are never so, {tied} of them; v2's are in {} (p = {p:.1e})",
+        stat.live
+    );
+    Decision { broken: true, why, ..Decision::default() }
+}
+
 /// What speaks against a value's being made anew for each answer although it looks so.
 fn against_shape(stat: &Stat, kind: ValueKind, samples: Samples, live: u64) -> Option<String> {
+    // What took as long for equal requests each time, and is another for others, is data.
+    if kind == ValueKind::Elapsed {
+        let varies = stat.values[0].full || stat.values[0].distinct() >= ELAPSED_VALUES;
+        let pairs = [
+            (samples.own, stat.own, "equal requests"),
+            (samples.base, stat.base, "them in staging"),
+        ];
+        let same = pairs.into_iter().find(|(of, changed, _)| *of >= ELAPSED_PAIRS && *changed == 0);
+        return same.filter(|_| varies).map(|(of, _, to)| {
+            format!("it may be a {kind}, but v1 gave {to} the same value in all {of} pairs")
+        });
+    }
     // Times were compared with the times of the requests already.
     if kind.is_time() {
         return None;
@@ -461,6 +679,8 @@ mod tests {
             instants: InstantPairs::default(),
             values: Default::default(),
             staged: Sketch::default(),
+            repeats: Default::default(),
+            numbers: Default::default(),
             last: [u64::MAX; 3],
         }
     }
@@ -523,6 +743,106 @@ mod tests {
         assert!(hosts.measured && !hosts.vocabulary, "{hosts:?}");
         assert!(!judged(0, 3).measured, "v1 in staging varies, and v2 does not");
         assert!(!judged(9, 1).measured, "v1 itself varies, and v2 does not");
+    }
+
+    #[test]
+    fn numbers_of_another_sign_or_scale_are_no_noise() {
+        let judged = |v1: &dyn Fn(i64) -> f64, v2: &dyn Fn(i64) -> f64, staged: bool| {
+            let mut stat = stat(40, 30);
+            for n in 0..40 {
+                let (a, b) = (v1(n).to_string(), v2(n * 7 + 3).to_string());
+                for (side, text) in [(0, &a), (1, &b)] {
+                    stat.values[side].add(n as u64 * 2 + side as u64);
+                    stat.numbers[side].add(Some(text));
+                }
+                if staged {
+                    stat.base += 1;
+                    stat.numbers[2].add(Some(&v1(n * 5 + 1).to_string()));
+                }
+            }
+            decide(&stat, Samples { base: stat.base, ..samples(40, 30) }, (0, 0)).measured
+        };
+        let (few, wide) = (|n: i64| (n % 37 + 1) as f64, |n: i64| (n % 90 + 10) as f64);
+        assert!(judged(&few, &few, false) && judged(&wide, &wide, true));
+        assert!(!judged(&few, &|n| -few(n), false), "below zero");
+        assert!(!judged(&|n| -few(n), &few, false), "above zero");
+        assert!(judged(&|n| few(n) - 20.0, &few, false), "either");
+        let warm = |n: i64| (n % 7 + 5) as f64;
+        assert!(judged(&warm, &|n| warm(n) - 20.0, false), "a cold night");
+        assert!(!judged(&warm, &|n| warm(n) - 20.0, true), "not where v1 is in staging");
+        // Without v1 in staging nobody knows what another process counts.
+        assert!(judged(&wide, &|n| wide(n) * 1000.0, false));
+        assert!(!judged(&wide, &|n| wide(n) * 1000.0, true), "a thousand times as much");
+        assert!(!judged(&wide, &|n| wide(n) / 1000.0, true), "a thousandth");
+        assert!(judged(&wide, &|n| wide(n) * 3.0, true));
+    }
+
+    #[test]
+    fn codes_of_another_length_are_no_noise() {
+        let judged = |v1: &dyn Fn(u64) -> String, v2: &dyn Fn(u64) -> String| {
+            let mut stat = stat(40, 30);
+            for n in 0..40 {
+                for (side, text) in [v1(n * 977), v2(n * 1_013 + 5)].iter().enumerate() {
+                    stat.values[side].add(n * 2 + side as u64);
+                    stat.numbers[side].add(Some(text));
+                }
+            }
+            decide(&stat, samples(40, 30), (0, 0)).measured
+        };
+        let code = |n: u64| format!("{:06}", n * 7_919 % 1_000_000);
+        assert!(judged(&code, &code));
+        assert!(!judged(&code, &|n| format!("{:04}", n % 10_000)), "shorter");
+        assert!(!judged(&code, &|n| format!("{:08}", n)), "longer");
+        // Numbers have any length.
+        assert!(judged(&|n| (n + 100_000).to_string(), &|n| (n + 1_000_000).to_string()));
+    }
+
+    #[test]
+    fn values_made_anew_do_not_come_again() {
+        let judged = |values: u64, is_faster: bool| {
+            let mut stat = stat(120, 0);
+            stat.looks = Some(ValueKind::Token(24));
+            for n in 0..120 {
+                for (side, value) in [n, 1_000 + n % values].into_iter().enumerate() {
+                    stat.values[side].add(value.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+                    stat.repeats[side].add(value.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+                }
+            }
+            decide(&stat, Samples { is_faster, ..samples(120, 0) }, (0, 0)).shaped
+        };
+        assert!(judged(120, false) && judged(100, false));
+        assert!(!judged(4, false) && !judged(40, false));
+        assert!(judged(40, true), "what lasts for a while comes again in a fast replay");
+    }
+
+    #[test]
+    fn what_took_as_long_for_equal_requests_is_data() {
+        let judged = |own: u64, pairs: u64, values: u64| {
+            let mut stat = stat(40, own);
+            stat.looks = Some(ValueKind::Elapsed);
+            for n in 0..40 {
+                stat.values[0].add(n % values);
+                stat.values[1].add(n % values + 50);
+            }
+            let decision = decide(&stat, samples(40, pairs), (0, 0));
+            decision.shaped || decision.measured
+        };
+        assert!(!judged(0, 30, 20));
+        assert!(judged(3, 30, 20), "it varies");
+        assert!(judged(0, 3, 20), "too few pairs");
+        assert!(judged(0, 30, 2), "too few values");
+    }
+
+    #[test]
+    fn ties_count_where_they_always_hold_and_are_often_broken() {
+        let broken = |live: u64, own: u64, tied: Option<u64>| {
+            let stat = Stat { label: super::super::ties::PARTED.to_owned(), ..stat(live, own) };
+            decide_tie(&stat, tied).broken
+        };
+        assert!(broken(7, 0, Some(7)) && broken(12, 0, Some(120)));
+        assert!(!broken(3, 0, Some(3)) && !broken(2, 0, Some(120)), "too few");
+        assert!(!broken(120, 1, Some(120)), "v1 breaks it, too");
+        assert!(!broken(120, 0, None));
     }
 
     #[test]

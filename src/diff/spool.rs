@@ -39,6 +39,8 @@ pub(super) struct SpooledChange {
     pub(super) looks: bool,
     /// Whether the replay itself caused it.
     pub(super) excused: bool,
+    /// Whether it is one of a tie, which is told only where that always holds.
+    pub(super) is_tie: bool,
     pub(super) place: String,
     pub(super) expected: Option<String>,
     pub(super) actual: Option<String>,
@@ -89,7 +91,8 @@ impl SpoolRecord {
                 u64::from(change.looks)
                     | has(&change.expected) << 1
                     | has(&change.actual) << 2
-                    | u64::from(change.excused) << 3,
+                    | u64::from(change.excused) << 3
+                    | u64::from(change.is_tie) << 4,
             )?;
             number(out, change.parts.len() as u64)?;
             for part in &change.parts {
@@ -140,11 +143,12 @@ impl SpoolRecord {
             let place = read_text(input)?;
             let expected = if flags & 2 != 0 { Some(read_text(input)?) } else { None };
             let actual = if flags & 4 != 0 { Some(read_text(input)?) } else { None };
-            let (looks, excused) = (flags & 1 != 0, flags & 8 != 0);
+            let (looks, excused, is_tie) = (flags & 1 != 0, flags & 8 != 0, flags & 16 != 0);
             changes.push(SpooledChange {
                 key,
                 looks,
                 excused,
+                is_tie,
                 place,
                 expected,
                 actual,
@@ -204,6 +208,7 @@ mod tests {
             key: 7,
             looks: expected.is_none(),
             excused: expected.is_some(),
+            is_tie: expected.is_none(),
             place: "$.é".to_owned(),
             expected: expected.map(str::to_owned),
             actual: Some("2".to_owned()),

@@ -193,7 +193,9 @@ fn brief(line: &[u8]) -> SurveyItem {
             // Quotes inside of values are escaped: this is the answer's own member.
             let is_ok = || memchr::memmem::find(line, b"\"status\":200").is_some();
             let is_answered = asked.completeness == Completeness::Complete && asked.answered;
-            let brief = asked.request.map(|asked| Brief::of(&asked.message, is_answered, is_ok));
+            let is_call = || memchr::memmem::find(line, b"protobuf").is_some();
+            let brief =
+                asked.request.map(|asked| Brief::of(&asked.message, is_answered, is_ok, is_call));
             SurveyItem::Exchange(brief)
         }
         Ok(None) if memchr::memmem::find(line, exchanges::END_FORMAT.as_bytes()).is_some() => {
@@ -210,11 +212,20 @@ impl Brief {
         let answer = exchange.response.as_ref();
         let is_answered = exchange.completeness == Completeness::Complete && answer.is_some();
         let is_ok = || answer.is_some_and(|answer| answer.message.status == 200);
-        Some(Self::of(&exchange.request.as_ref()?.message, is_answered, is_ok))
+        let kind = || answer?.message.headers.get("content-type");
+        let is_call =
+            || kind().is_some_and(|kind| memchr::memmem::find(kind, b"protobuf").is_some());
+        Some(Self::of(&exchange.request.as_ref()?.message, is_answered, is_ok, is_call))
     }
 
-    /// Of a request, whether its answer is complete, and whether that is 200.
-    fn of(request: &Request, answered: bool, is_ok: impl FnOnce() -> bool) -> Self {
+    /// Of a request, whether its answer is complete, and whether that is 200 or may be a message of
+    /// Protocol Buffers.
+    fn of(
+        request: &Request,
+        answered: bool,
+        is_ok: impl FnOnce() -> bool,
+        is_call: impl FnOnce() -> bool,
+    ) -> Self {
         let mut whole = FxHasher::default();
         let mut session = FxHasher::default();
         let mut has_session = false;
@@ -253,7 +264,7 @@ impl Brief {
             session: if has_session { session.finish() } else { 0 },
             answered,
             question: if &*request.method == b"GET" { question.finish() | 1 } else { 0 },
-            is_call: calls::may_be(request),
+            is_call: calls::may_be(request) || is_call(),
             conditional: is_conditional(&request.headers),
             full: answered && !partial && &*request.method == b"GET" && is_ok(),
         }

@@ -10,8 +10,16 @@ use crate::message::media::MediaType;
 /// Most cells of a table that is taken apart.
 const MOST_CELLS: usize = 1 << 20;
 
-/// Both tables as JSON; none where one of them is none.
-pub(super) fn as_json(types: [MediaType<'_>; 2], a: &str, b: &str) -> Option<[Vec<u8>; 2]> {
+/// v1's and v2's table.
+pub(super) struct Tables {
+    /// As JSON.
+    pub(super) json: [Vec<u8>; 2],
+    /// What stands between the cells of a row.
+    pub(super) separators: [u8; 2],
+}
+
+/// Both tables; none where one of them is none.
+pub(super) fn both(types: [MediaType<'_>; 2], a: &str, b: &str) -> Option<Tables> {
     let tabs = types.iter().all(|kind| kind.name().ends_with("/tab-separated-values"));
     if !tabs && !types.iter().all(|kind| kind.name().ends_with("/csv")) {
         return None;
@@ -21,7 +29,8 @@ pub(super) fn as_json(types: [MediaType<'_>; 2], a: &str, b: &str) -> Option<[Ve
         Some(first) if first.contains(';') && !first.contains(',') => b';',
         _ => b',',
     };
-    let (left, right) = (rows(a, separator(a))?, rows(b, separator(b))?);
+    let separators = [separator(a), separator(b)];
+    let (left, right) = (rows(a, separators[0])?, rows(b, separators[1])?);
     let (first, other) = (left.first()?, right.first()?);
     let named = first == other && first.iter().all(|name| !name.is_empty()) && {
         let mut names: Vec<_> = first.iter().collect();
@@ -39,7 +48,7 @@ pub(super) fn as_json(types: [MediaType<'_>; 2], a: &str, b: &str) -> Option<[Ve
         }),
         rows => array(rows, |cells, out| list(out, b'[', cells.iter(), text)),
     };
-    Some([written(&left), written(&right)])
+    Some(Tables { json: [written(&left), written(&right)], separators })
 }
 
 /// The rows of a table; none where they are not equally long, or there is only one column.
@@ -91,8 +100,8 @@ mod tests {
     use super::*;
 
     fn json(kind: &str, a: &str, b: &str) -> Option<[String; 2]> {
-        as_json([MediaType::new(kind.as_bytes()); 2], a, b)
-            .map(|both| both.map(|json| String::from_utf8(json).unwrap()))
+        both([MediaType::new(kind.as_bytes()); 2], a, b)
+            .map(|tables| tables.json.map(|json| String::from_utf8(json).unwrap()))
     }
 
     #[test]
@@ -105,6 +114,15 @@ mod tests {
         assert_eq!(a, r#"[["1","a"],["2","b"]]"#, "no common first row");
         let [a, _] = json("text/tab-separated-values", "k\tv,w\n1\t\n", "k\tv,w\n1\tx").unwrap();
         assert_eq!(a, r#"[{"k":"1","v,w":""}]"#);
+    }
+
+    #[test]
+    fn what_stands_between_cells_is_told() {
+        let of = |a: &str, b: &str| {
+            both([MediaType::new(b"text/csv"); 2], a, b).map(|tables| tables.separators)
+        };
+        assert_eq!(of("id,n\n1,2\n", "id;n\n1;2\n"), Some([b',', b';']));
+        assert_eq!(of("id;n\n1;2,5\n", "id;n\n1;2,6\n"), Some([b';', b';']));
     }
 
     #[test]

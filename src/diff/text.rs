@@ -19,7 +19,13 @@ const MAX_EDITS: usize = 400;
 /// Longest start of a line that names its place, in characters.
 const ANCHOR: usize = 40;
 
-/// Compares two texts; line ends of either kind count the same.
+/// How the lines of a text end: as those of a network, some of them at least, or none of them.
+fn line_ends(text: &str) -> Option<&'static str> {
+    let is_long = || memchr::memmem::find(text.as_bytes(), b"\r\n").is_some();
+    text.contains('\n').then(|| if is_long() { "CRLF" } else { "LF" })
+}
+
+/// Compares two texts. That one has line ends of a kind that the other has nowhere is one change.
 pub(super) fn compare(context: &Context<'_>, expected: &str, actual: &str, sink: &mut Sink) {
     let lines = |text| str::lines(text).collect::<Vec<_>>();
     let (left, right) = (lines(expected), lines(actual));
@@ -31,8 +37,15 @@ pub(super) fn compare(context: &Context<'_>, expected: &str, actual: &str, sink:
         .take_while(|(a, b)| a == b)
         .count();
     let (middle, other) = (&left[head..left.len() - tail], &right[head..right.len() - tail]);
+    let ends = [expected, actual].map(line_ends);
+    if let [Some(a), Some(b)] = ends
+        && a != b
+    {
+        let [a, b] = [a, b].map(|end| Some(end.to_owned()));
+        sink.plain(Kind::Body, "line ends", "changed", a, b, SeenChange::PLAIN);
+    }
     if middle.is_empty() && other.is_empty() {
-        // Only line ends differ, or the last one is missing.
+        // The last line end is missing, or some differ.
         return;
     }
     // Whole texts are masked, since what a line holds may be said in another. Places are where no
@@ -260,6 +273,19 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn line_ends_are_of_a_kind() {
+        for (text, ends) in [
+            ("a", None),
+            ("", None),
+            ("a\nb\n", Some("LF")),
+            ("a\r\nb\r\n", Some("CRLF")),
+            ("a\r\nb\n", Some("CRLF")),
+        ] {
+            assert_eq!(line_ends(text), ends, "{text:?}");
+        }
+    }
 
     #[test]
     fn only_what_differs_is_a_hunk() {

@@ -39,7 +39,8 @@ pub struct Totals {
     /// Answers of the baseline that were compared with v1's.
     pub baseline_compared: u64,
     /// Those of them that are of another shape (no answer, another kind of document, other members
-    /// at its top) although equal requests of the recording never were.
+    /// at its top) although equal requests of the recording never were, and others are not as often
+    /// the other way.
     pub baseline_shapes: u64,
     /// Compared exchanges where v1 failed and v2 answers, none a regression.
     pub fixed: u64,

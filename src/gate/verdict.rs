@@ -130,6 +130,7 @@ fn praise(evidence: &Evidence<'_>, rules: &[RuleResult]) -> Vec<String> {
         (totals.consequences, "in what follows from skipped requests"),
         (totals.unbound_differ, "in what follows from values that v2 did not issue"),
         (totals.fixed, "in that v1 failed"),
+        (totals.noisy, "in what varies by itself"),
     ];
     let apart: Vec<String> = apart
         .into_iter()

@@ -30,6 +30,10 @@ const ABOUT: [&str; 9] =
 /// Amounts of one age: `1 year, 2 months ago`.
 const AMOUNTS: usize = 3;
 
+/// Amounts of one span of time, and units that no age has.
+const SPAN_AMOUNTS: usize = 6;
+const SMALL: [&str; 5] = ["ms", "us", "µs", "ns", "millis"];
+
 /// How long ago something was.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Age {
@@ -71,6 +75,40 @@ pub fn bare(text: &str) -> Option<Age> {
     let word = |at: usize| &text[words[at].clone()];
     let (first, seconds, exact_s) = amounts(words.len(), 0, &word)?;
     (first == 0).then(|| Age { range: words[0].start..text.len(), seconds, exact_s })
+}
+
+/// Whether a whole text says how long something takes or runs, in several units or as a clock:
+/// `0h 53m 12s`, `3 days, 2:10`, `1d 02:10:05`.
+pub fn is_span(text: &str) -> bool {
+    let mut rest = text.trim();
+    let mut amounts = 0;
+    while !rest.is_empty() {
+        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+        let behind = &rest[digits..];
+        if digits == 0 || amounts >= SPAN_AMOUNTS {
+            return false;
+        }
+        if let Some(clock) = behind.strip_prefix(':') {
+            // A clock is the last of it.
+            let parts: Vec<&str> = clock.split([':', '.']).collect();
+            let is_part =
+                |part: &&str| part.bytes().all(|b| b.is_ascii_digit()) && !part.is_empty();
+            return parts[0].len() == 2 && parts.len() <= 3 && parts.iter().all(is_part);
+        }
+        let behind = match behind.strip_prefix('.') {
+            Some(fraction) => fraction.trim_start_matches(|c: char| c.is_ascii_digit()),
+            None => behind,
+        };
+        let word = behind.trim_start();
+        let length = word.find(|c: char| !c.is_alphabetic()).unwrap_or(word.len());
+        if length == 0 || unit(&word[..length]).is_none() && !SMALL.contains(&&word[..length]) {
+            return false;
+        }
+        amounts += 1;
+        rest = word[length..].trim_start_matches([',', ' ']);
+        rest = rest.strip_prefix("and ").unwrap_or(rest).trim_start();
+    }
+    amounts > 0
 }
 
 fn is_just(word: &str) -> bool {
@@ -153,6 +191,26 @@ fn words(text: &str) -> impl Iterator<Item = Range<usize>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn spans_of_time_are_told_from_other_texts() {
+        for text in [
+            "0h 53m 12s",
+            "3 days, 2:10",
+            "1d 02:10:05",
+            "12 days, 4 hours and 3 minutes",
+            "2:10:05.123",
+            "5m0.250s",
+            "870 µs",
+        ] {
+            assert!(is_span(text), "{text}");
+        }
+        for text in
+            ["", "3", "three days", "3 apples", "-3 days", "3 days ago", "2:1", "1.2.3", "2m of"]
+        {
+            assert!(!is_span(text), "{text}");
+        }
+    }
 
     #[test]
     fn ages_are_read_as_pages_write_them() {

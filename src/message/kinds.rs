@@ -24,6 +24,8 @@ pub enum ValueKind {
     Date,
     /// A date, perhaps with a time, in another usual form ([`dates`]).
     Moment,
+    /// How long something took, or runs, by what it is called.
+    Elapsed,
     /// Seconds since 1970, perhaps with a fraction.
     EpochSeconds,
     /// Milliseconds since 1970.
@@ -72,6 +74,7 @@ impl fmt::Display for ValueKind {
             Self::HttpDate => f.write_str("http-date"),
             Self::Date => f.write_str("date"),
             Self::Moment => f.write_str("written date"),
+            Self::Elapsed => f.write_str("time that something took"),
             Self::EpochSeconds => f.write_str("epoch-seconds"),
             Self::EpochMillis => f.write_str("epoch-milliseconds"),
             Self::EpochMicros => f.write_str("epoch-microseconds"),
@@ -104,6 +107,7 @@ impl ValueKind {
                 | Self::HttpDate
                 | Self::Date
                 | Self::Moment
+                | Self::Elapsed
                 | Self::EpochSeconds
                 | Self::EpochMillis
                 | Self::EpochMicros
@@ -123,6 +127,20 @@ impl ValueKind {
                 | Self::PasswordHash(_)
                 | Self::Position
                 | Self::Masked(_)
+        )
+    }
+
+    /// Whether its values are made anew, each another one.
+    pub const fn is_anew(self) -> bool {
+        matches!(
+            self,
+            Self::Uuid(_)
+                | Self::Ulid
+                | Self::Ksuid
+                | Self::ObjectId
+                | Self::Prefixed(..)
+                | Self::Hex(_)
+                | Self::Token(_)
         )
     }
 
@@ -599,7 +617,8 @@ fn drawn_letters(bytes: &[u8]) -> bool {
     const SIGNS: usize = 2;
     let runs = bytes.chunk_by(|a, b| a.is_ascii_uppercase() == b.is_ascii_uppercase());
     let capitals = runs.filter(|run| run.len() > 1 && run[0].is_ascii_uppercase()).count();
-    let signs = bytes.iter().filter(|byte| matches!(byte, b'-' | b'_')).count();
+    let is_sign = |byte: &&u8| matches!(byte, b'-' | b'_' | b'+' | b'/');
+    let signs = bytes.iter().filter(is_sign).count();
     let letters = bytes.iter().filter(|byte| byte.is_ascii_alphabetic()).count();
     letters + signs == bytes.len() && signs <= SIGNS && capitals >= 2
 }

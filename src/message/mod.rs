@@ -25,6 +25,7 @@ pub mod target;
 pub mod tokens;
 pub mod trace;
 pub mod wire;
+pub mod zip;
 
 use bytes::Bytes;
 

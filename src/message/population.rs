@@ -63,6 +63,8 @@ const LETTERED: usize = 5;
 /// Where a form keeps how many characters such groups have, beside its length; and the most.
 const NUMBERS_AT: u32 = 11;
 const MOST_NUMBERS: usize = (u16::MAX >> NUMBERS_AT) as usize;
+/// So many values show the form that all have.
+const FORM_VALUES: u32 = 8;
 /// So many values may by chance have their symbols at the same places, or be likely as text.
 const FEW_VALUES: u32 = 4;
 
@@ -591,6 +593,32 @@ impl Population {
     pub const fn has_other_length(&self, others: &Self) -> bool {
         let constant = self.shortest == self.longest && others.shortest == others.longest;
         constant && others.samples >= FEW_VALUES && self.longest != others.longest
+    }
+
+    /// What others always have, and these never, though they are drawn from one alphabet: the other
+    /// case, or the other way to end base64.
+    pub fn differs_in_form(&self, others: &Self) -> Option<&'static str> {
+        if self.other || others.other || self.samples.min(others.samples) < FORM_VALUES {
+            return None;
+        }
+        let (small, capital) = (LOWER_HEX | LOWER, UPPER_HEX | UPPER);
+        let only =
+            |of: &Self, one: u16, other: u16| of.classes & one != 0 && of.classes & other == 0;
+        if only(self, small, capital) && only(others, capital, small)
+            || only(self, capital, small) && only(others, small, capital)
+        {
+            return Some("the other case");
+        }
+        let is_even = |of: &Self| of.shortest == of.longest;
+        let padding = |of: &Self| of.classes & PADDING != 0;
+        if is_even(self) && is_even(others) && self.longest == others.longest {
+            match (padding(self), padding(others)) {
+                (true, false) => return Some("no padding"),
+                (false, true) => return Some("padding"),
+                _ => {}
+            }
+        }
+        None
     }
 
     /// Whether there are too few characters to have seen all of an alphabet.

@@ -31,7 +31,7 @@ mod named;
 pub mod names;
 mod numbers;
 mod options;
-mod packed;
+pub(crate) mod packed;
 #[cfg(test)]
 mod planted;
 #[cfg(test)]

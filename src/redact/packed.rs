@@ -8,6 +8,7 @@ use std::ops::Range;
 
 use super::scan::{JsonToken, Scanner};
 use super::view::{View, ViewEncoding};
+use crate::message::encoding::hex;
 
 /// Deepest nesting that is read.
 const DEPTH: usize = 64;
@@ -50,8 +51,14 @@ impl<'a> PackedDocument<'a> {
     /// The document that `content` is, by its type and its first octets; none where it is none.
     pub(super) fn of(content: &'a [u8], content_type: &[u8]) -> Option<Self> {
         let packing = packing(content, content_type)?;
-        let mut reader =
-            PackedReader { content, at: 0, json: Vec::new(), leaves: Vec::new(), packing };
+        let mut reader = PackedReader {
+            content,
+            at: 0,
+            json: Vec::new(),
+            leaves: Vec::new(),
+            packing,
+            is_exact: false,
+        };
         reader.all()?;
         Some(Self { content, json: reader.json, leaves: reader.leaves })
     }
@@ -114,6 +121,18 @@ fn number(text: &[u8], octets: usize, little: bool) -> Vec<u8> {
     }
 }
 
+/// A number of half precision (RFC 8949, appendix D).
+fn half(bits: u16) -> f64 {
+    let (exponent, fraction) = (i32::from(bits >> 10 & 0x1f), f64::from(bits & 0x3ff));
+    let number = match exponent {
+        0 => fraction * 2f64.powi(-24),
+        31 if fraction == 0.0 => f64::INFINITY,
+        31 => f64::NAN,
+        _ => (fraction + 1024.0) * 2f64.powi(exponent - 25),
+    };
+    if bits & 0x8000 == 0 { number } else { -number }
+}
+
 /// Whether a value that is text looks like what PHP serializes.
 pub(super) fn looks_like_it(value: &[u8]) -> bool {
     matches!(packing(value, b""), Some(Packing::Php | Packing::PhpSession))
@@ -153,12 +172,35 @@ const fn is_of_name(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.')
 }
 
+/// What a document of MessagePack, CBOR or BSON says, as JSON that loses nothing; none where it is
+/// none by its type, or not whole.
+pub(crate) fn as_json(content: &[u8], content_type: &[u8]) -> Option<Vec<u8>> {
+    let kind = content_type.to_ascii_lowercase();
+    let named = |name: &[u8]| memchr::memmem::find(&kind, name).is_some();
+    if ![&b"msgpack"[..], b"messagepack", b"cbor", b"bson"].into_iter().any(named) {
+        return None;
+    }
+    let packing = packing(content, content_type)?;
+    let mut reader = PackedReader {
+        content,
+        at: 0,
+        json: Vec::new(),
+        leaves: Vec::new(),
+        packing,
+        is_exact: true,
+    };
+    reader.all()?;
+    Some(reader.json)
+}
+
 struct PackedReader<'a> {
     content: &'a [u8],
     at: usize,
     json: Vec<u8>,
     leaves: Vec<(Range<usize>, Leaf)>,
     packing: Packing,
+    /// Whether what cannot be a secret is written, too.
+    is_exact: bool,
 }
 
 impl PackedReader<'_> {
@@ -225,14 +267,62 @@ impl PackedReader<'_> {
 
     /// A value that is no string and no number to look for.
     fn skip(&mut self, length: usize) -> Option<()> {
-        self.take(length)?;
-        self.null();
+        let range = self.take(length)?;
+        match (self.is_exact && length > 0).then(|| hex(&self.content[range])) {
+            Some(octets) => self.json.extend_from_slice(format!("\"{octets}\"").as_bytes()),
+            None => self.null(),
+        }
+        Some(())
+    }
+
+    /// What is written as such only where nothing is to be lost.
+    fn exact(&mut self, written: impl std::fmt::Display) {
+        match self.is_exact {
+            true => self.json.extend_from_slice(written.to_string().as_bytes()),
+            false => self.null(),
+        }
+    }
+
+    /// A number with a fraction, of so many octets.
+    fn float(&mut self, octets: usize, little: bool) -> Option<()> {
+        let range = self.take(octets)?;
+        let mut bits =
+            self.content[range].iter().fold(0, |bits: u64, &byte| bits << 8 | u64::from(byte));
+        if little {
+            bits = bits.swap_bytes() >> (64 - 8 * octets);
+        }
+        let number = match octets {
+            2 => half(bits as u16),
+            4 => f64::from(f32::from_bits(bits as u32)),
+            _ => f64::from_bits(bits),
+        };
+        match number.is_finite() {
+            true if octets == 4 => self.exact(number as f32),
+            true => self.exact(number),
+            false => self.exact(format_args!("\"{number}\"")),
+        }
+        Some(())
+    }
+
+    /// A number that may be below zero, of so many octets, the highest first.
+    fn signed(&mut self, octets: usize) -> Option<()> {
+        if !self.is_exact {
+            return self.unsigned(octets, Leaf::Big);
+        }
+        let shift = 64 - 8 * octets as u32;
+        let number = (self.big(octets)? << shift).cast_signed() >> shift;
+        self.exact(number);
         Some(())
     }
 
     fn text(&mut self, range: Range<usize>) {
         let (text, leaf) = match std::str::from_utf8(&self.content[range.clone()]) {
             Ok(text) => (text, Leaf::Text),
+            Err(_) if self.is_exact => {
+                let octets = hex(&self.content[range]);
+                self.json.extend_from_slice(format!("\"{octets}\"").as_bytes());
+                return;
+            }
             Err(_) => ("", Leaf::Octets),
         };
         // Writing to memory cannot fail.
@@ -314,7 +404,10 @@ impl PackedReader<'_> {
             0x80..=0x8f => self.map(small(0x0f), depth)?,
             0x90..=0x9f => self.list(small(0x0f), depth)?,
             0xa0..=0xbf => self.string(small(0x1f))?,
-            0xc0 | 0xc2 | 0xc3 | 0xe0..=0xff => self.null(),
+            0xc0 => self.null(),
+            0xc2 => self.exact(false),
+            0xc3 => self.exact(true),
+            0xe0..=0xff => self.exact(byte.cast_signed()),
             0xc4..=0xc6 => {
                 let length = self.length(1 << (byte - 0xc4))?;
                 self.string(length)?;
@@ -323,9 +416,9 @@ impl PackedReader<'_> {
                 let length = self.length(1 << (byte - 0xc7))?;
                 self.skip(length.checked_add(1)?)?;
             }
-            0xca | 0xcb => self.skip(4 << (byte - 0xca))?,
+            0xca | 0xcb => self.float(4 << (byte - 0xca), false)?,
             0xcc..=0xcf => self.unsigned(1 << (byte - 0xcc), Leaf::Big)?,
-            0xd0..=0xd3 => self.unsigned(1 << (byte - 0xd0), Leaf::Big)?,
+            0xd0..=0xd3 => self.signed(1 << (byte - 0xd0))?,
             0xd4..=0xd8 => self.skip(1 + (1 << (byte - 0xd4)))?,
             0xd9..=0xdb => {
                 let length = self.length(1 << (byte - 0xd9))?;
@@ -362,14 +455,28 @@ impl PackedReader<'_> {
             }
             return Some(());
         }
-        let count = if octets == 0 { usize::from(info) } else { self.length(octets)? };
+        if major == 7 {
+            match (octets, info) {
+                (2.., _) => self.float(octets, false)?,
+                (1, _) => self.skip(1)?,
+                (_, 20) => self.exact(false),
+                (_, 21) => self.exact(true),
+                _ => self.null(),
+            }
+            return Some(());
+        }
+        let count = if octets == 0 { u64::from(info) } else { self.big(octets)? };
+        if major == 1 {
+            self.exact(-1 - i128::from(count));
+            return Some(());
+        }
+        let count = usize::try_from(count).ok()?;
         match major {
             2 | 3 => self.string(count)?,
             4 => self.list(count, depth)?,
             5 => self.map(count, depth)?,
             // A tag says what the value behind it is.
-            6 => self.value(depth + 1)?,
-            _ => self.null(),
+            _ => self.value(depth + 1)?,
         }
         Some(())
     }
@@ -434,7 +541,8 @@ impl PackedReader<'_> {
             }
             0x10 => self.unsigned(4, Leaf::Little),
             0x12 => self.unsigned(8, Leaf::Little),
-            1 | 9 | 0x11 => self.skip(8),
+            1 => self.float(8, true),
+            9 | 0x11 => self.skip(8),
             7 => self.skip(12),
             8 => self.skip(1),
             0x13 => self.skip(16),
@@ -576,6 +684,28 @@ mod tests {
     use super::*;
 
     const SECRET: &str = "Zq7hT2mXw9Lk4RvB1nYs";
+
+    #[test]
+    fn documents_are_written_as_json_that_loses_nothing() {
+        let of = |kind: &str, content: &[u8]| {
+            as_json(content, kind.as_bytes()).map(|json| String::from_utf8(json).unwrap())
+        };
+        let price = 12.5_f64.to_be_bytes();
+        let map = [&b"\x83\xa2id\x07\xa5price\xcb"[..], &price, b"\xa2ok\xc3"].concat();
+        let json = r#"{"id":7,"price":12.5,"ok":true}"#;
+        assert_eq!(of("application/msgpack", &map).as_deref(), Some(json));
+        let list = b"\x96\xff\xd0\x85\xd1\xff\x00\xc2\xc0\xc4\x02\xfe\xff";
+        let json = r#"[-1,-123,-256,false,null,"feff"]"#;
+        assert_eq!(of("application/x-msgpack", list).as_deref(), Some(json));
+        let map = [b"\xa3bid\x07eprice\xfb".as_slice(), &price].concat();
+        let map = [&map[..], b"bok\xf5"].concat();
+        let json = r#"{"id":7,"price":12.5,"ok":true}"#;
+        assert_eq!(of("application/cbor", &map).as_deref(), Some(json));
+        let list = b"\x85\x20\x38\x63\xf9\x3e\x00\xf4\x41\xff";
+        assert_eq!(of("application/cbor", list).as_deref(), Some(r#"[-1,-100,1.5,false,"ff"]"#));
+        assert_eq!(of("application/msgpack", b"\x82\xa2id\x07"), None, "cut");
+        assert_eq!(of("application/octet-stream", b"\x81\xa2id\x07"), None, "by its type alone");
+    }
 
     fn redacted(content: &[u8], kind: &str) -> Vec<u8> {
         let redactor = super::super::Redactor::new(&[RedactRule::Default], b"key");

@@ -117,6 +117,10 @@ fn seen(report: &Report<'_>, out: &mut String, look: Look) {
         count(totals.compared),
         count(totals.mismatched)
     );
+    if totals.noisy > 0 {
+        let more = plural(totals.noisy, "more differs", "more differ");
+        said += &format!(" ({more} only in what varies by itself)");
+    }
     let skipped: u64 = summary.skipped.values().sum();
     if skipped > 0 {
         let reasons: Vec<String> = summary

@@ -26,6 +26,8 @@ pub(super) struct Joined {
     pub(super) skipped: Skipped,
     /// What was found of values that v2 did not issue, by number.
     pub(super) met: FxHashMap<u32, Met>,
+    /// Answers of the baseline of another shape, by the changes that make it.
+    pub(super) otherwise: FxHashMap<Vec<u32>, u64>,
     /// Whether each record was seen, and none twice; only where somebody looked on.
     pub(super) is_once_each: bool,
 }
@@ -53,6 +55,8 @@ pub(super) struct Compared {
 pub(super) struct Row {
     pub(super) id: ReplayId,
     pub(super) at: Timestamp,
+    /// When v2 was asked, where that is known.
+    pub(super) sent: Option<Timestamp>,
     pub(super) method: String,
     pub(super) target: String,
     pub(super) failed: bool,
@@ -98,6 +102,7 @@ impl Joined {
             self.account.add(ComparedSide::Own, route, own, true);
         }
         for row in compared.rows {
+            self.account.asked([Some(row.at), row.sent]);
             let counts = row.lacks.is_none();
             self.totals.compared += u64::from(counts);
             self.totals.unbound += u64::from(!counts);
@@ -111,10 +116,13 @@ impl Joined {
             if let Some(base) = &row.base {
                 let keys = self.account.add(ComparedSide::Base, route, base, true);
                 let new = |key: u32| self.account.stats[key as usize].own == 0;
-                let mut changes = base.changes.iter().zip(&keys);
-                let other = changes.any(|(change, (key, _))| is_of_shape(change) && new(*key));
+                let changes = base.changes.iter().zip(&keys);
+                let others = changes.filter(|(change, (key, _))| is_of_shape(change) && new(*key));
+                let others: Vec<u32> = others.map(|(_, (key, _))| *key).collect();
                 self.totals.baseline_compared += 1;
-                self.totals.baseline_shapes += u64::from(other);
+                if !others.is_empty() {
+                    *self.otherwise.entry(others).or_default() += 1;
+                }
             }
             let keys = if counts {
                 self.account.add(ComparedSide::Live, route, &row.sink, behind.is_none())
@@ -135,6 +143,7 @@ impl Joined {
                     parts: spooled(&change.parts, &numbers),
                     looks: matches!(change.look, Look::Kind(_) | Look::Within(_)),
                     excused: change.look == Look::Excused,
+                    is_tie: change.look == Look::Tie,
                     place: change.place,
                     expected: change.expected,
                     actual: change.actual,

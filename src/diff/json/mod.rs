@@ -185,7 +185,7 @@ impl<'a> JsonWalk<'_, '_, 'a> {
             }
             Differ::So(seen) => {
                 let is_elapsed = seen.look == Look::Plain && self.are_elapsed([left, right]);
-                let seen = if is_elapsed { Look::Kind(ValueKind::Moment).into() } else { seen };
+                let seen = if is_elapsed { Look::Kind(ValueKind::Elapsed).into() } else { seen };
                 self.changed("changed".into(), Some(a), Some(b), seen);
             }
         }

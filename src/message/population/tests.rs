@@ -314,3 +314,26 @@ fn words_with_digits_are_refused_and_drawn_values_are_not_words() {
         }
     }
 }
+
+#[test]
+fn the_other_case_and_the_other_end_of_base64_are_other_forms() {
+    let of = |values: &dyn Fn(u128) -> String| {
+        let mut all = Population::default();
+        for n in 0..12 {
+            let bits = (n + 1_u128).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
+            all.add(TextForm::of(&values(bits ^ bits >> 59)));
+        }
+        all
+    };
+    let (small, capital) = (of(&|n| format!("{n:032x}")), of(&|n| format!("{n:032X}")));
+    assert_eq!(small.differs_in_form(&capital), Some("the other case"));
+    assert_eq!(capital.differs_in_form(&small), Some("the other case"));
+    assert_eq!(small.differs_in_form(&of(&|n| format!("{:032x}", !n))), None);
+    let base64 = |end: &'static str| {
+        of(&move |n| crate::message::encoding::base64_of(&n.to_be_bytes(), true) + end)
+    };
+    assert_eq!(base64("==").differs_in_form(&base64("")), Some("no padding"));
+    assert_eq!(base64("").differs_in_form(&base64("==")), Some("padding"));
+    let mixed = of(&|n| format!("{n:x}") + if n % 2 == 0 { "A" } else { "b" });
+    assert_eq!(mixed.differs_in_form(&capital), None, "both cases");
+}
