@@ -154,16 +154,7 @@ fn read_fully<S: Offset>(text: &str) -> Option<Tree> {
             Token::String(string) => {
                 page.text(&String::from_utf8_lossy(&string), from..string.span.end.place());
             }
-            Token::Doctype(doctype) => {
-                // Its identifiers choose how a browser lays the page out.
-                let mut text = String::from_utf8_lossy(&doctype.name).to_ascii_lowercase();
-                for identifier in
-                    [&doctype.public_identifier, &doctype.system_identifier].into_iter().flatten()
-                {
-                    text.push_str(&format!(" \"{}\"", String::from_utf8_lossy(identifier)));
-                }
-                page.doctype(&text);
-            }
+            Token::Doctype(doctype) => page.doctype(&quick::doctype_text(&doctype)),
             Token::Comment(_) | Token::Error(_) => {}
         }
     }
@@ -342,13 +333,13 @@ mod tests {
             "<script>if (a < b && c) { x = \"</p>\" }</script>text",
             "<svg><path d=\"M0\"/></svg><style>a > b {}</style>",
             "<ul><li>a<li>b</ul> 1 > 2",
+            "<!DOCTYPE html PUBLIC \"-//W3C//DTD\" 'x'>\r\n<p\r\nid=a>a\r\n b</p><pre>\r\n\r\n</pre>",
         ] {
             let quick = quickly(text);
             assert!(quick.is_some(), "{text}");
             assert_eq!(quick, Some(format!("{:?}", read_fully::<usize>(text))), "{text}");
         }
-        for text in ["a < b", "<a b=c\"d>", "<a", "a\r\nb", "<!DOCTYPE html PUBLIC \"x\">", "<?a>"]
-        {
+        for text in ["a < b", "<a b=c\"d>", "<a", "a\rb", "a\0b", "<?a>", "<!doctype"] {
             assert_eq!(quickly(text), None, "{text}");
         }
     }
@@ -363,10 +354,10 @@ mod tests {
                 "[a-c &;<>/!='\"-]{1,4}",
                 "<(/)?(a|b|P|tr|td|svg|title|script|textarea|style|head|body|html|br)( [a-cA-C]{1,2}(=('[^'\r]{0,5}'|\"[^\"]{0,5}\"|[a-z0-9/&]{1,4}))?){0,3} ?/?>",
                 "<!--[a >!<-]{0,6}-->",
-                "<!(doctype|DOCTYPE) (html|HTML)( [a-z\" ]{1,4})?>",
+                "<!(doctype|DOCTYPE) ?(html|HTML)( (public|SYSTEM) ?['\"a-z>]{0,4})?>",
                 "&(amp;|lt;|lt|copy|copy=|#65;|#x1;|nope;| |a)",
                 "</(script|style|title|textarea)[ >/]{1,2}",
-                "[ \n\t]{1,3}",
+                "([ \n\t]|\r\n){1,3}",
                 "[a-z\u{80}-\u{a0}\u{fdd0}\u{ffff}\u{1f600}\u{1}]{1,3}",
             ], 0..8),
         ) {

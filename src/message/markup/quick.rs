@@ -1,13 +1,13 @@
 //! The tokens of HTML as nearly all pages write them, cut out of the text at once.
 //!
-//! Plain tags, values in quotes, texts, comments, a short doctype, scripts and styles. Whatever
-//! else stands there (a stray `<`, a broken tag, NUL, a carriage return) ends the reading, and the
-//! whole text is left to the full tokenizer, as are the characters that references stand for. What
-//! is read is the same either way; a property of [`super::html`] holds them beside each other.
+//! Plain tags, values in quotes, texts, comments, scripts and styles. Whatever else stands there (a
+//! stray `<`, a broken tag, NUL) ends the reading, and the whole text is left to the full tokenizer,
+//! as are the type of the document and the characters that references stand for. What is read is
+//! the same either way.
 
 use std::ops::Range;
 
-use html5gum::{State, Token, Tokenizer};
+use html5gum::{Doctype, SpanBound, State, Token, Tokenizer};
 use memchr::{memchr, memmem};
 
 use super::tree::Attribute;
@@ -39,8 +39,10 @@ pub(super) struct Unusual;
 /// Reads all of a text.
 pub(super) fn read(text: &str, tokens: &mut impl Tokens) -> Result<(), Unusual> {
     let mut quick = Quick { text, bytes: text.as_bytes(), at: 0 };
-    // No text of a page has them, but for those of other systems, which are read otherwise.
-    if memchr::memchr2(b'\r', 0, quick.bytes).is_some() {
+    // A line may end with two bytes; a carriage return alone is a line's end as well.
+    let mut returns = memchr::memchr_iter(b'\r', quick.bytes);
+    let is_alone = |at: usize| quick.bytes.get(at + 1) != Some(&b'\n');
+    if memchr(0, quick.bytes).is_some() || returns.any(is_alone) {
         return Err(Unusual);
     }
     while quick.at < quick.bytes.len() && !tokens.failed() {
@@ -56,7 +58,7 @@ struct Quick<'t> {
 }
 
 const fn is_blank(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t' | b'\n' | b'\x0c')
+    matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | b'\x0c')
 }
 
 impl<'t> Quick<'t> {
@@ -219,8 +221,11 @@ impl<'t> Quick<'t> {
             None => return Err(Unusual),
         };
         let span = if value.is_empty() { 0..0 } else { from as u32..self.at as u32 };
-        let value =
-            if memchr(b'&', value.as_bytes()).is_some() { referred(value)? } else { value.into() };
+        let value = if memchr::memchr2(b'&', b'\r', value.as_bytes()).is_some() {
+            referred(value)?
+        } else {
+            value.into()
+        };
         Ok((name.into(), value, span))
     }
 
@@ -279,19 +284,29 @@ impl<'t> Quick<'t> {
         Ok(())
     }
 
-    /// `<!doctype html>`, without identifiers.
     fn doctype(&mut self, tokens: &mut impl Tokens) -> Result<(), Unusual> {
-        const OPEN: &[u8] = b"<!doctype ";
-        let rest = &self.bytes[self.at..];
-        if !rest.get(..OPEN.len()).is_some_and(|own| own.eq_ignore_ascii_case(OPEN)) {
+        let rest = &self.text[self.at..];
+        // Whatever stands there, also in quotes, this ends it.
+        let end = memchr(b'>', rest.as_bytes()).ok_or(Unusual)? + 1;
+        let is_said = |token: &Result<Token, _>| !matches!(token, Ok(Token::Error(_)));
+        let mut read = Tokenizer::new(&rest[..end]).filter(is_said);
+        let (Some(Ok(Token::Doctype(doctype))), None) = (read.next(), read.next()) else {
             return Err(Unusual);
-        }
-        self.at += OPEN.len();
-        let name = self.name()?;
-        self.expect(b'>')?;
-        tokens.doctype(&name);
+        };
+        self.at += end;
+        tokens.doctype(&doctype_text(&doctype));
         Ok(())
     }
+}
+
+/// A document's type with its identifiers, which choose how a browser lays the page out.
+pub(super) fn doctype_text<S: SpanBound>(doctype: &Doctype<S>) -> String {
+    let mut text = String::from_utf8_lossy(&doctype.name).to_ascii_lowercase();
+    for identifier in [&doctype.public_identifier, &doctype.system_identifier].into_iter().flatten()
+    {
+        text.push_str(&format!(" \"{}\"", String::from_utf8_lossy(identifier)));
+    }
+    text
 }
 
 /// Whether a text holds nothing that the full tokenizer calls an error: control characters and
