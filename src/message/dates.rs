@@ -64,6 +64,7 @@ pub fn at_start(text: &str) -> Option<Moment> {
 fn goes_on_behind_a_word(bytes: &[u8]) -> bool {
     let is_of_word = |byte: &u8| byte.is_ascii_alphabetic() || *byte == b'-' || !byte.is_ascii();
     let word = bytes.iter().take(LONGEST_WORD + 1).take_while(|byte| is_of_word(byte)).count();
+    steps::add(word);
     matches!(bytes.get(word), Some(b' ' | b',' | b'.'))
 }
 
