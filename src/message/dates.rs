@@ -41,17 +41,35 @@ pub fn at_start(text: &str) -> Option<Moment> {
     let bytes = text.as_bytes();
     match bytes.first()? {
         b'0'..=b'9' => {
-            let week = || week(bytes);
-            basic(bytes)
-                .or_else(week)
-                .or_else(|| day_of_year(bytes))
-                .or_else(|| year_first(bytes))
-                .or_else(|| day_or_month_first(bytes))
+            // How many digits a form begins with, and what is behind them, tells it from others:
+            // nearly all that begins with a digit is none of them.
+            let digits = bytes.iter().take(9).take_while(|byte| byte.is_ascii_digit()).count();
+            match (digits, bytes.get(digits).copied().unwrap_or(0)) {
+                (1 | 2, b'.' | b'/' | b'-' | b' ') => day_or_month_first(bytes),
+                (4, b'W') => week(bytes),
+                (4, b'-') => {
+                    week(bytes).or_else(|| day_of_year(bytes)).or_else(|| year_first(bytes))
+                }
+                (4, b'/' | b'.' | 0x80..) => year_first(bytes),
+                (8.., _) => basic(bytes),
+                _ => None,
+            }
         }
-        b'A'..=b'Z' | b'a'..=b'z' | 0x80.. => named(bytes),
+        b'A'..=b'Z' | b'a'..=b'z' | 0x80.. if goes_on_behind_a_word(bytes) => named(bytes),
         _ => None,
     }
 }
+
+/// Whether a name of a day or a month may stand at the start: a blank, a comma or a dot ends it.
+fn goes_on_behind_a_word(bytes: &[u8]) -> bool {
+    let is_of_word = |byte: &u8| byte.is_ascii_alphabetic() || *byte == b'-' || !byte.is_ascii();
+    let word = bytes.iter().take(LONGEST_WORD + 1).take_while(|byte| is_of_word(byte)).count();
+    steps::add(word);
+    matches!(bytes.get(word), Some(b' ' | b',' | b'.'))
+}
+
+/// Bytes beyond which a word is no name.
+const LONGEST_WORD: usize = 48;
 
 /// The length of a clock's reading at the start of a text: `18:40:05`, `6:40 p.m.`.
 pub fn clock_at_start(text: &str) -> Option<usize> {
@@ -116,10 +134,8 @@ impl<'t> DateReader<'t> {
 
     /// … with letters that are not ASCII, and a hyphen in it (`terça-feira`).
     fn any_word(&mut self) -> &'t str {
-        /// Bytes beyond which a word is no name.
-        const LONGEST: usize = 48;
         let rest = &self.bytes[self.at.min(self.bytes.len())..];
-        let rest = &rest[..rest.len().min(LONGEST)];
+        let rest = &rest[..rest.len().min(LONGEST_WORD)];
         let text = std::str::from_utf8(rest)
             .or_else(|error| std::str::from_utf8(&rest[..error.valid_up_to()]))
             .unwrap_or_default();
@@ -305,7 +321,6 @@ fn clock_behind(reader: &mut DateReader<'_>) -> Option<(i64, i64)> {
 }
 
 fn moment(form: u8, days: [[i64; 3]; 2], reader: &mut DateReader<'_>) -> Option<Moment> {
-    const DAY_S: i64 = 86_400;
     let (seconds, exact_s) = clock_behind(reader).unwrap_or((0, DAY_S));
     if reader.peek().is_ascii_alphanumeric() {
         return None;
@@ -320,9 +335,26 @@ fn at([year, month, day]: [i64; 3], seconds: i64) -> Option<Timestamp> {
     if !(1990..=2100).contains(&year) {
         return None;
     }
-    let midnight: Timestamp = format!("{year:04}-{month:02}-{day:02}T00:00:00Z").parse().ok()?;
-    Some(midnight.plus(seconds * crate::time::NANOS_PER_SEC))
+    let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let length = match month {
+        2 => 28 + i64::from(is_leap),
+        4 | 6 | 9 | 11 => 30,
+        1 | 3 | 5 | 7 | 8 | 10 | 12 => 31,
+        _ => return None,
+    };
+    if !(1..=length).contains(&day) {
+        return None;
+    }
+    // Counted in years that begin with March, so that a leap year's day is its last.
+    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let days_of_years = year * 365 + year / 4 - year / 100 + year / 400;
+    let days = days_of_years + (153 * month + 2) / 5 + day - 1 - EPOCH_DAYS;
+    Some(Timestamp::from_nanos((days * DAY_S + seconds) * crate::time::NANOS_PER_SEC))
 }
+
+/// Days from the first of March of the year 0 to 1970.
+const EPOCH_DAYS: i64 = 719_468;
+const DAY_S: i64 = 86_400;
 
 /// `20261128T184000Z`, ISO 8601's basic form, and `20261128T18:40:00`; `20261128184000` and
 /// `20261128-184000` as file names have it, perhaps with milliseconds.
@@ -364,7 +396,6 @@ fn basic(bytes: &[u8]) -> Option<Moment> {
 
 /// `2026-W48`, `2026-W48-6`, `2026W486`: a week of ISO 8601, or a day of it.
 fn week(bytes: &[u8]) -> Option<Moment> {
-    const DAY_S: i64 = 86_400;
     let mut reader = DateReader::new(bytes);
     let year = reader.digits(4)?;
     let is_long = reader.skip(b"-").is_some();
@@ -391,7 +422,6 @@ fn week(bytes: &[u8]) -> Option<Moment> {
 
 /// `2026-332T18:40:00Z`: the day of the year (ISO 8601).
 fn day_of_year(bytes: &[u8]) -> Option<Moment> {
-    const DAY_S: i64 = 86_400;
     let mut reader = DateReader::new(bytes);
     let year = reader.number(4..=4)?;
     reader.skip(b"-")?;

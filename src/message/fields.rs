@@ -199,7 +199,12 @@ const LONGEST_PAIR: usize = 4 << 10;
 /// `user:secret` in a header field of a service's own that has it in base64, as `Basic` has it.
 pub fn hidden_pair(text: &str) -> Option<String> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"+/-_=".contains(&byte);
-    if !(SHORTEST_PAIR..=LONGEST_PAIR).contains(&text.len()) || !text.bytes().all(plain) {
+    // Of ASCII, three bytes begin with one of the first half of the alphabet.
+    let ascii = |four: &[u8]| matches!(four[0], b'A'..=b'Z' | b'a'..=b'f' | b'=');
+    if !(SHORTEST_PAIR..=LONGEST_PAIR).contains(&text.len())
+        || !text.as_bytes().chunks(4).all(ascii)
+        || !text.bytes().all(plain)
+    {
         return None;
     }
     let pair = encoding::base64_text(text).filter(|pair| pair.is_ascii())?;

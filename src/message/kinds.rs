@@ -291,10 +291,10 @@ pub fn written_time(text: &str) -> Option<ValueKind> {
         return None;
     }
     if bytes[0].is_ascii_digit() && bytes.len() >= 10 && bytes[4] == b'-' {
-        if bytes.len() == 10 && date(bytes) {
+        if date(bytes) {
             return Some(ValueKind::Date);
         }
-        if instant(text).is_some() {
+        if is_usual_instant(bytes) || instant(text).is_some() {
             return Some(ValueKind::Rfc3339);
         }
     }
@@ -353,6 +353,23 @@ pub fn instant_of(kind: ValueKind, text: &str) -> Option<Timestamp> {
     }
 }
 
+/// `2026-11-22T10:00:00Z`, as most services write it, on a day that each month has.
+fn is_usual_instant(bytes: &[u8]) -> bool {
+    let two = |at: usize| {
+        let digits = (bytes[at].wrapping_sub(b'0'), bytes[at + 1].wrapping_sub(b'0'));
+        if digits.0 < 10 && digits.1 < 10 { digits.0 * 10 + digits.1 } else { u8::MAX }
+    };
+    bytes.len() == 20
+        && [bytes[4], bytes[7], bytes[10], bytes[13], bytes[16], bytes[19]] == *b"--T::Z"
+        && (19..=20).contains(&two(0))
+        && two(2) < 100
+        && (1..=12).contains(&two(5))
+        && (1..=28).contains(&two(8))
+        && two(11) < 24
+        && two(14) < 60
+        && two(17) < 60
+}
+
 /// `2026-11-22T10:00:00.123Z`, with a blank for the T or without an offset (then taken as UTC).
 fn instant(text: &str) -> Option<Timestamp> {
     let bytes = text.as_bytes();
@@ -398,7 +415,8 @@ fn http_date(text: &str) -> Option<Timestamp> {
     format!("{year:04}-{month:02}-{day:02}T{clock}{zone}").parse().ok()
 }
 
-fn date(bytes: &[u8]) -> bool {
+/// `2026-11-22`.
+pub(crate) fn date(bytes: &[u8]) -> bool {
     bytes.len() == 10
         && bytes.iter().enumerate().all(|(at, byte)| {
             if at == 4 || at == 7 { *byte == b'-' } else { byte.is_ascii_digit() }
@@ -452,12 +470,18 @@ fn jwt(bytes: &[u8]) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'='))
 }
 
+/// A payload of one byte, a time of four, a signature of SHA-1, and what stands between them.
+const SHORTEST_SIGNED: usize = 1 + 4 + 27 + 2;
+
 /// `payload.time.signature`, or with colons: a payload of any length, a time of four to eight
 /// characters in base 62 or base64url, and a signature of SHA-1, SHA-256 or SHA-512. The payload
 /// may be JSON as it is.
 pub(crate) fn is_signed(bytes: &[u8]) -> bool {
     let text = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
     let separator = |byte: &u8| matches!(byte, b'.' | b':');
+    if bytes.len() < SHORTEST_SIGNED {
+        return false;
+    }
     let Some(last) = bytes.iter().rposition(separator) else { return false };
     let Some(first) = bytes[..last].iter().rposition(|byte| *byte == bytes[last]) else {
         return false;
@@ -589,10 +613,10 @@ pub(crate) fn are_ports(numbers: [&str; 2]) -> bool {
 
 /// At least 16 hexadecimal digits of one case that look random.
 pub(crate) fn random_hex(bytes: &[u8]) -> bool {
-    let lower = bytes.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    let upper = bytes.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'A'..=b'F'));
+    let lower = || bytes.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    let upper = || bytes.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'A'..=b'F'));
     bytes.len() >= 16
-        && (lower || upper)
+        && (lower() || upper())
         && bytes.iter().any(u8::is_ascii_digit)
         && bytes.iter().any(u8::is_ascii_alphabetic)
         && entropy(bytes) >= if bytes.len() >= 32 { 3.0 } else { 2.5 }

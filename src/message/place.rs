@@ -14,7 +14,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 pub use self::pattern::Pattern;
-use super::kinds::{self, ValueKind};
+use super::kinds;
 use crate::limits;
 
 /// A step towards a value.
@@ -252,27 +252,40 @@ impl Step<'_> {
     /// The hash of the place that this step leads to from one with the hash `parent`; where
     /// `general`, places that differ only in numbers have one.
     fn mixed(&self, parent: u64, general: bool) -> u64 {
+        let own = self.mixed_both([parent; 2], general && self.is_variable());
+        own[usize::from(general)]
+    }
+
+    /// The hash of the place that this step leads to, and the general one, of those that it leads
+    /// from; `varies` where its name is a value.
+    fn mixed_both(&self, [parent, general]: [u64; 2], varies: bool) -> [u64; 2] {
         /// An odd number of 64 bits without a pattern (of xxHash).
         const FACTOR: u64 = 0x9e37_79b1_85eb_ca87;
         let mix = |hash: u64, word: u64| (hash.rotate_left(23) ^ word).wrapping_mul(FACTOR);
+        let (sort, number) = (u64::from(self.sort()), self.number() as u64);
         // A segment's number is what names it.
-        let counted = !general || matches!(self, Self::Segment(_));
-        let number = if counted { self.number() as u64 } else { 0 };
-        let mut hash = mix(parent, u64::from(self.sort()) | number << 8);
-        let name = match self {
-            Self::Name(name) if general && is_variable(name) => None,
-            _ => self.name(),
-        };
-        let any_case = matches!(self, Self::Header(_));
-        for chunk in name.unwrap_or_default().as_bytes().chunks(8) {
-            let mut word = [0; 8];
-            word[..chunk.len()].copy_from_slice(chunk);
-            if any_case {
-                word.make_ascii_lowercase();
+        let counted = if matches!(self, Self::Segment(_)) { number } else { 0 };
+        let mut hashes = [mix(parent, sort | number << 8), mix(general, sort | counted << 8)];
+        if let Some(name) = self.name() {
+            let any_case = matches!(self, Self::Header(_));
+            let mut add = |chunk: [u8; 8], length: usize| {
+                let chunk =
+                    if any_case { chunk.map(|byte| byte.to_ascii_lowercase()) } else { chunk };
+                let word = u64::from_le_bytes(chunk) ^ length as u64;
+                hashes[0] = mix(hashes[0], word);
+                if !varies {
+                    hashes[1] = mix(hashes[1], word);
+                }
+            };
+            let (chunks, rest) = name.as_bytes().as_chunks::<8>();
+            chunks.iter().for_each(|chunk| add(*chunk, 8));
+            if !rest.is_empty() {
+                let mut chunk = [0; 8];
+                rest.iter().zip(&mut chunk).for_each(|(byte, out)| *out = *byte);
+                add(chunk, rest.len());
             }
-            hash = mix(hash, u64::from_le_bytes(word) ^ chunk.len() as u64);
         }
-        hash ^ hash >> 29
+        hashes.map(|hash| hash ^ hash >> 29)
     }
 }
 
@@ -283,7 +296,7 @@ pub fn is_variable(name: &str) -> bool {
         0 => false,
         _ if bytes.iter().all(u8::is_ascii_digit) => true,
         1..=9 => false,
-        10 => kinds::of_text(name) == Some(ValueKind::Date),
+        10 => kinds::date(bytes),
         // Rooms and events of Matrix: a sign of their kind, and the server that drew them.
         _ if matches!(bytes[0], b'!' | b'$') => {
             bytes.contains(&b':') || kinds::of_text(&name[1..]).is_some()
@@ -301,14 +314,16 @@ pub struct Trail<'t> {
     hash: u64,
     general: u64,
     varies: bool,
+    is_variable: bool,
 }
 
 impl<'t> Trail<'t> {
     /// The first step.
     pub fn new(step: Step<'t>) -> Self {
         let step = step.bounded();
-        let (hash, general) = (step.mixed(0, false), step.mixed(0, true));
-        Self { before: None, hash, general, varies: step.is_variable(), step }
+        let is_variable = step.is_variable();
+        let [hash, general] = step.mixed_both([0; 2], is_variable);
+        Self { before: None, hash, general, varies: is_variable, is_variable, step }
     }
 
     /// A step further.
@@ -317,13 +332,10 @@ impl<'t> Trail<'t> {
         't: 'n,
     {
         let step = step.bounded();
-        Trail {
-            hash: step.mixed(self.hash, false),
-            general: step.mixed(self.general, true),
-            varies: self.varies || step.is_variable(),
-            before: Some(self),
-            step,
-        }
+        let is_variable = step.is_variable();
+        let [hash, general] = step.mixed_both([self.hash, self.general], is_variable);
+        let varies = self.varies || is_variable;
+        Trail { before: Some(self), hash, general, varies, is_variable, step }
     }
 
     /// Names the place.
@@ -340,6 +352,11 @@ impl<'t> Trail<'t> {
     /// Whether a name on the way is a value rather than a name ([`is_variable`]).
     pub const fn varies(&self) -> bool {
         self.varies
+    }
+
+    /// Whether its last step is a name that is a value.
+    pub const fn is_variable(&self) -> bool {
+        self.is_variable
     }
 
     /// The last step.

@@ -78,9 +78,16 @@ pub(super) fn extension(key: &str) -> &str {
     &key[stem.len()..]
 }
 
+/// Fewest letters that may be random.
+const SHORTEST_RANDOM: usize = 16;
+
 /// The class of a segment's part before its extension.
 pub(super) fn class(stem: &[u8]) -> RouteSegment {
     if stem.is_empty() {
+        return RouteSegment::Word;
+    }
+    // Most segments are plain words, which none of the shapes below has.
+    if stem.len() < SHORTEST_RANDOM && stem.iter().all(u8::is_ascii_alphabetic) {
         return RouteSegment::Word;
     }
     if stem.iter().all(u8::is_ascii_digit) {

@@ -101,7 +101,6 @@ enum PieceKind {
     Older,
     /// A use inside a token that its client signed.
     Signed,
-    Beside,
 }
 
 /// No flow, or no route.
@@ -135,8 +134,7 @@ impl ExchangePiece {
             2 => PieceKind::Use,
             3 => PieceKind::After,
             4 => PieceKind::Older,
-            5 => PieceKind::Signed,
-            _ => PieceKind::Beside,
+            _ => PieceKind::Signed,
         };
         let last = number(&record[30..34]) as u32;
         let (session, route) = if kind == PieceKind::Session { (last, NO) } else { (0, last) };
@@ -156,12 +154,39 @@ impl ExchangePiece {
     }
 }
 
+/// Bytes of an exchange that was answered just before another one was said.
+const BESIDE: usize = 15;
+
+/// The same of one, by the number of the other. They are most of what exchanges get, and come in
+/// the order of time, which is nearly that of the recording: by themselves they are sorted at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct BesidePiece {
+    number: u64,
+    id: ExchangeId,
+}
+
+impl BesidePiece {
+    fn pack(&self) -> [u8; BESIDE] {
+        let mut out = [0; BESIDE];
+        out[0..5].copy_from_slice(&self.number.to_be_bytes()[3..]);
+        out[5..11].copy_from_slice(&self.id.connection.to_be_bytes()[2..]);
+        out[11..15].copy_from_slice(&self.id.ordinal.to_be_bytes());
+        out
+    }
+
+    fn unpack(record: &[u8; BESIDE]) -> Self {
+        let (connection, ordinal) = (number(&record[5..11]), number(&record[11..15]) as u32);
+        Self { number: number(&record[0..5]), id: ExchangeId { connection, ordinal } }
+    }
+}
+
 /// What the join found.
 pub(super) struct Assembly {
     templates: Templates,
     tallies: Tallies,
     links: Sorter<LINK>,
     pieces: Sorter<PIECE>,
+    besides: Sorter<BESIDE>,
 }
 
 impl Finds for Assembly {
@@ -213,6 +238,7 @@ impl Assembly {
             tallies: Tallies::default(),
             links: Sorter::new(folder),
             pieces: Sorter::new(folder),
+            besides: Sorter::new(folder),
         }
     }
 
@@ -239,11 +265,9 @@ impl Assembly {
     }
 
     /// Says which exchanges of others were answered just before one was said.
-    pub(super) fn beside(&mut self, number: u64, others: &[ExchangeId]) -> io::Result<()> {
-        others.iter().try_for_each(|&id| {
-            let piece = ExchangePiece { id, ..ExchangePiece::of(number, PieceKind::Beside) };
-            self.pieces.push(piece.pack())
-        })
+    pub(super) fn beside(&mut self, number: u64, others: &mut [ExchangeId]) -> io::Result<()> {
+        others.sort_unstable();
+        others.iter().try_for_each(|&id| self.besides.push(BesidePiece { number, id }.pack()))
     }
 
     /// Numbers the values, and writes the parts.
@@ -255,7 +279,7 @@ impl Assembly {
         folder: &Path,
         totals: FlowTotals,
     ) -> io::Result<(Vec<Flow>, PartFile, FlowTotals)> {
-        let Self { templates, tallies, links, mut pieces } = self;
+        let Self { templates, tallies, links, mut pieces, besides } = self;
         let (mut flows, numbers) = tallies.finish(&templates);
         bound(&links.finish()?, &numbers, bind, &templates, &mut pieces)?;
         let pieces = pieces.finish()?;
@@ -268,7 +292,7 @@ impl Assembly {
             producers: BTreeMap::new(),
             older: FxHashMap::default(),
         };
-        let parts = gather.parts(&pieces, lines, folder)?;
+        let parts = gather.parts(&pieces, &besides.finish()?, lines, folder)?;
         Ok((flows, parts, gather.finish()))
     }
 }
@@ -495,28 +519,43 @@ impl PieceGather<'_> {
     fn parts(
         &mut self,
         pieces: &Sorted<PIECE>,
+        besides: &Sorted<BESIDE>,
         lines: &Spooled,
         folder: &Path,
     ) -> io::Result<PartFile> {
         let mut writer = PartsWriter::new(folder)?;
         let mut pieces =
             pieces.iter()?.map(|piece| piece.map(|p| ExchangePiece::unpack(&p))).peekable();
-        let mut own = Vec::new();
+        let mut besides =
+            besides.iter()?.map(|piece| piece.map(|p| BesidePiece::unpack(&p))).peekable();
+        let (mut own, mut beside) = (Vec::new(), Vec::new());
         for (number, line) in order::lines(lines).enumerate() {
             own.clear();
+            beside.clear();
             let is_own = |piece: &io::Result<ExchangePiece>| {
                 piece.as_ref().map_or(true, |piece| piece.number == number as u64)
             };
             while let Some(piece) = pieces.next_if(is_own) {
                 own.push(piece?);
             }
-            writer.write(&self.part(&line?, &own)?)?;
+            let is_beside = |piece: &io::Result<BesidePiece>| {
+                piece.as_ref().map_or(true, |piece| piece.number == number as u64)
+            };
+            while let Some(piece) = besides.next_if(is_beside) {
+                beside.push(piece?.id);
+            }
+            writer.write(&self.part(&line?, &own, &beside)?)?;
         }
         writer.finish(folder)
     }
 
-    fn part(&mut self, line: &OrderLine, pieces: &[ExchangePiece]) -> io::Result<Part> {
-        let mut part = Part { exchange: line.id, ..Part::default() };
+    fn part(
+        &mut self,
+        line: &OrderLine,
+        pieces: &[ExchangePiece],
+        beside: &[ExchangeId],
+    ) -> io::Result<Part> {
+        let mut part = Part { exchange: line.id, beside: beside.to_vec(), ..Part::default() };
         let mut from = FxHashSet::default();
         let mut uses = RequestUses::default();
         let mut older: FxHashSet<Place> = FxHashSet::default();
@@ -532,7 +571,6 @@ impl PieceGather<'_> {
                     }
                 }
                 PieceKind::After => part.after.push(piece.id),
-                PieceKind::Beside => part.beside.push(piece.id),
                 PieceKind::Signed => {}
                 PieceKind::Older => {
                     older.insert(kept::read(&mut self.window, piece.kept)?.place);
@@ -659,7 +697,6 @@ mod tests {
             PieceKind::After,
             PieceKind::Older,
             PieceKind::Signed,
-            PieceKind::Beside,
         ] {
             let piece = ExchangePiece {
                 kept: 1 << 47,
@@ -669,6 +706,8 @@ mod tests {
                 ..ExchangePiece::of(1 << 39, kind)
             };
             assert_eq!(ExchangePiece::unpack(&piece.pack()), piece);
+            let beside = BesidePiece { number: 1 << 39, id };
+            assert_eq!(BesidePiece::unpack(&beside.pack()), beside);
         }
     }
 }

@@ -80,14 +80,24 @@ impl Client {
 pub(super) fn is_credential(step: &Step<'_>) -> bool {
     match step {
         Step::Cookie(_) => true,
-        Step::Header(name) => {
-            let ends = |end: &&str| {
-                let tail = name.len().checked_sub(end.len()).and_then(|at| name.get(at..));
-                tail.is_some_and(|tail| tail.eq_ignore_ascii_case(end))
-            };
-            name.eq_ignore_ascii_case("authorization")
-                || ["token", "session", "session-id", "auth", "api-key", "apikey"].iter().any(ends)
+        Step::Header(name) => names_credential(name.as_bytes()),
+        _ => false,
+    }
+}
+
+/// Whether a header field of this name may hold a credential.
+fn names_credential(name: &[u8]) -> bool {
+    let ends = |end: &[u8]| {
+        let tail = name.len().checked_sub(end.len()).map(|at| &name[at..]);
+        tail.is_some_and(|tail| tail.eq_ignore_ascii_case(end))
+    };
+    match name.last().map(u8::to_ascii_lowercase) {
+        Some(b'n') => {
+            name.eq_ignore_ascii_case(b"authorization") || ends(b"token") || ends(b"session")
         }
+        Some(b'd') => ends(b"session-id"),
+        Some(b'h') => ends(b"auth"),
+        Some(b'y') => ends(b"api-key") || ends(b"apikey"),
         _ => false,
     }
 }
@@ -127,10 +137,8 @@ fn shown(request: &Request) -> Vec<u64> {
         }
     }
     for (name, value) in request.headers.iter() {
-        let name = String::from_utf8_lossy(name);
-        let is_other = !name.eq_ignore_ascii_case("authorization");
-        if is_other
-            && is_credential(&Step::Header(name))
+        if !name.eq_ignore_ascii_case(b"authorization")
+            && names_credential(name)
             && let Ok(text) = std::str::from_utf8(value)
             && strength::is_strong(text.trim())
         {
@@ -174,12 +182,11 @@ fn of_cookie(name: &[u8], value: &[u8]) -> Option<u64> {
 }
 
 fn is_session(name: &[u8]) -> bool {
-    let name = name.to_ascii_lowercase();
-    [&b"sess"[..], b"sid", b"auth", b"token", b"jwt", b"login", b"remember"]
-        .iter()
-        .any(|part| memchr::memmem::find(&name, part).is_some())
-        && memchr::memmem::find(&name, b"csrf").is_none()
-        && memchr::memmem::find(&name, b"xsrf").is_none()
+    // Names are short: less than it takes to prepare a search.
+    let holds = |part: &[u8]| name.windows(part.len()).any(|own| own.eq_ignore_ascii_case(part));
+    [&b"sess"[..], b"sid", b"auth", b"token", b"jwt", b"login", b"remember"].into_iter().any(holds)
+        && !holds(b"csrf")
+        && !holds(b"xsrf")
 }
 
 /// Nobody: its connection stands for it.

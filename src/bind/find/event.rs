@@ -102,8 +102,11 @@ impl ValueEvent {
 }
 
 /// Big-endian bytes as a number.
+#[inline]
 pub(super) fn number(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0, |sum, &byte| sum << 8 | u64::from(byte))
+    let mut eight = [0; 8];
+    eight[8 - bytes.len()..].copy_from_slice(bytes);
+    u64::from_be_bytes(eight)
 }
 
 /// A time whose bytes sort as it does.

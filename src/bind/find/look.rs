@@ -325,8 +325,19 @@ struct ToldValue<'v> {
     never: Option<bool>,
     /// No atom of it was made yet.
     first: bool,
-    /// It names a thing, by its place.
-    names: bool,
+    /// It stands alone where a weak value may name a thing.
+    is_weak: bool,
+    /// It names a thing, by its place; once that was asked.
+    names: Option<bool>,
+}
+
+impl ToldValue<'_> {
+    fn names(&mut self) -> bool {
+        let at = self.at;
+        *self.names.get_or_insert_with(|| {
+            matches!(at.last(), Step::Segment(_)) || at.name().is_some_and(things::is_identifier)
+        })
+    }
 }
 
 impl<'l> Looker<'l> {
@@ -370,7 +381,8 @@ impl<'l> Looker<'l> {
             flags: self.flags(at, text),
             never: None,
             first: true,
-            names: false,
+            is_weak: false,
+            names: None,
         };
         for thing in self.chosen.flows(self.stands == Stands::Said, at) {
             self.add(&mut told, None, &thing, RULED);
@@ -412,12 +424,12 @@ impl<'l> Looker<'l> {
     fn weak(&mut self, told: &mut ToldValue<'_>, label: Option<&str>, noun: Option<&str>) {
         let is_segment = matches!(told.at.last(), Step::Segment(_));
         // A time by the second is an identifier only where one stands.
-        let is_epoch = || kinds::of_number(told.text) == Some(ValueKind::EpochSeconds);
-        told.names = is_segment || told.at.name().is_some_and(things::is_identifier);
+        let is_epoch = kinds::of_number(told.text) == Some(ValueKind::EpochSeconds);
         if is_segment && things::is_verb(told.text) {
             return;
         }
-        if is_epoch() && !told.names {
+        told.is_weak = true;
+        if is_epoch && !told.names() {
             // A form gives back the second that its page held: when it was, what is edited.
             if let Some(name) = input_name(told.at, label) {
                 self.add(told, None, &format!("input {name}"), WEAK);
@@ -582,7 +594,7 @@ impl<'l> Looker<'l> {
             },
             measure: match (flags & WEAK != 0, thing) {
                 (true, "") | (false, _) => text.len() as u32,
-                _ if told.names || range_names => text.parse().unwrap_or(0),
+                _ if range_names || told.is_weak && told.names() => text.parse().unwrap_or(0),
                 _ => 0,
             },
             first: std::mem::take(&mut told.first),

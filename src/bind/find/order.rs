@@ -243,7 +243,7 @@ impl Sessions {
     /// Tells of each exchange those just before it, whoever asked ([`JustBefore`]).
     pub(super) fn tell_just_before(
         &self,
-        mut tell: impl FnMut(u64, &[ExchangeId]) -> io::Result<()>,
+        mut tell: impl FnMut(u64, &mut [ExchangeId]) -> io::Result<()>,
     ) -> io::Result<()> {
         let mut before = JustBefore::default();
         let mut beside = Vec::new();
@@ -252,7 +252,7 @@ impl Sessions {
             beside.clear();
             before.look(&turn, &mut beside);
             if !beside.is_empty() {
-                tell(turn.number, &beside)?;
+                tell(turn.number, &mut beside)?;
             }
         }
         Ok(())

@@ -30,31 +30,41 @@ const PARTS: usize = 64;
 /// Whether a whole value is strong.
 pub(super) fn is_strong(text: &str) -> bool {
     let bytes = text.as_bytes();
-    if !(SHORTEST..=LONGEST).contains(&bytes.len()) || !bytes.iter().all(|&byte| is_plain(byte)) {
+    if !(SHORTEST..=LONGEST).contains(&bytes.len()) {
         return false;
     }
-    let digits = bytes.iter().filter(|byte| byte.is_ascii_digit()).count();
+    // Told in one pass: nearly all texts are asked for, and few go on behind it.
+    let (mut digits, mut letters, mut held) = (0, 0, 0);
+    for &byte in bytes {
+        let class = CLASSES[byte as usize];
+        if class & PLAIN == 0 {
+            return false;
+        }
+        held |= class;
+        digits += usize::from(class & DIGIT != 0);
+        letters += usize::from(class & LETTER != 0);
+    }
     if digits == bytes.len() {
         return digits >= DIGITS
             && kinds::of_number(text) != Some(ValueKind::EpochSeconds)
             && bytes.iter().any(|byte| *byte != bytes[0]);
     }
-    let letters = bytes.iter().filter(|byte| byte.is_ascii_alphabetic()).count();
     if letters == 0 {
         return is_numbers(bytes);
     }
-    if is_figure(bytes) || is_origin(text) {
+    let (has_dot, has_colon) = (held & DOT != 0, held & COLON != 0);
+    if letters == 1 && is_figure(bytes) || has_colon && is_origin(text) {
         return false;
     }
     if digits == 0 {
         let drawn = is_odd(bytes) || is_sigil(bytes) || kinds::random_token(bytes);
         return drawn && !is_nil(bytes);
     }
-    if is_fine_time(text) {
+    if has_dot && is_fine_time(text) {
         return true;
     }
     // What it was drawn from matters only where it may be nothing or a version.
-    if is_nil(bytes) || is_version(text) {
+    if is_nil(bytes) || has_dot && is_version(text) {
         return kinds::of_text(text).is_some_and(|kind| !is_coarse_time(kind));
     }
     kinds::written_time(text).is_none()
@@ -73,11 +83,19 @@ fn is_fine_time(text: &str) -> bool {
 /// Whether a value may be issued though it is short or a word.
 pub(super) fn is_weak(text: &str) -> bool {
     let bytes = text.as_bytes();
-    (1..=LONGEST_WEAK).contains(&bytes.len())
-        && bytes.iter().all(|&byte| byte.is_ascii_alphanumeric() || b"-_.:~=+@".contains(&byte))
-        && bytes.iter().any(u8::is_ascii_alphanumeric)
+    if !(1..=LONGEST_WEAK).contains(&bytes.len()) {
+        return false;
+    }
+    let (mut all, mut any) = (u8::MAX, 0);
+    for &byte in bytes {
+        let class = CLASSES[byte as usize];
+        all &= class;
+        any |= class;
+    }
+    all & SIMPLE != 0
+        && any & (DIGIT | LETTER) != 0
         && !matches!(text, "0" | "true" | "false" | "null" | "none" | "None" | "undefined")
-        && !(bytes.iter().any(u8::is_ascii_digit) && kinds::written_time(text).is_some())
+        && !(any & DIGIT != 0 && kinds::written_time(text).is_some())
 }
 
 /// Whether letters alone, or as many digits as a number may have, may have been drawn by chance: a
@@ -157,13 +175,15 @@ const fn is_word(byte: u8) -> bool {
     CLASSES[byte as usize] & WORD != 0
 }
 
-/// What identifiers, tokens and cursors are written with; prose and lists have more.
-const fn is_plain(byte: u8) -> bool {
-    CLASSES[byte as usize] & PLAIN != 0
-}
-
 const WORD: u8 = 1;
+/// What identifiers, tokens and cursors are written with; prose and lists have more.
 const PLAIN: u8 = 2;
+const DIGIT: u8 = 4;
+const LETTER: u8 = 8;
+/// Stands in weak values.
+const SIMPLE: u8 = 16;
+const DOT: u8 = 32;
+const COLON: u8 = 64;
 
 /// Which bytes are what: every byte of a recording is asked for.
 const CLASSES: [u8; 256] = {
@@ -178,6 +198,18 @@ const CLASSES: [u8; 256] = {
         if byte.is_ascii_graphic() && !apart {
             classes[byte as usize] |= PLAIN;
         }
+        if byte.is_ascii_alphanumeric()
+            || matches!(byte, b'-' | b'_' | b'.' | b':' | b'~' | b'=' | b'+' | b'@')
+        {
+            classes[byte as usize] |= SIMPLE;
+        }
+        classes[byte as usize] |= match byte {
+            b'0'..=b'9' => DIGIT,
+            b'A'..=b'Z' | b'a'..=b'z' => LETTER,
+            b'.' => DOT,
+            b':' => COLON,
+            _ => 0,
+        };
         byte += 1;
     }
     classes

@@ -5,7 +5,7 @@ use std::hash::{Hash as _, Hasher as _};
 use rustc_hash::{FxHashMap, FxHasher};
 
 use super::super::json::tape::{Node, Tape, Type};
-use super::super::place::{Step, Trail, is_variable};
+use super::super::place::{Step, Trail};
 use super::{Encoding, Form, Patch, Value, Walk, further, offset_in};
 
 impl Walk<'_> {
@@ -92,7 +92,7 @@ impl Walk<'_> {
             let which =
                 if names.is_empty() && members.peek().is_none() { 1 } else { names.count(&name) };
             let member = at.then(Step::Name((&*name).into()));
-            if is_variable(&name) {
+            if member.is_variable() {
                 let raw = key.raw_str();
                 let start = offset_in(text, raw);
                 let edited = self.one(&member.then(Step::Key), &name, Form::Key, Encoding::Json);

@@ -12,6 +12,7 @@ use std::ops::Range;
 use html5gum::{DefaultEmitter, Span, SpanBound, State, Token, Tokenizer, naive_next_state};
 
 use super::bounded::Bounded;
+use super::quick::{self, Tokens};
 use super::tree::{Attribute, Builder, Tree};
 
 /// Elements that have no content (HTML §13.1.2).
@@ -108,12 +109,20 @@ pub(crate) fn parse_placed(text: &str) -> Option<Tree> {
 }
 
 fn read<S: Offset>(text: &str) -> Option<Tree> {
-    let mut builder = Builder::new(S::KNOWN);
+    let mut page = Page::new(S::KNOWN);
+    if quick::read(text, &mut page).is_ok() {
+        return page.builder.finish();
+    }
+    read_fully::<S>(text)
+}
+
+/// By the full tokenizer, whatever the text holds.
+fn read_fully<S: Offset>(text: &str) -> Option<Tree> {
+    let mut page = Page::new(S::KNOWN);
     let mut emitter = DefaultEmitter::<S>::new_with_span();
     emitter.naively_switch_states(false);
     let parts = Cell::new(0);
     let mut tokenizer = Tokenizer::new_with_emitter(Bounded::new(text, &parts), emitter);
-    let mut part = OpenParts::Nothing;
     // Where the token before ended: the tokenizer tells the start of a text in a script wrongly.
     let mut behind = 0;
     while let Some(token) = tokenizer.next() {
@@ -126,7 +135,7 @@ fn read<S: Offset>(text: &str) -> Option<Tree> {
             // A tag's place may leave out what closes it.
             behind = end + usize::from(text.as_bytes().get(end) == Some(&b'>'));
         }
-        if builder.failed() {
+        if page.failed() {
             return None;
         }
         match token {
@@ -137,61 +146,90 @@ fn read<S: Offset>(text: &str) -> Option<Tree> {
                     .iter()
                     .map(|(name, value)| (boxed(name), boxed(value), value_span(text, value.span)))
                     .collect();
-                if matches!(&*name, "html" | "head" | "body") {
-                    enter(&mut builder, &mut part, &name, attributes);
-                    continue;
-                }
-                enter(&mut builder, &mut part, &name, Vec::new());
-                end_before(&mut builder, &name);
-                builder.start(&name, attributes);
-                let foreign = builder.open().any(|open| matches!(open, "svg" | "math"));
-                if VOID.contains(&&*name) || tag.self_closing && foreign {
-                    builder.end();
-                } else if let Some(state) =
-                    naive_next_state(&tag.name).filter(|state| *state != State::Data && !foreign)
-                {
+                if let Some(state) = page.start(&name, attributes, tag.self_closing) {
                     tokenizer.set_state(state);
                 }
             }
-            Token::EndTag(tag) => {
-                let name = String::from_utf8_lossy(&tag.name);
-                if matches!(&*name, "html" | "body") {
-                    continue;
-                }
-                if name == "head" && part == OpenParts::Head {
-                    part = OpenParts::AfterHead;
-                }
-                let depth = builder.open().position(|open| open == name);
-                if let Some(depth) = depth {
-                    for _ in 0..=depth {
-                        builder.end();
-                    }
-                }
-            }
+            Token::EndTag(tag) => page.end(&String::from_utf8_lossy(&tag.name)),
             Token::String(string) => {
-                if builder.open().next().is_none_or(|open| matches!(open, "html" | "head")) {
-                    if string.trim_ascii().is_empty() {
-                        continue;
-                    }
-                    enter(&mut builder, &mut part, "", Vec::new());
-                }
-                let span = from..string.span.end.place();
-                builder.text(&String::from_utf8_lossy(&string), span);
+                page.text(&String::from_utf8_lossy(&string), from..string.span.end.place());
             }
-            Token::Doctype(doctype) => {
-                // Its identifiers choose how a browser lays the page out.
-                let mut text = String::from_utf8_lossy(&doctype.name).to_ascii_lowercase();
-                for identifier in
-                    [&doctype.public_identifier, &doctype.system_identifier].into_iter().flatten()
-                {
-                    text.push_str(&format!(" \"{}\"", String::from_utf8_lossy(identifier)));
-                }
-                builder.doctype(&text);
-            }
+            Token::Doctype(doctype) => page.doctype(&quick::doctype_text(&doctype)),
             Token::Comment(_) | Token::Error(_) => {}
         }
     }
-    builder.finish()
+    page.builder.finish()
+}
+
+/// Makes a tree of tokens.
+struct Page {
+    builder: Builder,
+    part: OpenParts,
+}
+
+impl Page {
+    fn new(placed: bool) -> Self {
+        Self { builder: Builder::new(placed), part: OpenParts::Nothing }
+    }
+}
+
+impl Tokens for Page {
+    fn start(
+        &mut self,
+        name: &str,
+        attributes: Vec<Attribute>,
+        self_closing: bool,
+    ) -> Option<State> {
+        let Self { builder, part } = self;
+        if matches!(name, "html" | "head" | "body") {
+            enter(builder, part, name, attributes);
+            return None;
+        }
+        enter(builder, part, name, Vec::new());
+        end_before(builder, name);
+        builder.start(name, attributes);
+        let foreign = builder.open().any(|open| matches!(open, "svg" | "math"));
+        if VOID.contains(&name) || self_closing && foreign {
+            builder.end();
+            return None;
+        }
+        naive_next_state(name.as_bytes()).filter(|state| *state != State::Data && !foreign)
+    }
+
+    fn end(&mut self, name: &str) {
+        let Self { builder, part } = self;
+        if matches!(name, "html" | "body") {
+            return;
+        }
+        if name == "head" && *part == OpenParts::Head {
+            *part = OpenParts::AfterHead;
+        }
+        let depth = builder.open().position(|open| open == name);
+        if let Some(depth) = depth {
+            for _ in 0..=depth {
+                builder.end();
+            }
+        }
+    }
+
+    fn text(&mut self, text: &str, span: Range<usize>) {
+        let Self { builder, part } = self;
+        if builder.open().next().is_none_or(|open| matches!(open, "html" | "head")) {
+            if text.trim_ascii().is_empty() {
+                return;
+            }
+            enter(builder, part, "", Vec::new());
+        }
+        builder.text(text, span);
+    }
+
+    fn doctype(&mut self, text: &str) {
+        self.builder.doctype(text);
+    }
+
+    fn failed(&self) -> bool {
+        self.builder.failed()
+    }
 }
 
 /// Where a token ends; none for one that is only a complaint.
@@ -267,5 +305,66 @@ fn end_before(builder: &mut Builder, name: &str) {
             return;
         }
         builder.end();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn by(read: impl FnOnce(&mut Page) -> bool) -> Option<String> {
+        let mut page = Page::new(true);
+        read(&mut page).then(|| format!("{:?}", page.builder.finish()))
+    }
+
+    fn quickly(text: &str) -> Option<String> {
+        by(|page| quick::read(text, page).is_ok())
+    }
+
+    #[test]
+    fn usual_pages_are_read_quickly() {
+        for text in [
+            "<!doctype html><html lang=\"de\"><head><meta charset=\"utf-8\"><title>A &amp; B\
+             </title>\n<link rel=stylesheet href=/a.css></head><body><p>Gr\u{f6}\u{df}e<br/>x\
+             <a HREF='/x?a=1&amp;b=2'>1</a><input disabled name=csrf value=\"3f2a\"></body></html>",
+            "<!-- a -- b --><div data-x='{\"a\":1}'></div>",
+            "<script>if (a < b && c) { x = \"</p>\" }</script>text",
+            "<svg><path d=\"M0\"/></svg><style>a > b {}</style>",
+            "<ul><li>a<li>b</ul> 1 > 2",
+            "<!DOCTYPE html PUBLIC \"-//W3C//DTD\" 'x'>\r\n<p\r\nid=a>a\r\n b</p><pre>\r\n\r\n</pre>",
+        ] {
+            let quick = quickly(text);
+            assert!(quick.is_some(), "{text}");
+            assert_eq!(quick, Some(format!("{:?}", read_fully::<usize>(text))), "{text}");
+        }
+        for text in ["a < b", "<a b=c\"d>", "<a", "a\rb", "a\0b", "<?a>", "<!doctype"] {
+            assert_eq!(quickly(text), None, "{text}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4_000))]
+
+        /// Whatever is read quickly is what the full tokenizer reads, and stands where it says.
+        #[test]
+        fn what_is_read_quickly_is_what_stands_there(
+            parts in prop::collection::vec(prop_oneof![
+                "[a-c &;<>/!='\"-]{1,4}",
+                "<(/)?(a|b|P|tr|td|svg|title|script|textarea|style|head|body|html|br)( [a-cA-C]{1,2}(=('[^'\r]{0,5}'|\"[^\"]{0,5}\"|[a-z0-9/&]{1,4}))?){0,3} ?/?>",
+                "<!--[a >!<-]{0,6}-->",
+                "<!(doctype|DOCTYPE) ?(html|HTML)( (public|SYSTEM) ?['\"a-z>]{0,4})?>",
+                "&(amp;|lt;|lt|copy|copy=|#65;|#x1;|nope;| |a)",
+                "</(script|style|title|textarea)[ >/]{1,2}",
+                "([ \n\t]|\r\n){1,3}",
+                "[a-z\u{80}-\u{a0}\u{fdd0}\u{ffff}\u{1f600}\u{1}]{1,3}",
+            ], 0..8),
+        ) {
+            let text = parts.concat();
+            if let Some(quick) = quickly(&text) {
+                prop_assert_eq!(quick, format!("{:?}", read_fully::<usize>(&text)));
+            }
+        }
     }
 }

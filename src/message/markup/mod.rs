@@ -2,5 +2,6 @@
 
 mod bounded;
 pub(crate) mod html;
+mod quick;
 pub(crate) mod tree;
 pub(crate) mod xml;

@@ -155,6 +155,19 @@ pub(crate) struct Builder {
     failed: bool,
 }
 
+/// Whether a text has no blanks but single ones between its words.
+fn is_collapsed(text: &[u8]) -> bool {
+    let mut before = b' ';
+    for &byte in text {
+        // Of other scripts there are blanks of their own.
+        if byte < b' ' || !byte.is_ascii() || byte == b' ' && before == b' ' {
+            return false;
+        }
+        before = byte;
+    }
+    before != b' '
+}
+
 impl Builder {
     /// `placed` keeps where attributes and texts stand.
     pub(crate) fn new(placed: bool) -> Self {
@@ -246,6 +259,8 @@ impl Builder {
             .is_some_and(|name| matches!(name, "pre" | "textarea" | "script" | "style"));
         let text = if exact {
             text.trim().replace("\r\n", "\n")
+        } else if is_collapsed(text.as_bytes()) {
+            text
         } else {
             text.split_whitespace().collect::<Vec<_>>().join(" ")
         };
