@@ -241,7 +241,7 @@ def cost(program, folder):
                 Collector.spans.clear()
                 before = resource.getrusage(resource.RUSAGE_CHILDREN)
                 ran = subprocess.run(
-                    [program, "-q", "replay", folder / "many.sh", "--speed", "max", "--bind", "off",
+                    [program, "replay", folder / "many.sh", "--speed", "max", "--bind", "off",
                      "--target", f"http://127.0.0.1:{port}", "-o", folder / "cost", "--force",
                      *flags], capture_output=True, text=True, check=True)
                 after = resource.getrusage(resource.RUSAGE_CHILDREN)

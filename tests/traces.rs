@@ -332,9 +332,22 @@ fn spans_that_nobody_takes_are_counted_and_hold_up_nothing() {
     replay(&format!("otlp://127.0.0.1:{port}"), "away").says(&["3 of 3 spans were not taken"]);
     let (refusing, _) = listening(|_| said("403 Forbidden", b"\x1b[31mno"));
     replay(&format!("otlp://{refusing}"), "refuses")
-        .says(&["3 of 3 spans were not taken (it answered 403 Forbidden)"]);
+        .says(&["3 of 3 spans were not taken (it answered 403)"]);
     let (partial, _) = listening(|_| said("200 OK", b"\x0a\x07\x08\x02\x12\x03a\x1bb"));
     replay(&format!("otlp://{partial}"), "part").says(&["2 of 3 spans were not taken (ab)"]);
+    // What is no collector, and one that answers without end.
+    let (page, _) = listening(|_| said("200 OK", b"<html>"));
+    replay(&format!("otlp://{page}"), "page").says(&["3 of 3 spans were not taken", "not as a"]);
+    let (endless, _) = listening(|_| {
+        let chunk = [b"10000\r\n".to_vec(), vec![b'a'; 0x1_0000], b"\r\n".to_vec()].concat();
+        let head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
+        [head, chunk.repeat(64)].concat()
+    });
+    replay(&format!("otlp://{endless}"), "endless").says(&["3 of 3 spans were not taken"]);
+    let (later, _) = listening(|_| {
+        b"HTTP/1.1 429 No\r\nRetry-After: 3600\r\nContent-Length: 0\r\n\r\n".to_vec()
+    });
+    replay(&format!("otlp://{later}"), "later").says(&["not taken (it answered 429)"]);
     // One that is only busy is asked again.
     let turns = Arc::new(Mutex::new(0));
     let (busy, _) = listening(move |_| {
@@ -346,7 +359,7 @@ fn spans_that_nobody_takes_are_counted_and_hold_up_nothing() {
     });
     let ran = replay(&format!("otlp://{busy}"), "busy");
     assert!(!ran.stderr.contains("not taken"), "{}", ran.stderr);
-    assert_eq!(asked.lock().unwrap().len(), 12, "v2 was asked all the same");
+    assert_eq!(asked.lock().unwrap().len(), 21, "v2 was asked all the same");
 }
 
 #[test]
@@ -364,8 +377,9 @@ fn requests_carry_a_context_without_a_collector_too() {
     for (flags, told) in [
         (&["--traces", "ftp://x"][..], "is no collector"),
         (&["--traces", "otlp://"], "is no collector"),
-        (&["--keep-traceparent"], "--keep-traceparent is about --traces"),
-        (&["--trace-link", "https://t.example/{trace_id}"], "--trace-link takes --traces"),
+        (&["--traces", "otlp:///x"], "is no collector"),
+        (&["--keep-traceparent"], "take --traces"),
+        (&["--trace-link", "https://t.example/{trace_id}"], "take --traces"),
         (&["--traces", "header", "--trace-link", "javascript:{trace_id}"], "shows no trace"),
         (
             &["--traces", "header", "--header", "TraceParent: x", "-o", "new"],
@@ -417,4 +431,36 @@ fn the_page_leads_from_an_exchange_to_its_trace() {
     let href =
         format!("<a href=\"https://traces.example/t/{trace}?a=1&#38;b=&#34;&#60;2&#62;&#34;\" rel");
     assert!(page.contains(&href), "no {href}");
+}
+
+#[test]
+fn what_a_collector_needs_is_checked_before_a_run_is_replaced() {
+    let dir = tempfile::tempdir().unwrap();
+    recording(dir.path());
+    let (v2, _) = v2();
+    let target = format!("http://{v2}");
+    let base = ["replay", "v1.sh", "--target", &target, "--speed", "max", "-o", "run", "--force"];
+    // A file that names a page says nothing of a run without traces.
+    std::fs::write(
+        dir.path().join("shadowtap.toml"),
+        "[replay]\ntrace_link = \"https://t.example/{trace_id}\"\nkeep_traceparent = true\n",
+    )
+    .unwrap();
+    shadowtap(dir.path(), &base).expect(0);
+    shadowtap(dir.path(), &[&base[..], &["--traces", "off"]].concat()).expect(0);
+    let before = std::fs::read(dir.path().join("run/outcomes.jsonl")).unwrap();
+    for wrong in ["authorization: Bearer s3cret77", "a=b,s3cret77==", "Content-Length=5"] {
+        let ran = std::process::Command::new(env!("CARGO_BIN_EXE_shadowtap"))
+            .args(base)
+            .args(["--traces", "otlp://127.0.0.1:9"])
+            .current_dir(dir.path())
+            .env("OTEL_EXPORTER_OTLP_TRACES_HEADERS", wrong)
+            .output()
+            .unwrap();
+        let told = String::from_utf8_lossy(&ran.stderr).into_owned();
+        assert_eq!(ran.status.code(), Some(2), "{told}");
+        assert!(told.contains("OTEL_EXPORTER_OTLP_TRACES_HEADERS"), "{told}");
+        assert!(!told.contains("s3cret77"), "{told}");
+    }
+    assert_eq!(std::fs::read(dir.path().join("run/outcomes.jsonl")).unwrap(), before);
 }

@@ -55,6 +55,18 @@ impl FromStr for TraceParent {
     }
 }
 
+impl TraceParent {
+    /// Of a field's value in this or a later version, which may say more behind it (§3.2.1).
+    pub fn read(value: &[u8]) -> Option<Self> {
+        let text = std::str::from_utf8(value).ok()?.trim();
+        let (own, more) = text.split_at_checked(TRACEPARENT_BYTES)?;
+        let (version, rest) = own.split_at_checked(2)?;
+        let is_version = version != "ff" && version.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let is_whole = more.is_empty() || version != "00" && more.starts_with('-');
+        (is_version && is_whole).then(|| format!("00{rest}").parse().ok())?
+    }
+}
+
 impl Serialize for TraceParent {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
@@ -83,7 +95,8 @@ pub fn exchange_in_state(value: &[u8]) -> Option<(u64, u32)> {
     let value = std::str::from_utf8(value).ok()?;
     let own = value.split(',').find_map(|entry| {
         let (key, value) = entry.trim().split_once('=')?;
-        (key == STATE_KEY && value.len() == 32 && value.is_ascii()).then_some(value)
+        let is_hex = value.bytes().all(|byte| byte.is_ascii_hexdigit());
+        (key == STATE_KEY && value.len() == 32 && is_hex).then_some(value)
     })?;
     let connection = u64::from_str_radix(&own[..16], 16).ok()?;
     let ordinal = u32::from_str_radix(&own[16..24], 16).ok()?;
@@ -115,8 +128,12 @@ impl FromStr for TraceLink {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let is_page = text.starts_with("https://") || text.starts_with("http://");
-        let is_line = !text.chars().any(|letter| letter.is_control() || letter.is_whitespace());
-        if is_page && is_line && text.contains("{trace_id}") {
+        let is_url = text.bytes().all(|byte| byte.is_ascii_graphic());
+        let (_, behind) = text.split_once("://").unwrap_or_default();
+        if behind.split(['/', '?', '#']).next().is_some_and(|authority| authority.contains('@')) {
+            return Err("a link stands in reports: leave user and password out of it".to_owned());
+        }
+        if is_page && is_url && text.contains("{trace_id}") {
             return Ok(Self(text.to_owned()));
         }
         Err(format!("{text:?} shows no trace: write http(s)://… with {{trace_id}} in it"))
@@ -150,15 +167,32 @@ mod tests {
     }
 
     #[test]
+    fn a_later_version_may_say_more() {
+        let one = "4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        for value in [format!("00-{one}"), format!(" 01-{one} "), format!("cc-{one}-more")] {
+            let read = TraceParent::read(value.as_bytes()).expect(&value);
+            assert_eq!(read.span, 0x00f0_67aa_0ba9_02b7, "{value}");
+        }
+        for wrong in [format!("00-{one}-more"), format!("01-{one}more"), format!("ff-{one}")] {
+            assert_eq!(TraceParent::read(wrong.as_bytes()), None, "{wrong}");
+        }
+        assert_eq!(TraceParent::read(b"00-\xff"), None);
+    }
+
+    #[test]
     fn a_page_is_one_of_the_web_and_names_the_trace() {
         let parent: TraceParent =
             "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".parse().unwrap();
         let link: TraceLink = "https://t.example/trace/{trace_id}?span={span_id}".parse().unwrap();
         let page = "https://t.example/trace/4bf92f3577b34da6a3ce929d0e0e4736?span=00f067aa0ba902b7";
         assert_eq!(link.of(parent), page);
-        for wrong in
-            ["javascript:alert('{trace_id}')", "https://t.example/", "http://a b{trace_id}"]
-        {
+        for wrong in [
+            "javascript:alert('{trace_id}')",
+            "https://t.example/",
+            "http://a b{trace_id}",
+            "https://t.example/\u{202e}{trace_id}",
+            "https://joe:s3cret@t.example/{trace_id}",
+        ] {
             assert!(wrong.parse::<TraceLink>().is_err(), "{wrong}");
         }
     }
@@ -169,7 +203,8 @@ mod tests {
         for value in [own.clone(), format!("vendor=a:b,{own}"), format!(" {own} , x=y=z")] {
             assert_eq!(exchange_in_state(value.as_bytes()), Some((12, 3)), "{value}");
         }
-        for other in ["", "shadowtap=1", "shadow=0000000000000001", "shadowtap", "a=b,,c"] {
+        let signed = "shadowtap=+000000000000006+000000+0000001";
+        for other in ["", "shadowtap=1", "shadow=0000000000000001", "shadowtap", "a=b,,c", signed] {
             assert_eq!(exchange_in_state(other.as_bytes()), None, "{other}");
         }
         let odd = format!("{STATE_KEY}={}é", "0".repeat(30));

@@ -102,7 +102,7 @@ fn context(digest: &[u8]) -> TraceParent {
 
 /// The context that a prepared head has.
 fn kept(head: &[u8]) -> Option<TraceParent> {
-    let read = |value: &[u8]| std::str::from_utf8(value).ok()?.trim().parse().ok();
+    let read = TraceParent::read;
     if script::is_script(head) {
         let script = script::read(head)?;
         let mut fields = script.fields();

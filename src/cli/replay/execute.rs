@@ -37,6 +37,7 @@ pub(crate) fn execute(settings: &ReplaySettings, global: &Global) -> Result<RanR
     let targets = Targets::resolve(shape)?;
     // Before there is a folder: a port in use leaves nothing behind.
     let watch = shape.metrics.as_deref().map(LiveFigures::start).transpose()?;
+    let collector = shape.traces.as_ref().map(TracesWish::collector).transpose()?.flatten();
     if shape.trust.ca.is_some() && !targets.all().any(|target| target.tls) {
         tracing::warn!("--ca is not used: no target speaks https");
     }
@@ -89,11 +90,12 @@ pub(crate) fn execute(settings: &ReplaySettings, global: &Global) -> Result<RanR
         ..targets.options(shape, &info.run)
     };
     let handles = notes.each_ref().map(|file| file.as_ref().and_then(|file| file.try_clone().ok()));
-    let traced = shape.traces.as_ref().map(|traces| traces.start(&info.run, only_server(shape)));
-    let mut spans = traced.transpose()?.flatten();
+    let traced = collector.zip(options.traces.clone());
+    let traced = traced.map(|(to, traces)| to.start(&info.run, traces, only_server(shape)));
+    let mut spans = traced.transpose()?;
     let watching = (watch.as_ref(), spans.as_mut());
     let finished = replay_plan(plan, &options, handles, &folder, watching, &stop, global)?;
-    let lost = spans.and_then(|spans| spans.end(finished.interrupted));
+    let lost = spans.and_then(|spans| spans.end(&word));
     if let Some(watch) = &watch {
         watch.settle();
     }

@@ -318,8 +318,8 @@ pub struct ReplayFlags {
         requires = "metrics")]
     metrics_linger: Option<i64>,
     /// Send each request with a traceparent of its own, and its span to this OpenTelemetry collector
-    /// (OTLP over HTTP): otlp://HOST[:4318] or a URL; header: the field alone
-    #[arg(help_heading = "Output", long, value_name = "URL|header")]
+    /// (OTLP over HTTP): otlp://HOST[:4318] or a URL; header: the field alone; off: neither
+    #[arg(help_heading = "Output", long, value_name = "URL|header|off")]
     traces: Option<TracesTarget>,
     /// Requests that were captured with a traceparent keep it
     #[arg(help_heading = "Output", long)]
@@ -473,6 +473,26 @@ fn selection(
         no_sockets,
         marker: keeps_marker.then_some(MARKER),
     })
+}
+
+/// What is asked of traces; of no use without them, where the command line says it.
+fn traces(
+    target: Option<TracesTarget>,
+    (keeps, link): (bool, Option<TraceLink>),
+    file: &ReplaySection,
+) -> Result<Option<TracesWish>, Failure> {
+    let target = either("traces", target, file.traces.as_ref(), parsed)?;
+    let is_said = keeps || link.is_some();
+    let keeps = keeps || file.keep_traceparent.unwrap_or(false);
+    let link = either("trace_link", link, file.trace_link.as_ref(), parsed)?;
+    let wish = TracesWish::new(target, keeps, link);
+    if wish.is_none() && is_said {
+        return Err(Failure::usage(
+            "--keep-traceparent and --trace-link take --traces: without it requests have no traces \
+             of their own",
+        ));
+    }
+    Ok(wish)
 }
 
 fn wait_ready(flag: Option<Url>, file: &ReplaySection) -> Result<Option<Url>, Failure> {
@@ -719,11 +739,7 @@ impl ReplayShape {
             proxy: flags.proxy,
             metrics: flags.metrics,
             metrics_linger: Duration::from_nanos(flags.metrics_linger.unwrap_or(0).unsigned_abs()),
-            traces: TracesWish::new(
-                either("traces", flags.traces, file.traces.as_ref(), parsed)?,
-                flags.keep_traceparent || file.keep_traceparent.unwrap_or(false),
-                either("trace_link", flags.trace_link, file.trace_link.as_ref(), parsed)?,
-            )?,
+            traces: traces(flags.traces, (flags.keep_traceparent, flags.trace_link), file)?,
             arrivals,
             think,
             trust: Trust {

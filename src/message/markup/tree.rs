@@ -243,12 +243,19 @@ impl Builder {
 
     /// The tree, with all elements ended; none where it is beyond its bounds.
     pub(crate) fn finish(mut self) -> Option<Tree> {
-        while self.open.len() > 1 && !self.failed {
+        // Of a tree that is not whole the ends are not known.
+        if self.failed {
+            return None;
+        }
+        while self.open.len() > 1 {
             self.end();
         }
         self.end_text();
+        if self.failed {
+            return None;
+        }
         self.close(0);
-        (!self.failed).then_some(Tree(self.entries))
+        Some(Tree(self.entries))
     }
 
     fn end_text(&mut self) {

@@ -134,10 +134,12 @@ impl Rewriter {
 
     /// The fields that replace those of their names in `request`.
     fn fields(&self, request: &Request) -> Cow<'_, [Field]> {
+        // A request of HTTP/0.9 is one line (RFC 1945 §4.1): it has no place for a field.
+        if request.version == Version::Http09 {
+            return Cow::Borrowed(&[]);
+        }
         let Some(traces) = &self.traces else { return Cow::Borrowed(&self.set) };
-        let is_context = |value: &[u8]| {
-            std::str::from_utf8(value).is_ok_and(|text| text.parse::<TraceParent>().is_ok())
-        };
+        let is_context = |value: &[u8]| TraceParent::read(value).is_some();
         if traces.keeps() && request.headers.get(TRACEPARENT).is_some_and(is_context) {
             return Cow::Borrowed(&self.set);
         }
@@ -166,7 +168,6 @@ impl Rewriter {
         };
         self.rewrite(request)?;
         let set = self.fields(request);
-        // A request of HTTP/0.9 is one line (RFC 1945 §4.1): it has no place for a marker.
         let marker = self.marker.as_ref().filter(|_| request.version != Version::Http09);
         if set.is_empty() && self.remove.is_empty() && mapped.is_none() {
             if let Some(marker) = marker {
@@ -397,6 +398,8 @@ mod tests {
         let (is_same, fields) = sent(&keeping, with(context));
         assert!(is_same && fields[1] == format!("Traceparent: {context}"), "{fields:?}");
         assert_eq!(sent(&keeping, request()).1.len(), request().headers.len() + 2);
+        let simple = Request { version: Version::Http09, headers: Headers::new(), ..request() };
+        assert!(sent(&fresh, simple).1.is_empty(), "HTTP/0.9 has no fields");
         let twice = Rewriter { set: vec!["traceparent: x".parse().unwrap()], ..fresh.clone() };
         assert!(fresh.check().is_ok() && twice.check().is_err());
     }
