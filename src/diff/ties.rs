@@ -130,6 +130,10 @@ fn shown_place(at: &Trail<'_>) -> String {
 
 /// The values in a text that were made anew: drawn, or of a kind that always is.
 fn made_anew(text: &str) -> Vec<&str> {
+    // Words of a sentence are shorter: most texts need no more than this look.
+    if !has_long_run(text.as_bytes()) {
+        return Vec::new();
+    }
     if is_anew(text) {
         return vec![text];
     }
@@ -151,21 +155,31 @@ fn made_anew(text: &str) -> Vec<&str> {
     found
 }
 
+/// Whether so many bytes stand together as such a value has, in which there is no blank.
+fn has_long_run(text: &[u8]) -> bool {
+    let mut words = text.split(|byte| byte.is_ascii_whitespace());
+    words.any(|word| word.len() >= SHORTEST)
+}
+
 fn is_anew(text: &str) -> bool {
     text.len() >= SHORTEST
-        && kinds::of_text(text).is_some_and(|kind| {
-            matches!(
-                kind,
-                ValueKind::Uuid(1..=8)
-                    | ValueKind::Ulid
-                    | ValueKind::Ksuid
-                    | ValueKind::ObjectId
-                    | ValueKind::Jwt
-                    | ValueKind::Prefixed(..)
-                    | ValueKind::Hex(_)
-                    | ValueKind::Token(_)
-            )
-        })
+        && !text.bytes().any(|byte| byte.is_ascii_whitespace())
+        && (kinds::uuid(text.as_bytes()).is_some() || kinds::of_text(text).is_some_and(is_of_kind))
+}
+
+/// Whether values of a kind are always made anew.
+const fn is_of_kind(kind: ValueKind) -> bool {
+    matches!(
+        kind,
+        ValueKind::Uuid(1..=8)
+            | ValueKind::Ulid
+            | ValueKind::Ksuid
+            | ValueKind::ObjectId
+            | ValueKind::Jwt
+            | ValueKind::Prefixed(..)
+            | ValueKind::Hex(_)
+            | ValueKind::Token(_)
+    )
 }
 
 /// Names what would break a tie, as the place of a change.
