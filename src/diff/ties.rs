@@ -41,10 +41,10 @@ pub(super) fn is_tie(label: &str) -> bool {
 }
 
 /// What stands at one place of an answer.
-#[derive(Clone, Debug, PartialEq)]
-enum Stands {
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Stands<'p> {
     /// The same, as often as the place is there.
-    One(String),
+    One(&'p str),
     /// So many, each another one.
     Distinct,
     /// Some of several are equal.
@@ -59,13 +59,21 @@ struct TiedPlace {
 }
 
 impl TiedPlace {
-    fn stands(&self) -> Stands {
-        let different: FxHashSet<&str> = self.values.iter().map(String::as_str).collect();
-        match different.len() {
-            1 => Stands::One(self.values[0].clone()),
-            all if all == self.values.len() => Stands::Distinct,
-            _ => Stands::Mixed,
+    fn stands(&self) -> Stands<'_> {
+        if let Some(value) = self.one() {
+            return Stands::One(value);
         }
+        let different: FxHashSet<&str> = self.values.iter().map(String::as_str).collect();
+        match different.len() == self.values.len() {
+            true => Stands::Distinct,
+            false => Stands::Mixed,
+        }
+    }
+
+    /// The only value that stands there.
+    fn one(&self) -> Option<&str> {
+        let (first, others) = self.values.split_first()?;
+        others.iter().all(|other| other == first).then_some(first)
     }
 }
 
@@ -202,15 +210,11 @@ pub(super) fn compare(
     let (Some(v1), Some(v2)) = (places(expected), places(actual)) else { return };
     let mut own = OwnTies { places: v1.keys().copied().collect(), ..OwnTies::default() };
     let mut broken = Vec::new();
-    let one = |place: &TiedPlace| match place.stands() {
-        Stands::One(value) => Some(value),
-        _ => None,
-    };
-    let mut by_value: FxHashMap<String, Vec<u64>> = FxHashMap::default();
+    let mut by_value: FxHashMap<&str, Vec<u64>> = FxHashMap::default();
     for (&key, place) in &v1 {
         match place.stands() {
             // What the client said itself goes with the request.
-            Stands::One(value) if !context.asked_for(&value) => {
+            Stands::One(value) if !context.asked_for(value) => {
                 by_value.entry(value).or_default().push(key);
             }
             Stands::One(_) => {}
@@ -226,50 +230,35 @@ pub(super) fn compare(
             Stands::Mixed => own.loose.push(tie(JOINED, [key, key])),
         }
     }
-    let mut pairs = 0;
-    for keys in by_value.values_mut().filter(|keys| keys.len() > 1) {
-        keys.sort_by_key(|key| (&v1[key].text, *key));
-        for &other in &keys[1..] {
-            pairs += 1;
-            if pairs > PAIRS {
-                return;
-            }
-            let both = [keys[0], other];
-            let id = tie(PARTED, both);
-            own.held.push((id, both));
-            // That they are one value here says that they may be.
-            own.loose.push(tie(JOINED, both));
-            let [Some(a), Some(b)] = both.map(|key| v2.get(&key)) else { continue };
-            if one(a).is_none() || one(a) != one(b) {
-                broken.push((PARTED, both, id));
-            }
+    let mut left = PAIRS;
+    let Some(alike) = pairs(&mut by_value, &v1, &mut left) else { return };
+    for both in alike {
+        let id = tie(PARTED, both);
+        own.held.push((id, both));
+        // That they are one value here says that they may be.
+        own.loose.push(tie(JOINED, both));
+        let [Some(a), Some(b)] = both.map(|key| v2.get(&key)) else { continue };
+        if a.one().is_none() || a.one() != b.one() {
+            broken.push((PARTED, both, id));
         }
     }
-    let mut theirs: FxHashMap<String, Vec<u64>> = FxHashMap::default();
+    let mut theirs: FxHashMap<&str, Vec<u64>> = FxHashMap::default();
     for (&key, place) in &v2 {
-        let (Some(value), Some(before)) = (one(place), v1.get(&key).and_then(one)) else {
-            continue;
-        };
+        let before = v1.get(&key).and_then(TiedPlace::one);
+        let (Some(value), Some(before)) = (place.one(), before) else { continue };
         if value != before
-            && let Some(from) = by_value.get(&value).and_then(|keys| keys.first())
+            && let Some(from) = by_value.get(value).and_then(|keys| keys.first())
             && *from != key
         {
             broken.push((MOVED, [key, *from], tie(MOVED, [key, *from])));
         }
         theirs.entry(value).or_default().push(key);
     }
-    for keys in theirs.values_mut().filter(|keys| keys.len() > 1) {
-        keys.sort_by_key(|key| (&v1[key].text, *key));
-        for &other in &keys[1..] {
-            pairs += 1;
-            if pairs > PAIRS {
-                return;
-            }
-            let both = [keys[0], other];
-            if both.map(|key| one(&v1[&key])).iter().flatten().collect::<FxHashSet<_>>().len() == 2
-            {
-                broken.push((JOINED, both, tie(JOINED, both)));
-            }
+    let Some(alike) = pairs(&mut theirs, &v1, &mut left) else { return };
+    for both in alike {
+        let [a, b] = both.map(|key| v1[&key].one());
+        if a.is_some() && b.is_some() && a != b {
+            broken.push((JOINED, both, tie(JOINED, both)));
         }
     }
     for (label, both, id) in broken {
@@ -277,6 +266,22 @@ pub(super) fn compare(
         add(context, label, both, id, [&v1, &v2], sink);
     }
     sink.own_ties = own;
+}
+
+/// Of the places of each value the first one with each other; none where these are more
+/// than are `left`. `places` has them all.
+fn pairs(
+    by_value: &mut FxHashMap<&str, Vec<u64>>,
+    places: &TiedPlaces,
+    left: &mut usize,
+) -> Option<Vec<[u64; 2]>> {
+    let mut found = Vec::new();
+    for keys in by_value.values_mut().filter(|keys| keys.len() > 1) {
+        keys.sort_by_key(|key| (&places[key].text, *key));
+        *left = left.checked_sub(keys.len() - 1)?;
+        found.extend(keys[1..].iter().map(|&other| [keys[0], other]));
+    }
+    Some(found)
 }
 
 fn add(
