@@ -50,17 +50,8 @@ enum Leaf {
 impl<'a> PackedDocument<'a> {
     /// The document that `content` is, by its type and its first octets; none where it is none.
     pub(super) fn of(content: &'a [u8], content_type: &[u8]) -> Option<Self> {
-        let packing = packing(content, content_type)?;
-        let mut reader = PackedReader {
-            content,
-            at: 0,
-            json: Vec::new(),
-            leaves: Vec::new(),
-            packing,
-            is_exact: false,
-        };
-        reader.all()?;
-        Some(Self { content, json: reader.json, leaves: reader.leaves })
+        let PackedReader { json, leaves, .. } = PackedReader::read(content, content_type, false)?;
+        Some(Self { content, json, leaves })
     }
 
     /// What it says, as JSON.
@@ -180,17 +171,7 @@ pub(crate) fn as_json(content: &[u8], content_type: &[u8]) -> Option<Vec<u8>> {
     if ![&b"msgpack"[..], b"messagepack", b"cbor", b"bson"].into_iter().any(named) {
         return None;
     }
-    let packing = packing(content, content_type)?;
-    let mut reader = PackedReader {
-        content,
-        at: 0,
-        json: Vec::new(),
-        leaves: Vec::new(),
-        packing,
-        is_exact: true,
-    };
-    reader.all()?;
-    Some(reader.json)
+    PackedReader::read(content, content_type, true).map(|reader| reader.json)
 }
 
 struct PackedReader<'a> {
@@ -203,7 +184,16 @@ struct PackedReader<'a> {
     is_exact: bool,
 }
 
-impl PackedReader<'_> {
+impl<'a> PackedReader<'a> {
+    /// Reads all of a document; none where it is none, or not whole.
+    fn read(content: &'a [u8], content_type: &[u8], is_exact: bool) -> Option<Self> {
+        let packing = packing(content, content_type)?;
+        let (json, leaves) = (Vec::new(), Vec::new());
+        let mut reader = Self { content, at: 0, json, leaves, packing, is_exact };
+        reader.all()?;
+        Some(reader)
+    }
+
     /// All values in a row: one document, or several.
     fn all(&mut self) -> Option<()> {
         if self.packing == Packing::PhpSession {
