@@ -124,12 +124,20 @@ impl Rewriter {
     pub fn only_marks(&self, request: &Request) -> Option<Option<(&[u8], &[u8])>> {
         let usual = matches!(request.version, Version::Http11 | Version::Http10)
             && request.verbatim.as_ref().is_none_or(|verbatim| verbatim.head.is_none());
-        let unchanged = self.fields(request).is_empty()
+        let unchanged = self.set.is_empty()
+            && self.traces_of(request).is_none()
             && self.remove.is_empty()
             && self.mapped(request).is_none()
             && !self.targets.iter().any(|rule| rule.pattern.is_match(&request.target));
         (usual && unchanged)
             .then(|| self.marker.as_ref().map(|marker| (MARKER.as_bytes(), marker.as_bytes())))
+    }
+
+    /// The traces of which `request` gets one of its own; none where it keeps what it has.
+    fn traces_of(&self, request: &Request) -> Option<&Traces> {
+        let is_context = |value: &[u8]| TraceParent::read(value).is_some();
+        let has_context = || request.headers.get(TRACEPARENT).is_some_and(is_context);
+        self.traces.as_ref().filter(|traces| !(traces.keeps() && has_context()))
     }
 
     /// The fields that replace those of their names in `request`.
@@ -138,11 +146,7 @@ impl Rewriter {
         if request.version == Version::Http09 {
             return Cow::Borrowed(&[]);
         }
-        let Some(traces) = &self.traces else { return Cow::Borrowed(&self.set) };
-        let is_context = |value: &[u8]| TraceParent::read(value).is_some();
-        if traces.keeps() && request.headers.get(TRACEPARENT).is_some_and(is_context) {
-            return Cow::Borrowed(&self.set);
-        }
+        let Some(traces) = self.traces_of(request) else { return Cow::Borrowed(&self.set) };
         let [parent, state] = traces.stand_ins();
         let own = [(TRACEPARENT, parent), (TRACESTATE, state)];
         let own = own.map(|(name, value)| Field { name: name.to_owned(), value: value.to_owned() });
