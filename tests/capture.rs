@@ -714,9 +714,10 @@ fn wrong_names_and_filters_are_said_in_one_line() {
 #[test]
 fn it_goes_on_as_another_user_and_says_what_privilege_it_lacks() {
     let folder = tempfile::tempdir().unwrap();
-    // A place where everybody can run it from.
+    // A place where everybody can run it from. It is copied by another process: what is open for
+    // writing here is so in all that other tests start meanwhile, too, and cannot be run then.
     let program = folder.path().join("shadowtap");
-    std::fs::copy(PROGRAM, &program).unwrap();
+    assert!(Command::new("cp").arg(PROGRAM).arg(&program).status().unwrap().success());
     std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
     if !shadowtap::capture::privilege::may_capture() {
         let output = Command::new(&program)
