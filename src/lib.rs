@@ -45,6 +45,7 @@ pub mod limits;
 pub mod mode;
 mod steps;
 pub mod stop;
+mod text_form;
 pub mod time;
 mod varint;
 

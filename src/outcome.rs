@@ -3,12 +3,13 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 use crate::exchange::{ExchangeId, SocketMessage};
 use crate::message::target::is_for;
 use crate::message::trace::TraceParent;
 use crate::message::{Request, Response};
+use crate::text_form::text_form;
 
 /// Names a replayed request: the exchange's id, and which copy of it where `--multiply` or `--loop`
 /// made several. Text form: `12-3`, `12-3@2` for the second copy onward (the first has no suffix).
@@ -51,18 +52,7 @@ impl FromStr for ReplayId {
     }
 }
 
-impl Serialize for ReplayId {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for ReplayId {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
-    }
-}
+text_form!(ReplayId);
 
 /// The header field that tells a replayed request from a real one.
 pub const MARKER: &str = "x-shadowtap-replay";

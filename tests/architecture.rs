@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 /// The modules in the order of the data: each may import only those before it.
 const RANKS: &[&[&str]] = &[
-    &["time", "flow", "limits", "mode", "steps", "stop", "ledger", "varint"],
+    &["time", "flow", "limits", "mode", "steps", "stop", "ledger", "varint", "text_form"],
     &["message"],
     &["route"],
     &["store"],

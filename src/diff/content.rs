@@ -12,9 +12,9 @@ use crate::exchange::socket::list::packets;
 use crate::message::json::tape::Tape;
 use crate::message::kinds::ValueKind;
 use crate::message::media::{Format, MediaType, UTF_8_MARK, in_utf8};
+use crate::message::packed;
 use crate::message::zip;
 use crate::message::{Body, Headers};
-use crate::redact::packed;
 
 /// Compares contents that are no parts.
 pub(super) fn structured(

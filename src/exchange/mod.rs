@@ -10,10 +10,11 @@ pub use mark::Redacted;
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 use crate::flow::{Direction, Endpoint};
 use crate::message::{Body, Request, Response};
+use crate::text_form::text_form;
 use crate::time::Timestamp;
 
 /// Names an exchange: the connection's rank by its first packet in the (merged) input, and the
@@ -46,18 +47,7 @@ impl FromStr for ExchangeId {
     }
 }
 
-impl Serialize for ExchangeId {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for ExchangeId {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
-    }
-}
+text_form!(ExchangeId);
 
 /// How much of an exchange the capture holds. Only complete ones are compared, only whole requests
 /// are replayed.

@@ -18,6 +18,7 @@ pub mod markup;
 pub mod media;
 pub mod method;
 pub mod multipart;
+pub(crate) mod packed;
 pub mod place;
 pub mod population;
 pub mod protobuf;

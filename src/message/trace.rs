@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use crate::text_form::text_form;
 
 /// The field that tells in which trace a request belongs.
 pub const TRACEPARENT: &str = "traceparent";
@@ -67,18 +67,7 @@ impl TraceParent {
     }
 }
 
-impl Serialize for TraceParent {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for TraceParent {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
-    }
-}
+text_form!(TraceParent);
 
 /// The entry of `tracestate` by which a replayed request names its exchange, and each system that
 /// hands the context on with it: `shadowtap=` and 32 digits, of the connection (16), the ordinal

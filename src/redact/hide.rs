@@ -16,8 +16,9 @@ use super::packed::PackedDocument;
 use super::shapes::SecretShape;
 use super::view::{View, ViewEncoding};
 use super::wrapped::Wrapping;
-use super::{body, json, packed, values};
+use super::{body, json, values};
 use crate::message::content;
+use crate::message::packed::looks_like_php;
 
 /// What stands in place of a value whose name says that it is secret; none where there is nothing
 /// secret in it.
@@ -69,7 +70,7 @@ fn parts_within<H: Hide>(
     let is_document = body::looks_like_document(&view.bytes)
         || !matches!(encoding, ViewEncoding::Plain | ViewEncoding::Bare)
             && body::looks_like_markup(&view.bytes)
-        || packed::looks_like_it(&view.bytes);
+        || looks_like_php(&view.bytes);
     let found = if is_document {
         vec![(0..view.bytes.len(), SecretShape::Document)]
     } else {

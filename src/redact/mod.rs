@@ -31,7 +31,7 @@ mod named;
 pub mod names;
 mod numbers;
 mod options;
-pub(crate) mod packed;
+mod packed;
 #[cfg(test)]
 mod planted;
 #[cfg(test)]

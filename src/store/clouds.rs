@@ -35,9 +35,7 @@ pub(super) fn open(
     bucket: &str,
     retry: RetryConfig,
 ) -> object_store::Result<Arc<dyn ObjectStore>> {
-    // Clients look for it when they are made. Another part of the program may have installed it; it
-    // is the same one.
-    let _ = rustls::crypto::ring::default_provider().install_default();
+    super::encrypt_by_ring();
     let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     Ok(match scheme {
         "s3" => Arc::new(amazon(&variable)?.with_bucket_name(bucket).with_retry(retry).build()?),

@@ -38,8 +38,7 @@ pub fn download(url: &str) -> Result<File, DownloadError> {
         .enable_all()
         .build()
         .map_err(|error| failed("cannot download", error.into()))?;
-    // Another part of the program may have installed it; it is the same one.
-    let _ = rustls::crypto::ring::default_provider().install_default();
+    super::encrypt_by_ring();
     runtime.block_on(async {
         let client = reqwest::Client::builder()
             .connect_timeout(Duration::from_secs(30))

@@ -21,3 +21,9 @@ pub mod writer;
 pub use sorter::nameless_file;
 pub(crate) use sorter::{Sorted, Sorter};
 pub(crate) use spool::{SpoolFile, Spooled, Window, WindowBytes};
+
+/// Installs what this program's clients encrypt with, for those that look for it when they are made.
+pub(crate) fn encrypt_by_ring() {
+    // Another part of the program may have installed it; it is the same one.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}

@@ -21,6 +21,7 @@ use crate::message::fields::{is_framing, is_hop_by_hop};
 use crate::message::trace::TraceLink;
 use crate::replay::{Observed, Traces};
 use crate::stop::Stop;
+use crate::store::encrypt_by_ring;
 use crate::store::shown::without_secrets;
 use crate::time::Monotonic;
 
@@ -165,8 +166,7 @@ impl CollectorClient {
         let shown = without_secrets(url.as_str());
         let named = FIELDS.iter().find_map(|name| Some((*name, std::env::var(name).ok()?)));
         let fields = named.map(|(name, text)| fields_of(name, &text)).transpose()?;
-        // Another part of the program may have installed it; it is the same one.
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        encrypt_by_ring();
         let client = reqwest::Client::builder()
             .connect_timeout(CONNECT)
             .timeout(PATIENCE)
