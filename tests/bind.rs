@@ -751,6 +751,21 @@ fn the_program_sends_logins_where_these_alone_are_wanted() {
     let (address, notes) = shop(fresh());
     let said = program(folder.path(), address, &[]);
     assert!(said.contains("--include-producers"), "{said}");
+    assert!(said.contains("bound: 0 uses of values that v2 issued in place of v1's; "), "{said}");
+    let state = |want: &str| {
+        for step in ["diff", "report"] {
+            let ran = std::process::Command::new(env!("CARGO_BIN_EXE_shadowtap"))
+                .current_dir(folder.path())
+                .args([step, "run", "-q"])
+                .output()
+                .unwrap();
+            assert!(ran.stderr.is_empty(), "{step}: {}", String::from_utf8_lossy(&ran.stderr));
+        }
+        let told = std::fs::read_to_string(folder.path().join("run/summary.md")).unwrap();
+        let told = told.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(told.contains(want), "{want}: {told}");
+    };
+    state("none of 4 uses of 2 values bound in ");
     let before = notes.all().len();
     program(folder.path(), address, &["--include-producers"]);
     let sent = notes.all()[before..].concat();
@@ -759,6 +774,7 @@ fn the_program_sends_logins_where_these_alone_are_wanted() {
         (2, 0)
     );
     assert_eq!(sent.matches("Bearer v2-token-").count(), 2, "{sent}");
+    state("2 uses of 2 values bound in ");
 }
 
 #[test]

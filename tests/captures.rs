@@ -288,6 +288,7 @@ fn counted_otherwise(capture: &Path, records: &[u8]) -> Vec<String> {
     let told: Value = serde_json::from_slice(&run.stdout).expect("inspect answers JSON");
     let mut counted = serde_json::Map::new();
     let (mut statuses, mut hosts) = (counted.clone(), counted.clone());
+    let mut servers = counted.clone();
     let mut sums = [0; 2];
     let count = |map: &mut serde_json::Map<String, Value>, name: String| {
         let before = map.get(&name).and_then(Value::as_u64).unwrap_or(0);
@@ -301,18 +302,22 @@ fn counted_otherwise(capture: &Path, records: &[u8]) -> Vec<String> {
         if let Some(host) = ours(record).host {
             count(&mut hosts, String::from_utf8_lossy(&host).into_owned());
         }
+        count(&mut servers, record["server"].as_str().unwrap().to_owned());
         for (sum, side) in sums.iter_mut().zip(["request", "response"]) {
             *sum += record[side]["body_bytes"].as_u64().unwrap_or(0);
         }
     }
-    let told_hosts = told["hosts"].as_array().unwrap().iter();
-    let told_hosts = told_hosts
-        .map(|host| (host["name"].as_str().unwrap().to_owned(), host["exchanges"].clone()))
-        .collect();
+    let named = |list: &str| {
+        let all = told[list].as_array().unwrap().iter();
+        let all = all
+            .map(|named| (named["name"].as_str().unwrap().to_owned(), named["exchanges"].clone()));
+        Value::Object(all.collect())
+    };
     let pairs = [
         ("completeness", &told["completeness"], &Value::Object(counted)),
         ("statuses", &told["statuses"], &Value::Object(statuses)),
-        ("hosts", &Value::Object(told_hosts), &Value::Object(hosts)),
+        ("hosts", &named("hosts"), &Value::Object(hosts)),
+        ("servers", &named("servers"), &Value::Object(servers)),
         ("bytes of request bodies", &told["request_body_bytes"], &Value::from(sums[0])),
         ("bytes of response bodies", &told["response_body_bytes"], &Value::from(sums[1])),
         ("ledger", &told["ledger"], &end["ledger"]),

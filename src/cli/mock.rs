@@ -304,7 +304,8 @@ pub(crate) fn start(settings: &MockSettings, global: &Global) -> Result<Handle, 
     let names = shown::shown_names(&settings.inputs).join(", ");
     let recording = calls.build(settings.rules.clone()).map_err(|error| match error {
         BuildError::NoCall { .. } => Failure::unusable(format!(
-            "{names}: {error}: say with --provider or --provider-port who v1's providers are"
+            "{names}: {}: say with --provider or --provider-port which of them are v1's providers",
+            printable(&error.to_string())
         )),
         BuildError::Disk(_) => full(&error),
     })?;

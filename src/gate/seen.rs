@@ -65,15 +65,25 @@ impl UnboundRequests {
         let all = self.lacking + self.older;
         let why = match all {
             0 => "No request lacked a value that an answer had issued to v1's clients.".to_owned(),
-            _ => format!(
-                "Of {} {} sent with values that v2 had not issued, and v2 refused {} with values \
-                 from before the capture ({}); {} is allowed.",
-                plural(self.requests, "request", "requests"),
-                plural(self.lacking, "was", "were"),
-                count(self.older),
-                percent(self.share_of(all)),
-                percent(policy.max_unbound_rate)
-            ),
+            _ => {
+                let lacking = format!(
+                    "{} sent with values that v2 had not issued",
+                    plural(self.lacking, "was", "were")
+                );
+                let older = format!(
+                    "{} refused by v2 with values from before the capture",
+                    plural(self.older, "was", "were")
+                );
+                let said = [(self.lacking, lacking), (self.older, older)];
+                let said = said.into_iter().filter(|(count, _)| *count > 0).map(|(_, said)| said);
+                format!(
+                    "Of {} {} ({}); {} is allowed.",
+                    plural(self.requests, "request", "requests"),
+                    said.collect::<Vec<_>>().join(", and "),
+                    percent(self.share_of(all)),
+                    percent(policy.max_unbound_rate)
+                )
+            }
         };
         Check {
             name: UNBOUND.to_owned(),
@@ -164,6 +174,11 @@ mod tests {
     use crate::record::flows::FlowFigures;
 
     fn run(refusals: u64, lacking: u64, unsent: u64) -> (bool, bool) {
+        let (check, is_ours) = checked(refusals, lacking, unsent);
+        (check.holds, is_ours)
+    }
+
+    fn checked(refusals: u64, lacking: u64, unsent: u64) -> (Check, bool) {
         let route = RouteSummary {
             route: "GET /me".into(),
             pairs: Pairs { count: 60, refusals, ..Pairs::default() },
@@ -188,7 +203,26 @@ mod tests {
             own_speed: true,
         };
         let unbound = UnboundRequests::of(&evidence);
-        (unbound.check(&Policy::default()).holds, unbound.is_ours(&Policy::default()))
+        (unbound.check(&Policy::default()), unbound.is_ours(&Policy::default()))
+    }
+
+    #[test]
+    fn only_what_happened_is_told_of_requests_that_lacked_values() {
+        let why = |refusals, lacking| checked(refusals, lacking, 0).0.why;
+        let of = "Of 100 requests";
+        assert_eq!(
+            why(0, 20),
+            format!("{of} 20 were sent with values that v2 had not issued (20 %); 5 % is allowed.")
+        );
+        let older = "40 were refused by v2 with values from before the capture";
+        assert_eq!(why(40, 0), format!("{of} {older} (40 %); 5 % is allowed."));
+        assert_eq!(
+            why(40, 1),
+            format!(
+                "{of} 1 was sent with values that v2 had not issued, and {older} (41 %); 5 % is \
+                 allowed."
+            )
+        );
     }
 
     #[test]

@@ -8,6 +8,7 @@ use super::latencies::{Exact, HIGHEST_NS, Quantiles, bucket_of, nanos_of};
 use super::names::{Countable, CountedByName};
 use super::summary::SurveyedRoute;
 use crate::exchange::{Completeness, Exchange};
+use crate::flow::Endpoint;
 use crate::message::grpc;
 use crate::message::target::path_and_query;
 use crate::route::Routes;
@@ -42,6 +43,7 @@ impl NameCounts {
         let response = exchange.response.as_ref();
         let is_plain = exchange.completeness == Completeness::Complete && exchange.marks.is_empty();
         let facts = ExchangeFacts {
+            server: exchange.server,
             at: exchange
                 .request
                 .as_ref()
@@ -88,6 +90,7 @@ impl NameCounts {
 
 /// What is needed of one exchange.
 pub struct ExchangeFacts {
+    pub(super) server: Endpoint,
     pub(super) at: Option<Timestamp>,
     pub(super) ended: Option<Timestamp>,
     pub(super) completeness: Completeness,

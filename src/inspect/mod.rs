@@ -12,6 +12,7 @@ mod summary;
 use std::collections::BTreeMap;
 
 use hdrhistogram::Histogram;
+use rustc_hash::FxHashMap;
 
 pub use self::facts::{ExchangeFacts, NameCounts};
 use self::facts::{Odd, routes};
@@ -21,12 +22,15 @@ pub use self::summary::{
     Bucket, CountedName, DamageReason, InspectSummary, Listed, Rate, SurveyedRoute,
 };
 use crate::exchange::{Completeness, ExchangeId};
+use crate::flow::Endpoint;
 use crate::time::{NANOS_PER_SEC, Timestamp};
 
 /// Buckets of the timeline; where they do not suffice they get twice as wide.
 const BUCKETS: usize = 2_048;
 /// Kinds of damage that are told apart.
 const DAMAGES: usize = 256;
+/// Servers that are told apart.
+const SERVERS: usize = 4_096;
 /// Damaged exchanges that are listed one by one.
 const LISTED: usize = 1_000;
 /// What was gathered so far.
@@ -44,6 +48,9 @@ pub struct InspectSurvey {
     request_bytes: u64,
     response_bytes: u64,
     connections: Connections,
+    servers: FxHashMap<Endpoint, u64>,
+    /// Exchanges with servers beyond those that are told apart.
+    other_servers: u64,
     damages: BTreeMap<String, DamageReason>,
     listed: Vec<Listed>,
     unlisted: u64,
@@ -130,6 +137,8 @@ impl InspectSurvey {
             request_bytes: 0,
             response_bytes: 0,
             connections: Connections::default(),
+            servers: FxHashMap::default(),
+            other_servers: 0,
             damages: BTreeMap::new(),
             listed: Vec::new(),
             unlisted: 0,
@@ -140,6 +149,7 @@ impl InspectSurvey {
     pub fn add(&mut self, id: ExchangeId, facts: ExchangeFacts) {
         *self.completeness.entry(facts.completeness.name()).or_default() += 1;
         self.connections.add(id.connection);
+        self.add_server(facts.server);
         let is_error = facts.is_error();
         if let Some(status) = facts.status {
             *self.statuses.entry(status).or_default() += 1;
@@ -163,6 +173,18 @@ impl InspectSurvey {
         }
         if let Some(odd) = facts.odd {
             self.add_odd(id, facts.completeness, *odd);
+        }
+    }
+
+    /// Counts an exchange by its server, where the recording tells it.
+    fn add_server(&mut self, server: Endpoint) {
+        if server.port == 0 && server.address.is_unspecified() {
+            return;
+        }
+        if self.servers.len() < SERVERS || self.servers.contains_key(&server) {
+            *self.servers.entry(server).or_default() += 1;
+        } else {
+            self.other_servers += 1;
         }
     }
 
@@ -204,14 +226,10 @@ impl InspectSurvey {
     pub fn finish(self, names: &NameCounts) -> InspectSummary {
         let (hosts, more) = names.hosts.all();
         let text = |name: &[u8]| String::from_utf8_lossy(name).into_owned();
-        let mut hosts: Vec<CountedName> = hosts
-            .iter()
-            .map(|(name, exchanges)| CountedName { name: text(name), exchanges: *exchanges })
-            .collect();
-        if more > 0 {
-            hosts.push(CountedName { name: "(more hosts)".to_owned(), exchanges: more });
-        }
-        hosts.sort_by(|a, b| b.exchanges.cmp(&a.exchanges).then_with(|| a.name.cmp(&b.name)));
+        let hosts = hosts.iter().map(|(name, count)| (text(name), *count));
+        let hosts = busiest_first(hosts, "(more hosts)", more);
+        let servers = self.servers.iter().map(|(server, count)| (server.to_string(), *count));
+        let servers = busiest_first(servers, "(more servers)", self.other_servers);
         let span_ns = self.first.zip(self.last).map_or(0, |(first, last)| last.since(first));
         let exchanges: u64 = self.completeness.values().sum();
         let busiest = self.timeline.buckets.values().map(|&(count, _)| count).max().unwrap_or(0);
@@ -243,6 +261,7 @@ impl InspectSurvey {
             },
             statuses: self.statuses,
             grpc_statuses: self.calls,
+            servers,
             hosts,
             routes: routes(names.paths.all()),
             first_byte: Quantiles::of(&self.first_byte),
@@ -253,6 +272,19 @@ impl InspectSurvey {
             damaged_not_listed: self.unlisted,
         }
     }
+}
+
+/// Names with their counts, the busiest first, and what is beyond those that are told apart.
+fn busiest_first(
+    names: impl Iterator<Item = (String, u64)>,
+    rest: &str,
+    more: u64,
+) -> Vec<CountedName> {
+    let rest = (more > 0).then(|| (rest.to_owned(), more));
+    let all = names.chain(rest).map(|(name, exchanges)| CountedName { name, exchanges });
+    let mut all: Vec<CountedName> = all.collect();
+    all.sort_by(|a, b| b.exchanges.cmp(&a.exchanges).then_with(|| a.name.cmp(&b.name)));
+    all
 }
 
 /// A mark without its numbers, so that equal reasons are counted as one.

@@ -34,6 +34,8 @@ pub struct InspectSummary {
     /// Calls of gRPC by the number of their status.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub grpc_statuses: BTreeMap<u16, u64>,
+    /// Servers by address and port, the busiest first; without those that a recording does not tell.
+    pub servers: Vec<CountedName>,
     /// Hosts, the busiest first.
     pub hosts: Vec<CountedName>,
     /// Routes, the busiest first.

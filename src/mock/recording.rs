@@ -37,10 +37,12 @@ use crate::time::Timestamp;
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum BuildError {
     /// No exchange is an outgoing call.
-    #[error("no outgoing call among {exchanges} exchanges")]
+    #[error("no outgoing call among {exchanges} exchanges{}", went_to(.servers))]
     NoCall {
         /// How many exchanges there were.
         exchanges: u64,
+        /// Hosts and ports that they went to, the first few.
+        servers: Vec<String>,
     },
     /// Large bodies cannot be put aside.
     #[error("large bodies cannot be kept in a temporary file")]
@@ -250,6 +252,14 @@ pub(super) struct Raw {
     pub(super) answer: Result<RecordedAnswer, &'static str>,
 }
 
+/// Who was asked, in words.
+fn went_to(servers: &[String]) -> String {
+    match servers {
+        [] => String::new(),
+        _ => format!(", which went to {}", servers.join(", ")),
+    }
+}
+
 /// Takes exchanges one by one, until they can be made a recording.
 pub struct CallGatherer {
     selection: EgressSelection,
@@ -263,7 +273,12 @@ pub struct CallGatherer {
     /// An exchange whose ends have one address.
     one_address: bool,
     total: u64,
+    /// Hosts and ports of the first few servers, for who asks for others.
+    met: Vec<(String, u16)>,
 }
+
+/// Servers that are named where none is a provider.
+const MOST_MET: usize = 8;
 
 impl CallGatherer {
     /// Takes those that `selection` takes; where it says nothing, what v1's address called is known
@@ -279,6 +294,7 @@ impl CallGatherer {
             servers: BTreeSet::new(),
             one_address: false,
             total: 0,
+            met: Vec::new(),
         }
     }
 
@@ -295,7 +311,11 @@ impl CallGatherer {
             .as_ref()
             .map(|request| host_of(&request.message, &exchange))
             .unwrap_or_default();
-        let takes = !undecided && self.selection.takes(exchange.server.port, &host);
+        let port = exchange.server.port;
+        if self.met.len() < MOST_MET && !self.met.iter().any(|(h, p)| *h == host && *p == port) {
+            self.met.push((host.clone(), port));
+        }
+        let takes = !undecided && self.selection.takes(port, &host);
         if !takes {
             self.ingress.extend(Ingress::of(&exchange));
         }
@@ -423,7 +443,9 @@ impl CallGatherer {
         }
         recording.not_used = self.total - recording.calls.len() as u64;
         if recording.calls.is_empty() {
-            return Err(BuildError::NoCall { exchanges: self.total });
+            let servers = self.met.iter().map(|(host, port)| format!("{host} (port {port})"));
+            let servers = servers.collect();
+            return Err(BuildError::NoCall { exchanges: self.total, servers });
         }
         let numbers = recording.ingress.iter().zip(0..).map(|((id, _), number)| (*id, number));
         recording.ingress_numbers = numbers.collect();

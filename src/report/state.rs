@@ -19,8 +19,8 @@ pub struct State {
     pub flows: Vec<Flow>,
     /// Flows beyond those.
     pub more: u64,
-    /// Uses that got a value of v2's.
-    pub bound: u64,
+    /// Uses that got a value of v2's; none where no replay tells.
+    pub bound: Option<u64>,
     /// Uses that kept v1's value, since v2 had issued none.
     pub unbound: u64,
 }
@@ -31,7 +31,9 @@ impl State {
 
     /// Adds a flow, in any order; memory stays bounded.
     pub fn add(&mut self, flow: Flow) {
-        self.bound += flow.bound.unwrap_or(0);
+        if let Some(bound) = flow.bound {
+            *self.bound.get_or_insert(0) += bound;
+        }
         self.unbound += flow.unbound.unwrap_or(0);
         self.flows.push(flow);
         if self.flows.len() >= 2 * Self::MOST {
@@ -57,9 +59,13 @@ pub(crate) fn sentence(report: &Report<'_>) -> Option<String> {
         if figures.sessions > 0 {
             said.push(plural(figures.sessions, "user", "users"));
         }
+        let (uses, bound) = match state.bound {
+            Some(0) => (format!("none of {}", plural(figures.uses, "use", "uses")), " bound"),
+            Some(bound) => (plural(bound, "use", "uses"), " bound"),
+            None => (plural(figures.uses, "use", "uses"), ""),
+        };
         let bound = format!(
-            "{} of {} bound in {} of {}",
-            plural(if state.bound > 0 { state.bound } else { figures.uses }, "use", "uses"),
+            "{uses} of {}{bound} in {} of {}",
             plural(figures.values, "value", "values"),
             count(figures.using),
             plural(figures.requests, "request", "requests")

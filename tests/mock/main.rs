@@ -482,4 +482,6 @@ fn the_command_serves_a_capture_until_a_signal_and_says_how_it_went() {
         nobody.status.code() == Some(3) && text.contains("no outgoing call among 2140 exchanges"),
         "{text}"
     );
+    // Who was asked is told, with the ports that --provider-port takes.
+    assert!(text.contains("payments.example (port "), "{text}");
 }

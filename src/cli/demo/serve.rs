@@ -151,6 +151,8 @@ fn visit(
 
 /// The address of a name with its port: looked up once, as a Service keeps its address.
 fn resolve(flag: &str, name: &str) -> Result<SocketAddr, Failure> {
+    // As it stands in a browser, too.
+    let name = name.strip_prefix("http://").unwrap_or(name).trim_end_matches('/');
     let wrong = || Failure::usage(format!("{flag} {name}: write a host and a port, as shop:8080"));
     if name.rsplit_once(':').is_none_or(|(_, port)| port.parse::<u16>().is_err()) {
         return Err(wrong());

@@ -34,11 +34,10 @@ pub(super) fn page(
     list(&mut page, "status codes", statuses.collect());
     let calls = summary.grpc_statuses.iter().map(|(code, count)| (*count, grpc::shown(*code)));
     list(&mut page, "gRPC status codes", calls.collect());
-    list(
-        &mut page,
-        "hosts",
-        summary.hosts.iter().map(|host| (host.exchanges, host.name.clone())).collect(),
-    );
+    for (title, names) in [("servers", &summary.servers), ("hosts", &summary.hosts)] {
+        let rows = names.iter().map(|counted| (counted.exchanges, counted.name.clone()));
+        list(&mut page, title, rows.collect());
+    }
     routes(&mut page, summary);
     if let Some(flows) = flows {
         title(&mut page, "values that answers issue and requests use");

@@ -8,6 +8,7 @@ use super::flags::ReplayShape;
 use super::ran::RanReplay;
 use crate::cli::exit::printable;
 use crate::cli::{Failure, output};
+use crate::gate::words::plural;
 use crate::message::grpc;
 use crate::replay::calibrate::Calibration;
 use crate::replay::plan::{Plan, PlanFigures};
@@ -155,10 +156,12 @@ fn bound_line(flows: &[FlowCount]) -> Option<String> {
     let (bound, unbound) = (sum(|flow| flow.bound), sum(|flow| flow.unbound));
     let lacking = sum(|flow| flow.not_issued);
     (bound + unbound > 0).then(|| {
-        format!(
-            "bound: {bound} uses of values that v2 issued in place of v1's; {unbound} kept v1's, \
-             as v2 did not issue {lacking} values"
-        )
+        let kept = if unbound > 0 { format!("; {unbound} kept v1's") } else { String::new() };
+        let why = match lacking {
+            0 => String::new(),
+            lacking => format!(", as v2 did not issue {}", plural(lacking, "value", "values")),
+        };
+        format!("bound: {bound} uses of values that v2 issued in place of v1's{kept}{why}")
     })
 }
 
