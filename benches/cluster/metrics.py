@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """A real Prometheus scrapes a tap, a mock and a replay while they run, and evaluates the alert rules: every series that a panel of the
 dashboard asks for must be there, v1's requests must be counted as they are replayed, in each loop anew, and the replay must keep its
-figures until they were scraped. Ends with 1 where not. Runs as root on loopback, for half a minute.
+figures until they were scraped; what was pushed onto a real Pushgateway must be the same. Ends with 1 where not. Runs as root on loopback, for half a minute.
 
-    benches/cluster/metrics.py [SHADOWTAP]         # needs prometheus (apt-get install prometheus), PyYAML
+    benches/cluster/metrics.py [SHADOWTAP]         # needs prometheus and prometheus-pushgateway (apt-get install), PyYAML
 """
 import contextlib, json, pathlib, shutil, signal, subprocess, sys, tempfile, time, urllib.parse, urllib.request
 
@@ -39,7 +39,7 @@ def until(what, is_so, seconds=60):
 
 
 def main():
-    v2, tap, mock, replay, prometheus = (free() for _ in range(5))
+    v2, tap, mock, replay, prometheus, gateway = (free() for _ in range(6))
     # As the PodMonitor has them: which port, which path.
     jobs = [("replay", replay, "/metrics"), ("tap", tap, "/metrics"), ("mock", mock, "/-/shadowtap/metrics")]
     told = {endpoint["path"] for endpoint in yaml.safe_load((TOP / "deploy/prometheus/pod-monitor.yaml").read_text())["spec"]["podMetricsEndpoints"]}
@@ -52,6 +52,7 @@ def main():
             {"targets": [f"127.0.0.1:{port}"], "labels": {"pod": name}}]} for name, port, path in jobs]}))
     start("prometheus", "prometheus", "--config.file=prometheus.yml", f"--storage.tsdb.path={WORK}/data",
           f"--web.listen-address=127.0.0.1:{prometheus}")
+    start("gateway", "prometheus-pushgateway", f"--web.listen-address=127.0.0.1:{gateway}")
     start("v2", PROGRAM, "-q", "demo", "serve", "v2", "--listen", f"127.0.0.1:{v2}", "--provider", f"127.0.0.1:{mock}")
     start("mock", PROGRAM, "-q", "mock", TOP / "captures/demo.pcap", "--listen", f"127.0.0.1:{mock}")
     start("tap", PROGRAM, "-q", "capture", "-i", "lo", "--port", v2, "-o", "tap.pcap", "--metrics", f"127.0.0.1:{tap}")
@@ -63,7 +64,7 @@ def main():
     until("the tap and the mock are scraped", lambda: up("tap") and up("mock"))
     run = start("run", PROGRAM, "-q", "run", TOP / "captures/demo.pcap", "--target", f"http://127.0.0.1:{v2}", "--unsafe-methods",
                 "--allow-captured-server", "--host", "shop.example", "--loop", "2", "-o", "run", "--metrics", f"127.0.0.1:{replay}",
-                "--metrics-linger", "60s")
+                "--metrics-linger", "60s", "--metrics-push", f"http://127.0.0.1:{gateway}/metrics/job/shop/instance/ci-7")
     until("the replay is scraped", lambda: query('shadowtap_requests_total{version="v2"}'))
     # In its first loop, v1's requests are counted as far as they were replayed, not all that were read.
     far = lambda version: sum(float(series["value"][1]) for series in query(f'shadowtap_requests_total{{version="{version}"}}'))
@@ -81,6 +82,15 @@ def main():
     check(f"v2's requests of both loops are counted: {sent}", last("v2") == sent, last("v2"))
     check("v1's requests are counted as they are replayed, in each loop anew", last("v1") == sent and early[0] < sent and early[0] > 0,
           (early, last("v1"), sent))
+    pushed = get(f"http://127.0.0.1:{gateway}/metrics")[0].splitlines()
+    of_group = [line for line in pushed if line.startswith("shadowtap_") and 'instance="ci-7",job="shop"' in line]
+    count = lambda version: sum(float(line.rsplit(" ", 1)[1]) for line in of_group
+                                if line.startswith("shadowtap_requests_total{") and f'version="{version}"' in line)
+    check("the Pushgateway has the last figures", (count("v1"), count("v2")) == (sent, sent), (count("v1"), count("v2"), sent))
+    check("with the verdict", any(line.startswith("shadowtap_verdict{") for line in of_group), of_group[:3])
+    kinds = {line for line in pushed if line.startswith("# TYPE shadowtap_")}
+    for kind in ("requests_total counter", "build_info gauge", "request_duration_seconds histogram"):
+        check(f"there it is a {kind}", f"# TYPE shadowtap_{kind}" in kinds, sorted(kinds))
     named = {series["metric"]["job"] for series in query("last_over_time(shadowtap_build_info[2m])")}
     check("what runs is named", named == {"replay", "tap", "mock"}, named)
     for panel in board["panels"]:

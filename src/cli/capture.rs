@@ -530,7 +530,7 @@ pub(crate) fn execute(settings: &CaptureSettings, global: &Global) -> Result<Cap
     let serve = |address: &String| {
         let mut registry = metrics::registry();
         registry.register_collector(Box::new(figures));
-        let server = MetricsServer::start(address, registry)?;
+        let server = MetricsServer::start(address, registry.into())?;
         tracing::info!("metrics at http://{}/metrics", server.address());
         Ok::<_, Failure>(server)
     };

@@ -1,5 +1,7 @@
 //! `--metrics ADDR`: figures of what runs, at `/metrics`, in the text format of OpenMetrics, which
-//! Prometheus reads. Who counts registers here; this file serves.
+//! Prometheus reads. Who counts registers here; this file serves, `push` sends.
+
+mod push;
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -20,6 +22,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
+pub(crate) use self::push::{MetricsPusher, PushUrl};
 use super::Failure;
 use crate::stop::Stop;
 
@@ -73,7 +76,7 @@ pub(crate) struct MetricsServer {
 
 impl MetricsServer {
     /// Listens on `address`; `:9464` is that port on all addresses.
-    pub(crate) fn start(address: &str, registry: Registry) -> Result<Self, Failure> {
+    pub(crate) fn start(address: &str, registry: Arc<Registry>) -> Result<Self, Failure> {
         let cannot = |error: std::io::Error| {
             Failure::usage(format!("--metrics {address}: cannot listen there")).because(&error)
         };
@@ -135,7 +138,7 @@ impl Drop for MetricsServer {
 }
 
 struct SharedPage {
-    registry: Registry,
+    registry: Arc<Registry>,
     scrapes: Arc<AtomicU64>,
 }
 
@@ -201,7 +204,7 @@ pub(super) mod tests {
 
     #[test]
     fn the_figures_are_served_and_kept_until_they_were_asked_for() {
-        let server = MetricsServer::start("127.0.0.1:0", registry()).unwrap();
+        let server = MetricsServer::start("127.0.0.1:0", registry().into()).unwrap();
         let text = ask(&server, "/metrics");
         let build = format!("shadowtap_build_info{{version=\"{}\"}} 1", env!("CARGO_PKG_VERSION"));
         assert!(text.contains(&build) && text.contains("# EOF"), "{text}");
@@ -215,6 +218,6 @@ pub(super) mod tests {
             }
         });
         server.linger(Duration::ZERO, &stop);
-        assert!(MetricsServer::start("nowhere", registry()).is_err());
+        assert!(MetricsServer::start("nowhere", registry().into()).is_err());
     }
 }

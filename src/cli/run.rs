@@ -121,7 +121,7 @@ pub(crate) fn run(args: RunArgs, global: &Global) -> Result<Exit, Failure> {
     place.put()?;
     output::print(&text.unwrap_or_default())?;
     let ran = ran?;
-    ran.watch.as_ref().map_or(Ok(()), |watch| watch.linger(&shape))?;
+    ran.watch.map_or(Ok(()), |watch| watch.linger(&shape))?;
     Ok(if ran.interrupted { Exit::Interrupted } else { gate::exit(ran.verdict) })
 }
 

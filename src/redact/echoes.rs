@@ -99,8 +99,9 @@ impl Hide for Collector<'_> {
         self.masker.by_look(value)
     }
 
+    /// Numbers of cards and accounts have the same look wherever they are shown.
     fn looks_for(&self, kinds: Kinds) -> bool {
-        !kinds.has(Kinds::AT)
+        !kinds.has(Kinds::AT) && kinds != Kinds::DIGITS
     }
 }
 

@@ -36,7 +36,7 @@ pub(crate) fn execute(settings: &ReplaySettings, global: &Global) -> Result<RanR
     shape.start_at.map_or(Ok(()), StartAt::check)?;
     let targets = Targets::resolve(shape)?;
     // Before there is a folder: a port in use leaves nothing behind.
-    let watch = shape.metrics.as_deref().map(LiveFigures::start).transpose()?;
+    let watch = LiveFigures::start(shape)?;
     let collector = shape.traces.as_ref().map(TracesWish::collector).transpose()?.flatten();
     if shape.trust.ca.is_some() && !targets.all().any(|target| target.tls) {
         tracing::warn!("--ca is not used: no target speaks https");

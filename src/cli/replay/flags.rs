@@ -17,6 +17,7 @@ use crate::bind::find::Order;
 use crate::cli::Failure;
 use crate::cli::args::{duration_ns, size};
 use crate::cli::config::Config;
+use crate::cli::metrics::PushUrl;
 use crate::cli::reading::Beside;
 use crate::cli::redaction::RedactionFlags;
 use crate::exchange::ExchangeId;
@@ -317,6 +318,10 @@ pub struct ReplayFlags {
     #[arg(help_heading = "Output", long, value_name = "D", value_parser = duration_ns,
         requires = "metrics")]
     metrics_linger: Option<i64>,
+    /// Push them to this Pushgateway every 15 s and at the end: http://HOST:9091, or a URL with
+    /// /metrics/job/JOB and other labels
+    #[arg(help_heading = "Output", long, value_name = "URL")]
+    metrics_push: Option<PushUrl>,
     /// Send each request with a traceparent of its own, and its span to this OpenTelemetry collector
     /// (OTLP over HTTP): otlp://HOST[:4318] or a URL; header: the field alone; off: neither
     #[arg(help_heading = "Output", long, value_name = "URL|header|off")]
@@ -574,6 +579,8 @@ pub struct ReplayShape {
     pub metrics: Option<String>,
     /// How long they are kept behind the end.
     pub metrics_linger: Duration,
+    /// Where metrics are pushed.
+    pub(crate) metrics_push: Option<PushUrl>,
     /// What is asked of traces.
     pub traces: Option<TracesWish>,
     /// When a due request may go.
@@ -738,6 +745,7 @@ impl ReplayShape {
             negotiates,
             proxy: flags.proxy,
             metrics: flags.metrics,
+            metrics_push: flags.metrics_push,
             metrics_linger: Duration::from_nanos(flags.metrics_linger.unwrap_or(0).unsigned_abs()),
             traces: traces(flags.traces, (flags.keep_traceparent, flags.trace_link), file)?,
             arrivals,

@@ -242,7 +242,7 @@ mod tests {
     fn both_versions_are_counted_when_a_request_is_replayed() {
         let mut registry = registry();
         let metrics = Metrics::new(&mut registry);
-        let server = MetricsServer::start("127.0.0.1:0", registry).unwrap();
+        let server = MetricsServer::start("127.0.0.1:0", registry.into()).unwrap();
         let routes: [Arc<str>; 2] = ["other".into(), "GET /a\"b".into()];
         let mut observing = Observing::new(&metrics, &routes);
         let original = Original { status: 200, took_ns: Some(700_000) };

@@ -99,8 +99,9 @@ pub(crate) fn run(
     place.put()?;
     output::print(&text.unwrap_or_default())?;
     let ran = ran?;
-    ran.watch.as_ref().map_or(Ok(()), |watch| watch.linger(&settings.shape))?;
-    Ok(if ran.finished.interrupted { Exit::Interrupted } else { Exit::Done })
+    let interrupted = ran.finished.interrupted;
+    ran.watch.map_or(Ok(()), |watch| watch.linger(&settings.shape))?;
+    Ok(if interrupted { Exit::Interrupted } else { Exit::Done })
 }
 
 /// Compresses the records of a run.

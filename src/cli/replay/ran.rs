@@ -1,8 +1,10 @@
 //! What a replay left behind, and the figures that are served while it runs.
 
+use std::sync::Arc;
+
 use super::flags::ReplayShape;
 use super::metrics::Metrics;
-use crate::cli::metrics::{MetricsServer, registry};
+use crate::cli::metrics::{MetricsPusher, MetricsServer, registry};
 use crate::cli::{Failure, signals};
 use crate::diff::engine::RunNotes;
 use crate::replay::Finished;
@@ -28,30 +30,48 @@ pub struct RanReplay {
     pub(crate) watch: Option<LiveFigures>,
 }
 
-/// Live figures, served while there is one.
+/// Live figures, served and pushed while there are any.
 pub(crate) struct LiveFigures {
     /// What is counted.
     pub(crate) metrics: Metrics,
-    server: MetricsServer,
+    server: Option<MetricsServer>,
+    pusher: Option<MetricsPusher>,
 }
 
 impl LiveFigures {
-    pub(super) fn start(address: &str) -> Result<Self, Failure> {
+    /// Begins to serve and push as the shape says; none where it says neither.
+    pub(super) fn start(shape: &ReplayShape) -> Result<Option<Self>, Failure> {
+        if shape.metrics.is_none() && shape.metrics_push.is_none() {
+            return Ok(None);
+        }
         let mut registry = registry();
         let metrics = Metrics::new(&mut registry);
-        let server = MetricsServer::start(address, registry)?;
-        tracing::info!("metrics at http://{}/metrics", server.address());
-        Ok(Self { metrics, server })
+        let registry = Arc::new(registry);
+        let serve = |address| MetricsServer::start(address, Arc::clone(&registry));
+        let server = shape.metrics.as_deref().map(serve).transpose()?;
+        if let Some(server) = &server {
+            tracing::info!("metrics at http://{}/metrics", server.address());
+        }
+        let push = |to| MetricsPusher::start(to, Arc::clone(&registry));
+        let pusher = shape.metrics_push.as_ref().map(push).transpose()?;
+        Ok(Some(Self { metrics, server, pusher }))
     }
 
     /// The figures are final from now on.
     pub(crate) fn settle(&self) {
-        self.server.settle();
+        self.server.iter().for_each(MetricsServer::settle);
     }
 
-    /// Keeps the last figures until they were asked for, as long as the shape allows.
-    pub(crate) fn linger(&self, shape: &ReplayShape) -> Result<(), Failure> {
-        self.server.linger(shape.metrics_linger, &*signals::word()?);
+    /// Pushes the last figures, and keeps them until they were asked for, as long as the shape
+    /// allows.
+    pub(crate) fn linger(self, shape: &ReplayShape) -> Result<(), Failure> {
+        let word = signals::word()?;
+        if let Some(lost) = self.pusher.and_then(|pusher| pusher.end(&word)) {
+            tracing::warn!("{lost}");
+        }
+        if let Some(server) = &self.server {
+            server.linger(shape.metrics_linger, &word);
+        }
         Ok(())
     }
 }

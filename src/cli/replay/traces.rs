@@ -19,6 +19,7 @@ use crate::cli::exit::printable;
 use crate::message::encoding::percent_bytes;
 use crate::message::fields::{is_framing, is_hop_by_hop};
 use crate::message::trace::TraceLink;
+use crate::replay::session::probe::innermost;
 use crate::replay::{Observed, Traces};
 use crate::stop::Stop;
 use crate::store::encrypt_by_ring;
@@ -390,7 +391,7 @@ impl Collector {
     /// Sends one batch; gives what the collector says of it.
     async fn post(&self, body: Bytes) -> Result<PartialSuccess, Refused> {
         let broken = |error: reqwest::Error| Refused {
-            why: reason(&because(&error.without_url())),
+            why: reason(&innermost(&error.without_url())),
             later: Some(Duration::ZERO),
         };
         let sent = self.client.post(self.url.clone()).body(body);
@@ -427,15 +428,6 @@ impl Collector {
             }),
         }
     }
-}
-
-/// What an error says, and what is behind it.
-fn because(error: &dyn std::error::Error) -> String {
-    let mut deepest = error;
-    while let Some(source) = deepest.source() {
-        deepest = source;
-    }
-    deepest.to_string()
 }
 
 /// What somebody else says, in a length and with letters that a line can hold.

@@ -293,7 +293,7 @@ pub fn wait_ready(
 }
 
 /// The cause at the root of an error: the outer ones repeat the URL.
-pub(in crate::replay) fn innermost(error: &dyn std::error::Error) -> String {
+pub(crate) fn innermost(error: &dyn std::error::Error) -> String {
     let mut inner = error;
     while let Some(source) = inner.source() {
         inner = source;
