@@ -160,7 +160,8 @@ fn plain(text: &str) -> String {
                 "unknown" => ("", "untyped"),
                 _ => ("", kind),
             };
-            if let Some((_, said)) = std::mem::take(&mut help)["# HELP ".len()..].split_once(' ') {
+            let said = std::mem::take(&mut help).strip_prefix("# HELP ");
+            if let Some((_, said)) = said.and_then(|rest| rest.split_once(' ')) {
                 let _ = writeln!(out, "# HELP {name}{behind} {said}");
             }
             let _ = writeln!(out, "# TYPE {name}{behind} {kind}");
