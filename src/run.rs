@@ -186,12 +186,24 @@ pub fn run_id() -> String {
     format!("{}-{}", stamp(now), hex(&digest.finalize()[..3]))
 }
 
-/// `reports/20261122T100000Z`
+/// `reports/20261122T100000Z`, or one that nothing has yet: `reports/20261122T100000Z-2`.
 pub fn default_path() -> PathBuf {
-    Path::new("reports").join(stamp(Timestamp::now()))
+    free(&format!("reports/{}", stamp(Timestamp::now())), "")
 }
 
-fn stamp(at: Timestamp) -> String {
+/// A path that nothing has: `begin` and `end`, with a number between them where that is taken.
+pub(crate) fn free(begin: &str, end: &str) -> PathBuf {
+    let numbers = (2..).map(|number: u64| format!("-{number}"));
+    let mut paths =
+        std::iter::once(String::new()).chain(numbers).map(|n| format!("{begin}{n}{end}"));
+    let is_free = |path: &String| {
+        [path.clone(), format!("{path}.part")].iter().all(|path| !Path::new(path).exists())
+    };
+    paths.find(is_free).map(PathBuf::from).expect("not all numbers are taken")
+}
+
+/// `20261122T100000Z`
+pub(crate) fn stamp(at: Timestamp) -> String {
     let text = at.to_string();
     let digits: String = text[..19].chars().filter(|c| !matches!(c, '-' | ':')).collect();
     format!("{digits}Z")
@@ -562,6 +574,18 @@ pub fn lines<E: From<RunError>>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_path_that_nobody_named_is_a_free_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let begin = folder.path().join("20261122T100000Z").to_str().unwrap().to_owned();
+        let next = || free(&begin, ".pcap").to_str().unwrap()[begin.len()..].to_owned();
+        assert_eq!(next(), ".pcap");
+        std::fs::write(format!("{begin}.pcap"), "").unwrap();
+        assert_eq!(next(), "-2.pcap");
+        std::fs::write(format!("{begin}-2.pcap.part"), "").unwrap();
+        assert_eq!(next(), "-3.pcap");
+    }
 
     #[test]
     fn no_secret_reaches_the_file() {

@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, ValueEnum};
 
 use super::paint::Color;
+use crate::exchange::ExchangeId;
 use crate::mode;
+use crate::outcome::ReplayId;
 
 /// `--log-format`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -55,6 +57,12 @@ pub struct Global {
     /// Show the version: --version with commit, target and libpcap's version
     #[arg(short = 'V', long, action = ArgAction::Version, global = true)]
     pub version: Option<bool>,
+}
+
+/// The exchange of an id; a suffix that names a copy of its request, as files of a run have it, may
+/// stand behind it.
+pub(crate) fn exchange_id(text: &str) -> Result<ExchangeId, String> {
+    text.parse::<ReplayId>().map(|id| id.exchange)
 }
 
 /// Parses `10MiB`, `64k`, `1500` into bytes. Binary and decimal units; a bare number is bytes.
@@ -108,6 +116,15 @@ pub(super) fn variable(long: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_id_may_name_a_copy() {
+        let id = ExchangeId { connection: 12, ordinal: 3 };
+        assert_eq!((exchange_id("12-3"), exchange_id("12-3@2")), (Ok(id), Ok(id)));
+        for text in ["", "12", "12-3@", "12-3@x", "@2"] {
+            assert!(exchange_id(text).is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn sizes_and_durations() {

@@ -376,13 +376,12 @@ fn spooled(asked: &Path, args: &CaptureArgs) -> Result<(PathBuf, Option<ToStore>
     Ok((spool.join(name), Some(ToStore { url: prefix.url(), ending, keep })))
 }
 
-/// `captures/eth0-20261122T100000Z.pcap`
+/// `captures/eth0-20261122T100000Z.pcap`, or one that nothing has yet.
 fn default_path(interfaces: &[String]) -> PathBuf {
-    let stamp = Timestamp::now().to_string();
-    let stamp: String = stamp[..19].chars().filter(|c| !matches!(c, '-' | ':')).collect();
+    let stamp = run::stamp(Timestamp::now());
     let names = interfaces.join("+").replace('/', "_");
     let ending = if interfaces.len() > 1 { "pcapng" } else { "pcap" };
-    Path::new("captures").join(format!("{names}-{stamp}Z.{ending}"))
+    run::free(&format!("captures/{names}-{stamp}"), &format!(".{ending}"))
 }
 
 fn folder_of(path: &Path) -> &Path {
@@ -504,6 +503,9 @@ pub(crate) fn execute(settings: &CaptureSettings, global: &Global) -> Result<Cap
     signals::watch_for_second()?;
     let names = settings.options.interfaces.join(", ");
     tracing::info!("capturing {names} to {}", settings.plan.path.display());
+    for path in settings.keylogs.iter().filter(|path| !path.exists()) {
+        tracing::warn!("the key log {} is not there yet: it is waited for", path.display());
+    }
     let (mut plan, ended) = (settings.plan.clone(), Arc::clone(&stop));
     let sender = settings.to_store.as_ref().map(|to| {
         let started = uploads::start(&to.url, folder_of(&settings.plan.path), &to.ending, to.keep);

@@ -12,7 +12,8 @@ use super::args::variable as variable_of;
 use super::config::{self, Config};
 use super::exit::printable;
 use super::output::print;
-use super::{Exit, Failure, Global};
+use super::policy::GateFlags;
+use super::{Exit, Failure, Global, diff};
 use crate::gate::Policy;
 use crate::run;
 use crate::store::shown;
@@ -67,6 +68,10 @@ pub(super) fn run(
         return Ok(Exit::Done);
     }
     let file = config::find(global)?;
+    // A rule or a limit that is wrong is told here, too, and not only by who would use it.
+    let whole_file = Config::load(global)?;
+    diff::check(&whole_file, None)?;
+    GateFlags::default().policy(&whole_file)?;
     let written: toml::Table = match &file {
         // It has been checked when the command began.
         Some(path) => config::named_apart(&config::text(path)?).parse().unwrap_or_default(),

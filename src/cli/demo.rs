@@ -15,6 +15,7 @@ use super::config::Config;
 use super::exit::unreadable;
 use super::policy::GateFlags;
 use super::progress::{Progress, show_measuring};
+use super::remote::RunPlace;
 use super::replay::{self, ReplayFlags, ReplayShape};
 use super::signals::{self, Grace};
 use super::{Exit, Failure, Global, log, mock, output, run};
@@ -116,14 +117,17 @@ pub(crate) fn run(args: DemoArgs, global: &Global) -> Result<Exit, Failure> {
     if let Some(part) = args.part {
         return serve::run(part, global);
     }
+    let place = RunPlace::to_make(&args.output, true)?;
     let settings = DemoSettings {
-        output: args.output,
+        output: place.path().to_owned(),
         recorded: args.recorded,
         faults: ShopFaults::ALL,
         customers: clients::CustomerSettings::default(),
     };
     let shown = execute(&settings, global)?;
-    output::print(&text(&shown, &settings))?;
+    let text = place.told(&text(&shown, &settings));
+    place.put()?;
+    output::print(&text)?;
     if shown.interrupted {
         return Ok(Exit::Interrupted);
     }

@@ -1,5 +1,6 @@
 //! `shadowtap export DIR|INPUT -o FILE`: recorded exchanges in another tool's form.
 
+use super::args::exchange_id;
 use super::config::Config;
 use super::exit::printable;
 use super::output::{Output, print};
@@ -42,7 +43,8 @@ pub struct ExportArgs {
     #[arg(help_heading = "Which requests", long, value_name = "H")]
     host: Vec<String>,
     /// Only these exchanges, by their ids
-    #[arg(help_heading = "Which requests", long, value_name = "ID,…", value_delimiter = ',')]
+    #[arg(help_heading = "Which requests", long, value_name = "ID,…", value_delimiter = ',',
+        value_parser = exchange_id)]
     id: Vec<crate::exchange::ExchangeId>,
     /// How the inputs are read
     #[command(flatten)]

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use super::config::Config;
+use super::exit::printable;
 use super::policy::GateFlags;
 use super::replay::ReplayShape;
 use super::signals::Grace;
@@ -170,6 +171,14 @@ pub(crate) fn execute(settings: RunSettings, global: &Global) -> Result<RanWhole
     replay.keep_egress = mock.is_some();
     replay.under_way = mock.as_ref().map(Handle::under_way);
     let mut replayed = replay::execute(&replay, global)?;
+    if replayed.finished.interrupted {
+        // What follows has less than a second, and may be cut off.
+        let folder = printable(&replayed.folder.path().display().to_string());
+        tracing::warn!(
+            "interrupted: what was measured is in {folder}; `shadowtap diff {folder}` and \
+             `shadowtap report {folder}` say what it shows"
+        );
+    }
     if let Some(handle) = mock {
         let ids = mock::replayed(&replayed.folder)?;
         mock::end(handle, &|id| ids.contains(&id))?;

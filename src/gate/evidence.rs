@@ -38,4 +38,6 @@ pub struct Outgoing {
     pub drifted_reads: u64,
     /// Reads that v1 never made, to which there was no answer.
     pub missed_reads: u64,
+    /// Whether the record of them lacks its end, so that there may have been others.
+    pub broken_off: bool,
 }

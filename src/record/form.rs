@@ -17,7 +17,7 @@ pub enum RecordingForm {
     Har,
     /// GoReplay: `.gor`.
     Gor,
-    /// A script of k6: `.js`.
+    /// A script of k6: `.js`, `.k6`.
     K6,
     /// Command lines of curl: `.sh`, `.curl`.
     Curl,
@@ -37,7 +37,7 @@ impl RecordingForm {
             Some("stx") => Ok(Self::Framed),
             Some("har") => Ok(Self::Har),
             Some("gor") => Ok(Self::Gor),
-            Some("js") => Ok(Self::K6),
+            Some("js" | "k6") => Ok(Self::K6),
             Some("sh" | "curl") => Ok(Self::Curl),
             // A special file, or a name of somebody's own.
             Some(other) if !is_format(other) => Ok(Self::Exchanges),
@@ -190,6 +190,7 @@ mod tests {
             ("x.har.gz", RecordingForm::Har),
             ("x.gor", RecordingForm::Gor),
             ("load.js", RecordingForm::K6),
+            ("load.k6", RecordingForm::K6),
             ("lines.sh", RecordingForm::Curl),
         ] {
             assert_eq!(RecordingForm::of(name), Ok(form), "{name}");

@@ -30,10 +30,11 @@ pub(super) struct Hope {
 }
 
 impl Hope {
-    /// Takes note of how a request ended; `answered`: a byte of an answer came. Ends the replay by
-    /// `stop` where it is without hope.
+    /// Takes note of how a request ended; `sent`: it left; `answered`: a byte of an answer came.
+    /// Ends the replay by `stop` where it is without hope.
     pub(super) fn learn(
         &self,
+        sent: bool,
         answered: Option<i64>,
         failure: Option<&Failure>,
         stop: &ReplayStop,
@@ -43,7 +44,7 @@ impl Hope {
         }
         match failure {
             Some(failure) if failure.kind == FailureKind::Skipped => {}
-            Some(failure) if answered.is_none() && is_before_http(failure) => {
+            Some(failure) if answered.is_none() && is_before_http(failure, sent) => {
                 let mut first = self.first.lock().expect("no holder of this lock panics");
                 first.get_or_insert_with(|| failure.clone());
                 if self.failed.fetch_add(1, Ordering::Relaxed) + 1 >= limits::HOPELESS_REQUESTS {
@@ -62,8 +63,14 @@ impl Hope {
     }
 }
 
-fn is_before_http(failure: &Failure) -> bool {
-    matches!(failure.kind, FailureKind::Resolve | FailureKind::Connect | FailureKind::Tls)
+/// Whether a request failed on the way to HTTP: also where both ends agreed on no version of it, so
+/// that it was never sent.
+fn is_before_http(failure: &Failure, is_sent: bool) -> bool {
+    match failure.kind {
+        FailureKind::Resolve | FailureKind::Connect | FailureKind::Tls => true,
+        FailureKind::Protocol => !is_sent,
+        _ => false,
+    }
 }
 
 #[cfg(test)]
@@ -75,18 +82,24 @@ mod tests {
         let refused = Failure::new(FailureKind::Connect, "refused");
         let (hope, stop) = (Hope::default(), ReplayStop::default());
         let skipped = Failure::new(FailureKind::Skipped, "unsafe method POST");
-        hope.learn(None, Some(&skipped), &stop);
+        hope.learn(false, None, Some(&skipped), &stop);
         assert_eq!(hope.lost(TargetSide::Target), None);
         for _ in 0..limits::HOPELESS_REQUESTS {
             assert!(!stop.is_set());
-            hope.learn(None, Some(&refused), &stop);
+            hope.learn(false, None, Some(&refused), &stop);
         }
         assert!(stop.is_set());
         let lost = hope.lost(TargetSide::Target).unwrap();
         assert_eq!((lost.failed, lost.failure), (limits::HOPELESS_REQUESTS, refused.clone()));
         let (hope, stop) = (Hope::default(), ReplayStop::default());
-        hope.learn(None, Some(&refused), &stop);
-        hope.learn(None, Some(&Failure::new(FailureKind::Timeout, "")), &stop);
+        hope.learn(false, None, Some(&refused), &stop);
+        hope.learn(true, None, Some(&Failure::new(FailureKind::Timeout, "")), &stop);
         assert_eq!(hope.lost(TargetSide::Target), None, "v2 was there and hung");
+        let protocol = Failure::new(FailureKind::Protocol, "no version of HTTP in common");
+        for (sent, is_lost) in [(false, true), (true, false)] {
+            let hope = Hope::default();
+            hope.learn(sent, None, Some(&protocol), &stop);
+            assert_eq!(hope.lost(TargetSide::Target).is_some(), is_lost, "{sent}");
+        }
     }
 }

@@ -70,6 +70,7 @@ impl Loaded {
                     unsafe_different: egress.unsafe_different,
                     drifted_reads: egress.drifted_reads,
                     missed_reads: egress.missed_reads,
+                    broken_off: !egress.complete,
                 }),
                 tls: facts.target.starts_with("https:"),
                 interrupted: facts.interrupted,

@@ -139,6 +139,9 @@ impl Inputs {
         if names.iter().filter(|name| *name == "-").count() > 1 {
             return Err(SourceError::StdinTwice);
         }
+        for path in &options.parse.keylogs {
+            readable(path).map_err(|cause| SourceError::KeyLog { path: path.clone(), cause })?;
+        }
         let names = &expanded(names)?;
         let mut inputs = Self {
             names: shown_names(names),
@@ -492,6 +495,14 @@ fn is_plain_recording(name: &str) -> bool {
     is_file
         && File::open(name).is_ok_and(|mut file| file.read_exact(&mut start).is_ok())
         && start == START
+}
+
+/// Whether a file can be read, without opening it: what a pipe holds is read once.
+fn readable(path: &Path) -> io::Result<()> {
+    if path.metadata()?.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    Ok(rustix::fs::access(path, rustix::fs::Access::READ_OK)?)
 }
 
 /// The inputs with what prefixes and patterns of a store stand for; of `file://` the path.

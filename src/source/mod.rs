@@ -40,6 +40,16 @@ pub enum SourceError {
     /// Standard input cannot be read.
     #[error("cannot read standard input")]
     Stdin(#[source] io::Error),
+    /// A key log cannot be read.
+    #[error("cannot read the key log {}: name the file that SSLKEYLOGFILE named when v1's clients or \
+             servers ran", .path.display())]
+    KeyLog {
+        /// Where it should be.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        cause: io::Error,
+    },
     /// A folder was named.
     #[error("{} is a folder: name the files in it, or file:///PATH for all below it", .0.display())]
     Folder(PathBuf),

@@ -8,12 +8,12 @@ use crate::flow::{Direction, Endpoint};
 use crate::time::Timestamp;
 
 /// The packet that something came with, as evidence.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PacketMark {
+    /// Its number in the (merged) input: what is later has a higher one.
+    pub packet: u64,
     /// Its capture time.
     pub at: Timestamp,
-    /// Its number in the (merged) input.
-    pub packet: u64,
     /// How much of the other direction its sender had received: an offset in that stream, counted
     /// as the bytes and gaps that are given here. None where that is not known (no packet of the
     /// other direction was seen).

@@ -258,6 +258,24 @@ fn standard_input_and_urls_are_inputs_as_well() {
     assert!(!failed.stderr.contains("secret"), "{}", failed.stderr);
 }
 
+#[test]
+fn a_key_log_that_cannot_be_read_is_an_input_that_cannot() {
+    let folder = folder_with("v1.pcap", &small_capture());
+    for keylog in ["nowhere.log", "."] {
+        for command in [
+            &["parse", "v1.pcap", "-o", "x.jsonl"][..],
+            &["inspect", "v1.pcap"],
+            &["replay", "v1.pcap", "--target", "http://127.0.0.1:9", "-o", "out"],
+        ] {
+            let says = format!("cannot read the key log {keylog}");
+            shadowtap(folder.path(), &[command, &["--keylog", keylog]].concat())
+                .expect(3)
+                .says(&[&says]);
+        }
+    }
+    assert!(!folder.path().join("out").exists() && !folder.path().join("x.jsonl").exists());
+}
+
 fn gzipped(bytes: &[u8]) -> Vec<u8> {
     use std::io::Write as _;
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());

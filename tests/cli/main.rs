@@ -658,6 +658,44 @@ fn a_configuration_that_is_wrong_is_said_by_every_command() {
             .expect(2)
             .says(&["gaet", "gate"]);
     }
+    // A rule that is wrong is told by who shows the settings, too.
+    for (rule, says) in [
+        ("[[diff.match]]\npath = \"$.x\"\n", "diff.match"),
+        ("[[diff.ignore]]\npath = \"$..[\"\n", "$..["),
+        ("[gate]\nconfidence = 2.0\n", "confidence"),
+    ] {
+        fs::write(folder.path().join("shadowtap.toml"), rule)
+            .expect("the configuration is written");
+        shadowtap(folder.path(), &["config"]).expect(2).says(&[says]);
+    }
+}
+
+#[test]
+fn a_run_that_is_interrupted_says_where_it_is() {
+    let folder = folder_with("v1.pcap", &long_capture(100));
+    let child = std::process::Command::new(env!("CARGO_BIN_EXE_shadowtap"))
+        .args(["run", "v1.pcap", "--target", &shop("7"), "-o", "out"])
+        .current_dir(folder.path())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let outcomes = folder.path().join("out/outcomes.jsonl");
+    for _ in 0..2_000 {
+        if fs::read_to_string(&outcomes).is_ok_and(|text| text.lines().count() >= 2) {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    let process = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(process, rustix::process::Signal::INT)
+        .expect("the child is there");
+    let ended = child.wait_with_output().expect("the child ends");
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert_eq!(ended.status.code(), Some(130), "{said}");
+    assert!(said.contains("interrupted: what was measured is in out;"), "{said}");
+    // Whatever else there is by then, that can be compared.
+    shadowtap(folder.path(), &["diff", "out"]).expect(0);
 }
 
 #[test]

@@ -369,6 +369,9 @@ fn a_read_that_v1_never_made_fails_unless_the_policy_allows_it() {
     };
     let calls = Outgoing { total: 9, ..Outgoing::default() };
     assert_eq!(judged(calls, "").0, Verdict::Pass);
+    // What is behind a record that was cut off may have been any calls.
+    let cut = Outgoing { broken_off: true, ..calls };
+    assert_eq!(judged(cut, "").0, Verdict::Invalid);
     for (calls, rule) in [
         (Outgoing { missed_reads: 2, ..calls }, "max_missed_reads"),
         (Outgoing { drifted_reads: 2, ..calls }, "max_drifted_reads"),

@@ -15,7 +15,7 @@ use crate::bind;
 use crate::bind::config::Bind;
 use crate::bind::find::Order;
 use crate::cli::Failure;
-use crate::cli::args::{duration_ns, size};
+use crate::cli::args::{duration_ns, exchange_id, size};
 use crate::cli::config::Config;
 use crate::cli::metrics::PushUrl;
 use crate::cli::reading::Beside;
@@ -185,7 +185,8 @@ pub struct ReplayFlags {
     to: Option<Timestamp>,
     /// Only these exchanges, by their ids, with what they depend on: the earlier requests of their
     /// connections, and those whose answers give values to any of them
-    #[arg(help_heading = "Which requests", long, value_name = "ID,…", value_delimiter = ',')]
+    #[arg(help_heading = "Which requests", long, value_name = "ID,…", value_delimiter = ',',
+        value_parser = exchange_id)]
     id: Vec<ExchangeId>,
     /// Only slice I of N of the lanes, or of the clients where values are bound, for N machines;
     /// index/N takes I from JOB_COMPLETION_INDEX, as an Indexed Job of Kubernetes sets it

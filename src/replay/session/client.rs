@@ -487,7 +487,8 @@ impl Crew {
         let now = self.shared.clock.now();
         shelf.after.borrow_mut().ends(task.id.exchange, task.answered, now);
         shelf.changed.notify_waiters();
-        self.shared.hope(side).learn(answer.first, answer.failure.as_ref(), &self.shared.stop);
+        let failure = answer.failure.as_ref();
+        self.shared.hope(side).learn(sent.is_some(), answer.first, failure, &self.shared.stop);
         if sent.is_some() {
             self.shared.ends(side, task.id);
         }

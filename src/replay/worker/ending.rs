@@ -133,7 +133,8 @@ impl Worker<'_> {
         lane.finish(&task, now);
         self.maybe_idle = true;
         let side = lane.side;
-        self.shared.hope(side).learn(answer.first, answer.failure.as_ref(), &self.shared.stop);
+        let failure = answer.failure.as_ref();
+        self.shared.hope(side).learn(sent.is_some(), answer.first, failure, &self.shared.stop);
         self.under_way -= u64::from(sent.is_some());
         if sent.is_some() || task.again {
             self.shared.ends(side, task.id);

@@ -105,7 +105,7 @@ struct Current<M> {
     tunnel: bool,
 }
 
-impl<M: Copy + Default> Parser<M> {
+impl<M: Copy + Default + Ord> Parser<M> {
     /// A parser at the start of a stream.
     pub fn new(side: MessageSide, limits: ParserLimits) -> Self {
         Self {
@@ -251,7 +251,7 @@ impl<M: Copy + Default> Parser<M> {
             ParserState::Length(left) => {
                 let bytes = self.take(input, left);
                 self.gather(bytes, mark);
-                self.last = mark;
+                self.last = self.last.max(mark);
                 let left = left - bytes.len() as u64;
                 self.state = ParserState::Length(left);
                 (left == 0).then(|| self.complete(None))
@@ -259,14 +259,14 @@ impl<M: Copy + Default> Parser<M> {
             ParserState::UntilClose => {
                 let bytes = self.take(input, u64::MAX);
                 self.gather(bytes, mark);
-                self.last = mark;
+                self.last = self.last.max(mark);
                 None
             }
             ParserState::ChunkSize => self.chunk_line(input, mark),
             ParserState::ChunkData(left) => {
                 let bytes = self.take(input, left);
                 self.gather(bytes, mark);
-                self.last = mark;
+                self.last = self.last.max(mark);
                 let left = left - bytes.len() as u64;
                 self.state = if left == 0 {
                     ParserState::ChunkEnd(false)
@@ -325,7 +325,7 @@ impl<M: Copy + Default> Parser<M> {
         }
         if n <= left {
             self.body().skip(n);
-            self.last = mark;
+            self.last = self.last.max(mark);
             let left = left - n;
             match &mut self.state {
                 ParserState::Length(rest) | ParserState::ChunkData(rest) => *rest = left,
@@ -418,7 +418,7 @@ impl<M: Copy + Default> Parser<M> {
                 return self.headed(head);
             }
         }
-        self.last = mark;
+        self.last = self.last.max(mark);
         let (slice, old) = (*input, self.line.len());
         loop {
             let before = self.line.len();
@@ -636,7 +636,7 @@ impl<M: Copy + Default> Parser<M> {
     }
 
     fn chunk_line(&mut self, input: &mut &[u8], mark: M) -> Option<Parsed<M>> {
-        self.last = mark;
+        self.last = self.last.max(mark);
         let ended = self.take_line(input);
         if self.line.len() > CHUNK_LINE.min(self.limits.head_bytes) {
             return self.abandon(Damage::BadChunk, None);
@@ -675,7 +675,7 @@ impl<M: Copy + Default> Parser<M> {
         if let Some(around) = self.around_chunks() {
             around.push(byte);
         }
-        self.last = mark;
+        self.last = self.last.max(mark);
         None
     }
 
@@ -716,7 +716,7 @@ impl<M: Copy + Default> Parser<M> {
             }
             self.line_start = self.line.len();
         }
-        self.last = mark;
+        self.last = self.last.max(mark);
         self.keep_around_chunks();
         if self.line_start > 0 {
             let mut oddities = Oddities::new();

@@ -111,7 +111,7 @@ impl Half {
         self.body.push(content);
         self.weight += self.body.kept() - before;
         self.framed = true;
-        self.last = mark;
+        self.last = self.last.max(mark);
         if let Some(pieces) = &mut self.pieces {
             pieces.add(content.len(), mark.at);
         }
@@ -122,7 +122,7 @@ impl Half {
         self.body.skip(bytes);
         self.missing += bytes;
         self.framed = true;
-        self.last = mark;
+        self.last = self.last.max(mark);
         self.faults.push(if mark.cut { "cut by the snap length" } else { "gap" });
         self.faults.dedup();
     }
@@ -166,7 +166,7 @@ impl Half {
     /// Its direction's part of the stream is over.
     pub(super) fn end(&mut self, mark: PacketMark) {
         self.ended = true;
-        self.last = mark;
+        self.last = self.last.max(mark);
     }
 
     /// Keeps nothing more of its body.

@@ -24,6 +24,12 @@ const HTTP_1: &[u8] = b"HTTP/";
 /// How many streams that v2 ended are known as such.
 const ENDED_STREAMS: usize = 64;
 
+/// Whether an answer of HTTP/1 begins so, or the page that stands alone where a server takes the
+/// preface for a request of HTTP/0.9. No frame begins with such octets: it would be too long.
+fn is_of_one(input: &[u8]) -> bool {
+    input.starts_with(HTTP_1) || input.first() == Some(&b'<')
+}
+
 /// Why a connection is of no use any more.
 type Breach = String;
 
@@ -60,7 +66,7 @@ impl Incoming {
     /// Takes octets from the front of `input`, up to the end of the next frame or of a part of its
     /// content; `false` where there is none.
     pub(super) fn take(&mut self, input: &mut &[u8], core: &mut Core) -> Result<bool, Breach> {
-        if !self.settled && input.starts_with(HTTP_1) {
+        if !self.settled && is_of_one(input) {
             core.heard.push_back(Heard::SpeaksOne);
             *input = &[];
             return Ok(true);

@@ -405,3 +405,17 @@ fn what_no_client_takes_is_known_at_once() {
         }
     }
 }
+
+/// A segment that was sent again comes behind later ones: it is what completes a message.
+#[test]
+fn a_message_ends_with_the_latest_of_its_packets() {
+    let mut parser = Parser::<u64>::new(MessageSide::Requests, ParserLimits::default());
+    let slices: [(&[u8], u64); 4] =
+        [(b"POST / HTTP/1.1\r\n", 1), (b"Content-Length: 6\r\n\r\nab", 9), (b"cd", 4), (b"ef", 5)];
+    let parsed = slices.into_iter().find_map(|(mut slice, mark)| parser.step(&mut slice, mark));
+    let parsed = parsed.unwrap();
+    assert_eq!((parsed.first, parsed.last), (1, 9));
+    // The next one has its own.
+    let parsed = parser.step(&mut &b"GET / HTTP/1.1\r\n\r\n"[..], 6).unwrap();
+    assert_eq!((parsed.first, parsed.last), (6, 6));
+}
