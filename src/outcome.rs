@@ -170,12 +170,14 @@ pub struct Outcome {
     /// How long the connection took to open (TCP and TLS); there where this request opened it.
     pub connect_ns: Option<i64>,
     /// The part of `sent_ns − due_ns` that was spent waiting for v2 (an earlier answer on the lane,
-    /// a connection); the rest is the replayer's own lateness.
+    /// a connection); the rest is the replayer's own lateness. Left out where it is 0.
     pub waited_ns: i64,
-    /// How many values of v2's were put into the request, in the place of v1's.
+    /// How many values of v2's were put into the request, in the place of v1's; left out where none
+    /// was.
     pub bound: u32,
     /// The values that it was sent with as recorded, since v2 had issued none in their place: the
-    /// request that should have (`root`), and the `place` in its answer.
+    /// request that should have (`root`), and the `place` in its answer. Left out where there are
+    /// none.
     pub unbound: Vec<Unbound>,
     /// The context of the trace that it was sent with, where traces were asked for.
     pub traceparent: Option<TraceParent>,

@@ -137,7 +137,8 @@ pub struct Difference {
     pub target: String,
     /// `status`, `header`, `body`, `missing`, `failure` or `identity`.
     pub kind: Kind,
-    /// Where: header name or JSONPath, concrete (`$.items[3].price`).
+    /// Where: header name or JSONPath, concrete (`$.items[3].price`); a path into HTML or XML, a
+    /// line, a form's or part's field; `status`, `bytes`, or the kind of a failure.
     pub place: String,
     /// v1's value in short (bounded, with its length where cut); none where v1 has none.
     pub expected: Option<String>,
