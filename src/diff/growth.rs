@@ -33,8 +33,8 @@ impl Growth {
         if self.samples == 0 {
             (self.first, self.first_rank) = (numbers, ranks[0]);
         } else {
-            for side in 0..2 {
-                let step = numbers[side] - self.last[side];
+            for (side, number) in numbers.into_iter().enumerate() {
+                let step = number - self.last[side];
                 self.ups[side] += u32::from(step > 0.0);
                 for (way, counted) in self.in_step[side].iter_mut().enumerate() {
                     let requests = ranks[way].saturating_sub(self.ranks[way]);
