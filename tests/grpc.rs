@@ -61,6 +61,34 @@ fn schema(folder: &Path) -> Schema {
     Schema::load(&[folder.to_owned()], &[]).unwrap()
 }
 
+/// A service that answers with messages to requests that say nothing of them.
+#[test]
+fn a_message_that_no_request_announced_is_compared_by_its_fields() {
+    let id = |side: u64, n: usize| {
+        let drawn = |n: u64| n.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let n = drawn(drawn(n as u64) ^ drawn(side + 7) >> 3);
+        format!("{:016x}", n ^ n >> 29)
+    };
+    for kind in
+        ["application/x-protobuf", "application/protobuf", "application/vnd.google.protobuf"]
+    {
+        let run = |price: u8, sku: &str| {
+            let said = |side, n: usize, price, sku: &str| {
+                let message = [sized(1, id(side, n).as_bytes()), item("K-1", 3), item(sku, price)];
+                answer(200, kind, message.concat())
+            };
+            let one = |n: usize| {
+                let (v1, v2) = (said(0, n, 7, "K-22"), said(1, n, price, sku));
+                talk(&format!("GET /orders/{n}"), v1, v2)
+            };
+            diff(&(0..30).map(one).collect::<Vec<_>>()).places()
+        };
+        assert_eq!(run(7, "K-22"), [""; 0], "{kind}");
+        assert_eq!(run(9, "K-22").len(), 1, "{kind}: another price");
+        assert_eq!(run(7, "K-23").len(), 1, "{kind}: another thing");
+    }
+}
+
 #[test]
 fn a_change_in_a_message_is_one_cluster_at_its_place() {
     let folder = tempfile::tempdir().unwrap();

@@ -5,10 +5,12 @@ use std::borrow::Cow;
 use std::hash::{Hash as _, Hasher as _};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use rustc_hash::{FxHashMap, FxHashSet, FxHasher};
 
 use super::Kind;
 use super::change::{Change, Look, OwnTies, Sink, hash_place};
+use super::growth::AskedOrder;
 use super::noise::{Decision, Samples, Stat, decide, decide_tie, reversed};
 use super::parts::At;
 use super::ties;
@@ -31,6 +33,9 @@ const OPTIONAL: u64 = 3;
 /// The place and the route of what is beyond a bound.
 const OTHERS: &str = "(others)";
 
+/// How the change of a status begins where v1's is not known.
+const UNKNOWN_STATUS: &str = "none→";
+
 /// Which comparison a sink comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ComparedSide {
@@ -51,6 +56,10 @@ pub(super) struct RouteCounts {
     /// Comparisons of each side in which places were counted.
     sampled: [u64; 3],
     pub(super) failed: u64,
+    /// How often v1 gave which status, in whole answers.
+    statuses: FxHashMap<u16, u64>,
+    /// Whether its requests came in an order of their own.
+    asked: AskedOrder,
     /// Answers to requests that lacked a value that v2 did not issue.
     pub(super) unbound: u64,
 }
@@ -85,6 +94,8 @@ pub(super) struct Account {
     /// Changes of exchanges that had too many.
     pub(super) unlisted: u64,
     serial: u64,
+    /// Comparisons of v2's answers.
+    answers: u64,
 }
 
 impl Account {
@@ -143,6 +154,7 @@ impl Account {
     ) -> Vec<(u32, Vec<u32>)> {
         self.serial += 1;
         let at = side as usize;
+        self.answers += u64::from(side == ComparedSide::Live);
         let counts = &mut self.routes[route as usize];
         counts.compared[at] += 1;
         if let Some(present) = &sink.present {
@@ -222,6 +234,7 @@ impl Account {
 
     fn count(&mut self, side: usize, route: u32, change: &Change, clear: bool) -> u32 {
         let key = self.key(route, change);
+        let ranks = self.ranks(route);
         let stat = &mut self.stats[key as usize];
         let once = stat.last[side] != self.serial;
         stat.last[side] = self.serial;
@@ -245,6 +258,9 @@ impl Account {
                     stat.repeats[side].add(hash);
                     stat.numbers[side].add(value.as_deref());
                 }
+                if let Some(numbers) = change.numbers {
+                    stat.add_numbers(numbers, ranks);
+                }
             }
             1 => {
                 stat.own += u64::from(once);
@@ -265,6 +281,31 @@ impl Account {
         key
     }
 
+    /// The number of a comparison of v2's answers, of its route and of all.
+    fn ranks(&self, route: u32) -> [u64; 2] {
+        [self.routes[route as usize].compared[ComparedSide::Live as usize], self.answers]
+    }
+
+    /// Takes note of the status of a whole answer of v1's.
+    pub(super) fn answered(&mut self, route: u32, status: u16) {
+        *self.routes[route as usize].statuses.entry(status).or_default() += 1;
+    }
+
+    /// Whether a status that v2 gave where v1's is not known is one that v1 gives to a quarter of
+    /// such requests.
+    fn is_usual(&self, stat: &Stat) -> bool {
+        let unknown = stat.label.strip_prefix(UNKNOWN_STATUS).filter(|_| stat.kind == Kind::Status);
+        let Some(status) = unknown.and_then(|status| status.parse().ok()) else { return false };
+        let statuses = &self.routes[stat.route as usize].statuses;
+        let own = statuses.get(&status).copied().unwrap_or(0);
+        own > 0 && own * 4 >= statuses.values().sum()
+    }
+
+    /// Takes note of what a route was asked.
+    pub(super) fn ask(&mut self, route: u32, target: &Bytes) {
+        self.routes[route as usize].asked.add(target);
+    }
+
     /// Counts the values in which a text differs; their numbers.
     fn count_parts(&mut self, side: usize, key: u32, change: &Change) -> Vec<u32> {
         let mut numbers = Vec::with_capacity(change.parts.len());
@@ -274,6 +315,7 @@ impl Account {
                 Some(at) => self.part_key(key, at),
             };
             numbers.push(number);
+            let ranks = self.ranks(self.stats[key as usize].route);
             let Some(stat) = self.stats.get_mut(number as usize) else { continue };
             let once = stat.last[side] != self.serial;
             stat.last[side] = self.serial;
@@ -283,6 +325,12 @@ impl Account {
                     part.instants.into_iter().for_each(|pair| stat.instants.add(pair));
                     stat.drawn[0].add(v1);
                     stat.drawn[1].add(v2);
+                    stat.short.iter_mut().zip(part.short).for_each(|(all, one)| all.add(one));
+                    if let Some(numbers) = part.numbers
+                        && (part.at.is_some() || change.numbers.is_none())
+                    {
+                        stat.add_numbers(numbers, ranks);
+                    }
                 }
                 1 => [v1, v2].into_iter().for_each(|form| stat.drawn[0].add(form)),
                 _ => stat.drawn[0].add(v2),
@@ -383,7 +431,8 @@ impl Account {
         // Where texts differ between their values too, nobody knows how a value of them went.
         let loose = stat.within.map_or([0; 3], |whole| self.stats[whole as usize].loose);
         let [live, own, base] = [0, 1, 2].map(|side| of(side).saturating_sub(loose[side]));
-        Samples { live, own, base, twins, is_faster: self.is_faster() }
+        let is_faster = self.is_faster();
+        Samples { live, own, base, twins, is_faster, in_order: counts.asked.is_one() }
     }
 
     /// The same change in the other direction.
@@ -433,7 +482,11 @@ impl Account {
                 }
                 let opposite = self.opposite(stat);
                 let opposite = opposite.map(|other| (other.own, other.base)).unwrap_or_default();
-                let decision = decide(stat, samples, opposite);
+                let mut decision = decide(stat, samples, opposite);
+                if self.is_usual(stat) {
+                    decision.measured = true;
+                    decision.why = "v1 answers so where its answer is known".to_owned();
+                }
                 // A route with too few pairs of its own may learn of a header from the others.
                 match headers.get(&(stat.place_hash, stat.label.as_str())) {
                     Some((sum, own, base))

@@ -33,16 +33,18 @@ pub struct SeenChange {
     pub look: Look,
     /// The values that differ in a text.
     pub parts: Vec<DifferingPart>,
+    /// v1's and v2's number, where both are one: plain integers, or what something took.
+    pub numbers: Option<[f64; 2]>,
 }
 
 impl SeenChange {
     /// A change like any other.
-    pub const PLAIN: Self = Self { look: Look::Plain, parts: Vec::new() };
+    pub const PLAIN: Self = Self { look: Look::Plain, parts: Vec::new(), numbers: None };
 }
 
 impl From<Look> for SeenChange {
     fn from(look: Look) -> Self {
-        Self { look, parts: Vec::new() }
+        Self { look, ..Self::PLAIN }
     }
 }
 
@@ -68,6 +70,8 @@ pub struct Change {
     pub look: Look,
     /// The values in which it differs, where it is a text.
     pub parts: Vec<DifferingPart>,
+    /// v1's and v2's number, where both are one.
+    pub numbers: Option<[f64; 2]>,
 }
 
 /// How two values differ that are not written alike.
@@ -135,11 +139,19 @@ impl Context<'_> {
         if known && !long() {
             return look.into();
         }
+        let numbers = parts::numbers(self, a, b);
         if number && a.len().min(b.len()) < LONG_NUMBER {
             let parts = DifferingPart::of_numbers(self, a, b).into_iter().collect();
-            return SeenChange { look, parts };
+            return SeenChange { look, parts, numbers };
         }
-        SeenChange { look, parts: parts::of(self, a, b) }
+        let parts = parts::of(self, a, b);
+        match &parts[..] {
+            // A text that says nothing else.
+            [one] if one.at.is_none() && one.look == Look::Kind(ValueKind::Lasting) => {
+                SeenChange { look: one.look, numbers: one.numbers, parts }
+            }
+            _ => SeenChange { look, parts, numbers },
+        }
     }
 
     /// Whether two names are values that each answer has anew, and no words: of one kind, drawn at
@@ -237,7 +249,7 @@ impl Sink {
         actual: Option<String>,
         seen: impl Into<SeenChange>,
     ) {
-        let SeenChange { look, parts } = seen.into();
+        let SeenChange { look, parts, numbers } = seen.into();
         let place_hash = hash_place(place);
         let (place, general) = (place.to_owned(), place.to_owned());
         self.add(Change {
@@ -250,6 +262,7 @@ impl Sink {
             actual,
             look,
             parts,
+            numbers,
         });
     }
 }

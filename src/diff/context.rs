@@ -49,6 +49,8 @@ pub struct Context<'a> {
     /// Tells the authorities (lower case) that are v1 itself, and those that are v2: few
     /// comparisons ask.
     pub hosts: &'a dyn Fn() -> [Vec<String>; 2],
+    /// Whether the replay asks in clear what v1 was asked by HTTPS: links may then lose theirs.
+    pub in_clear: bool,
     /// The rules of the route.
     pub rules: &'a RouteRules,
     /// How messages of Protocol Buffers are read.
@@ -353,6 +355,7 @@ impl<'a> Context<'a> {
             expected_at: "2026-11-22T10:00:00Z".parse().unwrap(),
             actual_at: None,
             hosts: &Default::default,
+            in_clear: false,
             rules: &RULES,
             readings: &READINGS,
             masker: &MASKER,

@@ -3,12 +3,12 @@
 //!
 //! A name must say so: a number alone may be anything. `age` may be a person's, so that an instant
 //! beside it must bear it out; `duration` may be a film's, so that it must be as exact as only
-//! clocks are.
+//! clocks are, or all values of the place must show that they were measured.
 
 use super::change::Context;
 use crate::message::ages;
 use crate::message::json::tape::{Node, Tape, Type};
-use crate::message::kinds;
+use crate::message::kinds::{self, ValueKind};
 use crate::steps;
 use crate::time::{NANOS_PER_SEC, Timestamp};
 
@@ -29,8 +29,11 @@ enum Says {
 const AROUND: usize = 3;
 /// Longest of these, in bytes.
 const LONGEST: usize = 16 << 10;
-/// Decimals of a number that was measured.
+/// Decimals of a number that was measured, and of one that may have been.
 const MEASURED: usize = 4;
+const EXACT: usize = 2;
+/// Units that only clocks count in, as names say them.
+const SMALL: [&str; 7] = ["ms", "millis", "milliseconds", "us", "micros", "ns", "nanos"];
 /// Nanoseconds of the units that ages are counted in.
 const UNITS: [i64; 2] = [1_000_000, NANOS_PER_SEC];
 /// How far an age may be from what its instant says: clocks, and how long an answer takes.
@@ -38,31 +41,43 @@ const SLACK: i64 = 5 * NANOS_PER_SEC;
 /// How far two ages may be apart that no instant bears out, in milliseconds, and their share.
 const APART: f64 = 10_000.0;
 
-/// Whether two numbers called `name`, perhaps with a unit, are how long something took or how long
-/// ago it was. `around` are the objects that hold them, the outermost first.
-pub(super) fn are_elapsed(
+/// How two numbers called `name`, perhaps with a unit, are how long something took or how long ago
+/// it was. `around` are the objects that hold them, the outermost first.
+pub(super) fn elapsed(
     context: &Context<'_>,
     name: &str,
     texts: [&str; 2],
     around: &[[&[u8]; 2]],
-) -> bool {
-    let Some(says) = says(name) else { return false };
+) -> Option<ValueKind> {
+    let says = says(name)?;
     let [a, b] = texts.map(|text| text.trim_end_matches(|c: char| c.is_alphabetic() || c == ' '));
     let (Ok(one), Ok(other)) = (a.parse::<f64>(), b.parse::<f64>()) else {
-        return says == Says::Took && texts.iter().all(|text| ages::is_span(text));
+        let are_spans = says == Says::Took && texts.iter().all(|text| ages::is_span(text));
+        return are_spans.then_some(ValueKind::Elapsed);
     };
     if one < 0.0 || other < 0.0 {
-        return false;
+        return None;
     }
-    match says {
+    let is_elapsed = match says {
         Says::Took => true,
-        Says::Long => [a, b].iter().all(|text| is_measured(text)),
+        Says::Long => [a, b].iter().all(|text| decimals(text) >= MEASURED),
         Says::Ago => {
             is_borne_out(context, [one, other], around)
                 || (one - other).abs() <= APART + one.max(other) / 10.0
         }
         Says::Age => is_borne_out(context, [one, other], around),
+    };
+    let may_be = says == Says::Long
+        && (is_of_clocks(name) || [a, b].iter().any(|text| decimals(text) >= EXACT));
+    match is_elapsed {
+        true => Some(ValueKind::Elapsed),
+        false => may_be.then_some(ValueKind::Lasting),
     }
+}
+
+/// Whether a name says that it counts what only clocks do.
+fn is_of_clocks(name: &str) -> bool {
+    words(name).iter().any(|word| SMALL.contains(&&**word) || word == "latency")
 }
 
 /// `response_time_ms`, `lastActiveAgo`: what the words of a name say.
@@ -102,7 +117,7 @@ fn says(name: &str) -> Option<Says> {
 }
 
 /// The words of a name, in small letters.
-fn words(name: &str) -> Vec<String> {
+pub(super) fn words(name: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     let mut small = false;
     for c in name.chars() {
@@ -118,8 +133,13 @@ fn words(name: &str) -> Vec<String> {
     words
 }
 
-fn is_measured(text: &str) -> bool {
-    text.contains(['e', 'E']) || text.split_once('.').is_some_and(|(_, d)| d.len() >= MEASURED)
+/// How many decimals a number has; one with an exponent has many.
+fn decimals(text: &str) -> usize {
+    match text.split_once('.') {
+        _ if text.contains(['e', 'E']) => MEASURED,
+        Some((_, decimals)) => decimals.len(),
+        None => 0,
+    }
 }
 
 /// Whether an instant beside two ages says of both that they are as old.
@@ -171,13 +191,34 @@ mod tests {
     use super::*;
     use crate::message::Request;
 
-    fn elapsed(name: &str, values: [&str; 2], around: [&str; 2]) -> bool {
+    fn kind(name: &str, values: [&str; 2], around: [&str; 2]) -> Option<ValueKind> {
         let request = Request::default();
         let context = Context {
             actual_at: Some("2026-11-23T12:00:00Z".parse().unwrap()),
             ..Context::plain(&request)
         };
-        are_elapsed(&context, name, values, &[around.map(str::as_bytes)])
+        super::elapsed(&context, name, values, &[around.map(str::as_bytes)])
+    }
+
+    fn elapsed(name: &str, values: [&str; 2], around: [&str; 2]) -> bool {
+        kind(name, values, around) == Some(ValueKind::Elapsed)
+    }
+
+    #[test]
+    fn what_may_have_been_measured_is_told_from_what_was() {
+        for (name, values) in [
+            ("latency_ms", ["12", "30"]),
+            ("durationMs", ["12", "30"]),
+            ("latency", ["12", "30"]),
+            ("time", ["0.03", "0.1"]),
+        ] {
+            assert_eq!(kind(name, values, ["{}", "{}"]), Some(ValueKind::Lasting), "{name}");
+        }
+        for (name, values) in
+            [("duration", ["120", "96"]), ("time", ["5", "6"]), ("items", ["1.25", "3.5"])]
+        {
+            assert_eq!(kind(name, values, ["{}", "{}"]), None, "{name}");
+        }
     }
 
     #[test]
@@ -196,6 +237,7 @@ mod tests {
             ("last_active_ago", ["7", "1032"]),
             ("uptime", ["3 days, 2:10", "0:03"]),
             ("process_uptime", ["0h 53m 12s", "1h 2m 0s"]),
+            ("elapsed", ["PT0.012S", "PT1M2.5S"]),
         ] {
             assert!(elapsed(name, values, ["{}", "{}"]), "{name}");
         }

@@ -99,6 +99,7 @@ impl Base {
             actual: shown(b),
             look: seen.look,
             parts: seen.parts,
+            numbers: seen.numbers,
         });
     }
 

@@ -424,7 +424,7 @@ impl Engine<'_> {
         let roots = self.outcomes.roots.shown_in(outcome.id, &mut sink);
         let target = self.shown_target(message, &compared.target.1, &sink);
         let sent = started.zip(outcome.sent_ns).map(|(started, sent)| started.plus(sent));
-        Ok(Row { base, roots, sent, ..self.row_of(recorded, outcome, target, sink) })
+        Ok(Row { base, roots, sent, status: v1, ..self.row_of(recorded, outcome, target, sink) })
     }
 
     /// The row of an outcome whose recorded answer v1's client did not wait for; none where nothing
@@ -454,6 +454,7 @@ impl Engine<'_> {
             id: outcome.id,
             at: recorded.request.at,
             sent: None,
+            status: None,
             method: recorded.method.clone(),
             target,
             failed: outcome.failure.is_some(),
@@ -488,6 +489,7 @@ impl Engine<'_> {
             expected_at: request.at,
             actual_at: started.zip(outcome.sent_ns).map(|(started, sent)| started.plus(sent)),
             hosts: &|| [v1_hosts(exchange), authority(target).into_iter().collect()],
+            in_clear: is_in_clear(exchange, target),
             rules,
             masker: &self.settings.masker,
             readings: &self.readings,
@@ -554,6 +556,7 @@ impl Engine<'_> {
             expected_at: request.at,
             actual_at,
             hosts: &|| [v1_hosts(exchange), authority(target).into_iter().collect()],
+            in_clear: is_in_clear(exchange, target),
             rules,
             readings: &self.readings,
             masker: &self.settings.masker,
@@ -601,6 +604,7 @@ impl Engine<'_> {
                 actual: shown(v2),
                 look: Look::Plain,
                 parts: Vec::new(),
+                numbers: None,
             });
         }
     }
@@ -683,6 +687,7 @@ impl Engine<'_> {
             expected_at: request.at,
             actual_at: Some(again.at),
             hosts: &|| [v1_hosts(&first), v1_hosts(exchange)],
+            in_clear: false,
             rules,
             readings: &self.readings,
             masker: &self.settings.masker,
@@ -793,6 +798,15 @@ fn v1_hosts(exchange: &Exchange) -> Vec<String> {
     let request = exchange.request.as_ref().map(|request| &request.message);
     let host = request.and_then(host_of).into_iter();
     host.chain([exchange.server.to_string()]).collect()
+}
+
+/// Whether what v1 was asked by HTTPS goes to a target in clear.
+fn is_in_clear(exchange: &Exchange, target: &str) -> bool {
+    const HTTPS: u16 = 443;
+    let in_tls = exchange.carriage.as_ref().is_some_and(|carriage| carriage.tls.is_some());
+    let was_in_tls = in_tls || exchange.server.port == HTTPS;
+    let is_in_tls = target.get(..8).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https://"));
+    was_in_tls && !is_in_tls
 }
 
 fn host_of(request: &Request) -> Option<String> {

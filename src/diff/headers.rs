@@ -100,6 +100,11 @@ fn fields<'h>(
             (Some(How::Expiry), _) => match (is_date(a), is_date(b)) {
                 (false, true) => field.change("none→date", a, b, SeenChange::PLAIN, sink),
                 (true, false) => field.change("date→none", a, b, SeenChange::PLAIN, sink),
+                (true, true) => {
+                    if let Some(label) = field.other_expiry([a[0], b[0]]) {
+                        field.change(label, a, b, SeenChange::PLAIN, sink);
+                    }
+                }
                 _ => {}
             },
             (Some(How::Presence), _) => {}
@@ -264,6 +269,33 @@ impl FieldRule<'_, '_> {
         }
     }
 
+    /// How v2 lets caches keep what v1 said has long expired, or the other way. Otherwise when an
+    /// answer expires says how old a cache before v1 was, and is noise.
+    fn other_expiry(&self, both: [&[u8]; 2]) -> Option<&'static str> {
+        const LONG_AGO: i64 = -365 * 86_400 * NANOS_PER_SEC;
+        const SOON: i64 = 60 * NANOS_PER_SEC;
+        let [one, other] =
+            both.map(|value| kinds::written_instant(std::str::from_utf8(value).ok()?));
+        let left = [one?.since(self.context.expected_at), other?.since(self.context.actual_at?)];
+        match (left.map(|left| left < LONG_AGO), left.map(|left| left > SOON)) {
+            ([true, _], [_, true]) => Some("expired→fresh"),
+            ([_, true], [true, _]) => Some("fresh→expired"),
+            _ => None,
+        }
+    }
+
+    /// Whether v1 sends a client to itself by HTTPS, and v2 does so in clear, though the replay asks
+    /// it as v1 was asked. How v2 is reached where it names its own address is not v1's.
+    fn loses_tls(&self, a: &[&[u8]], b: &[&[u8]], hosts: &[String]) -> bool {
+        let by = |value: &[u8], scheme: &str| {
+            let url = String::from_utf8_lossy(value);
+            let is_by = url.get(..scheme.len()).is_some_and(|own| own.eq_ignore_ascii_case(scheme));
+            is_by && without_host(&url, hosts).len() < url.len()
+        };
+        let mut pairs = a.iter().zip(b);
+        !self.context.in_clear && pairs.any(|(a, b)| by(a, "https://") && by(b, "http://"))
+    }
+
     /// A location whose authority is v1's or v2's own is compared without it.
     fn location(&self, a: &mut [&[u8]], b: &mut [&[u8]], sink: &mut Sink) {
         let own = |values: &[&[u8]], hosts: &[String]| {
@@ -276,6 +308,9 @@ impl FieldRule<'_, '_> {
         // v2 may also name v1, as configured or by the Host it was sent.
         let either: Vec<String> = v1.iter().chain(&v2).cloned().collect();
         let (left, right) = (own(a, &v1), own(b, &either));
+        if self.loses_tls(a, b, &v1) {
+            self.change("https→http", a, b, SeenChange::PLAIN, sink);
+        }
         if left == right {
             return;
         }

@@ -16,7 +16,7 @@ use super::skipped::{Skipped, UndoneWrite};
 use super::spool::{SpoolRecord, SpooledChange, SpooledPart};
 use super::{Class, Difference, Kind, Totals};
 use crate::message::grpc;
-use crate::message::population::Population;
+use crate::message::population::{Population, TextForm};
 use crate::outcome::Unbound;
 
 /// The first number of what consequences follow from, beside those of approvals.
@@ -247,7 +247,8 @@ impl Judge<'_> {
             // alike.
             let stat = self.account.stats.get(part.key as usize);
             let one = stat.is_some_and(|stat| stat.drawn[0].is_drawn(&Population::default()));
-            let inner = if one || part.begun { &[] } else { inner_all };
+            let are_short = || inner_all.iter().all(|part| self.is_short(part));
+            let inner = if part.begun || one && !are_short() { &[] } else { inner_all };
             let within = || {
                 let mut all = inner.iter().map(|part| self.noise_of_part(part, change));
                 let first = all.next()??;
@@ -266,6 +267,11 @@ impl Judge<'_> {
             rest = next;
         }
         why.map(str::to_owned)
+    }
+
+    /// Whether short values are drawn at a part of a value.
+    fn is_short(&self, part: &SpooledPart) -> bool {
+        self.decisions.get(part.key as usize).is_some_and(|(decision, _)| decision.short)
     }
 
     /// Whether v1 has but few values at a part of a value, and never this one.
@@ -288,14 +294,19 @@ impl Judge<'_> {
         // A text that is one value is judged as such elsewhere.
         let alone = part.key == change.key;
         let value = if alone { value_hash(&change.actual) } else { part.value };
-        let drawn = decision.drawn && stat.drawn[0].admits(part.form);
+        let (form, short) = match part.form {
+            Some(form) if form.is_short() => (None, Some(form)),
+            form => (form, None),
+        };
+        let drawn = decision.drawn && stat.drawn_of().admits(form)
+            || decision.short && stat.short[0].admits(short);
         let timed = decision.timed && part.timed;
         let looks = timed || !alone && decision.shaped && part.looks;
         let heard = !decision.vocabulary || stat.values[0].contains(value);
         if self.known[part.key as usize] {
             return Some(PartNoise { why: "named by the noise file", by_looks: true });
         }
-        let measured = !alone && decision.measured && stat.resembles(decision, part.form);
+        let measured = !alone && decision.measured && stat.resembles(decision, form);
         (heard && (drawn || looks || measured))
             .then_some(PartNoise { why: &decision.why, by_looks: drawn || looks })
     }
@@ -314,7 +325,8 @@ impl Judge<'_> {
             let (one, inner) = change.parts.split_first().unzip();
             let inner = inner.filter(|_| one.is_some_and(|one| !one.begun)).unwrap_or_default();
             let stat = &self.account.stats[change.key as usize];
-            let resembles = one.is_none_or(|one| stat.resembles(decision, one.form));
+            let long = |form: &TextForm| !form.is_short();
+            let resembles = one.is_none_or(|one| stat.resembles(decision, one.form.filter(long)));
             // What is drawn as a whole has no parts.
             let is_one = stat.drawn[0].is_drawn(&Population::default());
             let in_whole = || is_one || !self.varies_in_parts(inner);

@@ -7,6 +7,7 @@
 //! the same value where v1 varies, a value outside a small vocabulary) stays a regression. A change
 //! of type or presence is a place of its own: noise of a value does not cover it.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use rustc_hash::FxHashMap;
@@ -14,7 +15,10 @@ use serde::{Deserialize, Serialize};
 use statrs::function::factorial::ln_factorial;
 
 use super::Kind;
+use super::elapsed::words;
+use super::growth::{Growth, counts_up};
 use super::instants::InstantPairs;
+use super::scatter::Scatter;
 use crate::message::kinds::ValueKind;
 use crate::message::population::{Population, TextForm};
 
@@ -72,6 +76,12 @@ impl Sketch {
 
     pub(super) fn distinct(&self) -> usize {
         self.counts.len()
+    }
+
+    /// Whether more than a tenth of the values come again.
+    fn repeat_themselves(&self) -> bool {
+        let counted: u64 = self.counts.values().map(|&count| u64::from(count)).sum();
+        (counted - self.counts.len() as u64) * 10 > counted
     }
 
     pub(super) fn contains(&self, value: u64) -> bool {
@@ -240,6 +250,12 @@ pub(super) struct Stat {
     pub(super) within: Option<u32>,
     /// The values of v1 and of v2, as far as they may be drawn at random.
     pub(super) drawn: [Population; 2],
+    /// The same of values that are too short to tell from a few of them.
+    pub(super) short: [Population; 2],
+    /// How numbers of v1 and of v2 grow from one request to the next.
+    pub(super) growth: Growth,
+    /// How numbers of v1 and of v2 go with each other.
+    pub(super) scatter: Scatter,
     /// The times of v1 and of v2 where both are times, but not near their requests.
     pub(super) instants: InstantPairs,
     /// The values of v1 and of v2.
@@ -275,6 +291,9 @@ impl Stat {
             loose: [0; 3],
             within: None,
             drawn: Default::default(),
+            short: Default::default(),
+            growth: Growth::default(),
+            scatter: Scatter::default(),
             instants: InstantPairs::default(),
             values: Default::default(),
             staged: Sketch::default(),
@@ -282,6 +301,50 @@ impl Stat {
             numbers: Default::default(),
             last: [0; 3],
         }
+    }
+
+    /// Adds v1's and v2's number of the answer that is this one of its route, and of all.
+    pub(super) fn add_numbers(&mut self, numbers: [f64; 2], ranks: [u64; 2]) {
+        self.growth.add(numbers, ranks);
+        self.scatter.add(numbers);
+    }
+
+    /// The values of v1 as far as they may be drawn: of a place where both versions always have one
+    /// value, these two.
+    pub(super) fn drawn_of(&self) -> Cow<'_, Population> {
+        let [v1, v2] = &self.drawn;
+        match !v1.is_drawn(v2) && self.values.iter().all(Sketch::constant) {
+            true => Cow::Owned(v1.of_two(v2)),
+            false => Cow::Borrowed(v1),
+        }
+    }
+
+    /// Whether its name has one of these words.
+    fn is_called(&self, any: &[&str]) -> bool {
+        let name = self.general.split('~').next().unwrap_or_default().trim_end_matches("[*]");
+        let name = match name.starts_with("line ") {
+            true => name,
+            false => name.rsplit(['.', '/', ' ', ';']).next().unwrap_or(name),
+        };
+        words(name).iter().any(|word| any.contains(&&**word))
+    }
+
+    /// Whether few values say which of a few machines answered.
+    fn is_of_machine(&self) -> bool {
+        const NAMES: [&str; 10] = [
+            "host",
+            "hostname",
+            "pod",
+            "container",
+            "instance",
+            "node",
+            "machine",
+            "worker",
+            "replica",
+            "server",
+        ];
+        matches!(self.looks, Some(ValueKind::Machine(_)))
+            || self.is_called(&NAMES) && self.drawn[0].is_drawn(&self.drawn[1])
     }
 
     /// Whether v1 has but few values here. One that was seen once means that there are others which
@@ -293,7 +356,8 @@ impl Stat {
             && v1.counts.values().all(|&count| count > 1)
             && self.live >= VOCABULARY_SAMPLES
             && !self.is_of_process()
-            && !self.looks.is_some_and(ValueKind::is_time)
+            && !self.looks.is_some_and(|kind| kind.is_time() || kind == ValueKind::Lasting)
+            && !self.is_of_machine()
     }
 
     /// Whether v1 always has one value, and in staging always another one: its host's name, its
@@ -315,7 +379,7 @@ impl Stat {
         let v1 = &self.values[0];
         let always = word && v1.constant() && v1.total >= CONSTANT_SAMPLES;
         // What is one value for all answers, and drawn, is the hash of a build.
-        let of_build = || v1.constant() && self.drawn[0].is_drawn(&self.drawn[1]);
+        let of_build = || v1.constant() && self.drawn_of().is_drawn(&self.drawn[1]);
         (always || self.has_vocabulary() && !of_build()) && !v1.contains(value)
     }
 }
@@ -330,6 +394,8 @@ pub(super) struct Samples {
     pub(super) twins: u64,
     /// The replay took much less time than the recording.
     pub(super) is_faster: bool,
+    /// What the route was asked stands in an order of its own.
+    pub(super) in_order: bool,
 }
 
 /// What is known of a way of changing at a place.
@@ -341,6 +407,8 @@ pub(super) struct Decision {
     pub(super) shaped: bool,
     /// Noise where the value may be drawn from v1's.
     pub(super) drawn: bool,
+    /// Noise where the value is short, and may be drawn from v1's.
+    pub(super) short: bool,
     /// Noise where both values are times.
     pub(super) timed: bool,
     /// Noise as a whole, whatever its parts are: v1's own texts differ in more than values.
@@ -412,12 +480,23 @@ pub(super) fn decide(stat: &Stat, samples: Samples, opposite: (u64, u64)) -> Dec
             Some(why) => said.push(why),
         }
     }
-    if stat.label == "changed" && stat.drawn[0].is_drawn(&stat.drawn[1]) {
+    if stat.label == "changed" && stat.drawn_of().is_drawn(&stat.drawn[1]) {
         match against(stat, "drawn at random", samples, live) {
             None => {
                 decision.drawn = true;
                 said.push("v1's values look drawn at random".to_owned());
             }
+            Some(why) => said.push(why),
+        }
+    }
+    if stat.label == "changed" && stat.short[0].is_drawn_of_many(&stat.short[1]) {
+        let again = stat.values.iter().find(|values| values.repeat_themselves());
+        match against(stat, "drawn at random", samples, live) {
+            None if again.is_none() => {
+                decision.short = true;
+                said.push("v1's values look drawn at random".to_owned());
+            }
+            None => said.push("drawn at random, but the same ones again".to_owned()),
             Some(why) => said.push(why),
         }
     }
@@ -437,7 +516,9 @@ pub(super) fn decide(stat: &Stat, samples: Samples, opposite: (u64, u64)) -> Dec
             && v2.total >= if decision.drawn { 3 } else { 5 }
             && v1.repeats().powf(v2.total as f64 - 1.0) < 1e-4
             && !v1.constant();
-        let excused = stat.looks.is_some_and(ValueKind::is_time) || stat.is_of_process();
+        let excused = stat.looks.is_some_and(ValueKind::is_time)
+            || stat.is_of_process()
+            || stat.is_of_machine();
         if frozen && !excused {
             said.push(format!(
                 "but v2 always has the same value ({} times) where v1 varies",
@@ -483,8 +564,42 @@ pub(super) fn decide(stat: &Stat, samples: Samples, opposite: (u64, u64)) -> Dec
     }
     decision.whole =
         decision.measured && (stat.loose[1] + stat.loose[2]) * 2 >= stat.own + stat.base;
+    if !decision.measured && stat.label == "changed" && counts(stat, samples) {
+        decision.measured = true;
+        said.push("both count requests".to_owned());
+    }
     decision.why = said.join("; ");
     decision
+}
+
+/// Whether v1's and v2's numbers count requests, and nothing says that they do not.
+fn counts(stat: &Stat, samples: Samples) -> bool {
+    const NAMES: [&str; 22] = [
+        "hit",
+        "hits",
+        "visit",
+        "visits",
+        "visitor",
+        "visitors",
+        "view",
+        "views",
+        "pageviews",
+        "request",
+        "requests",
+        "call",
+        "calls",
+        "counter",
+        "seq",
+        "sequence",
+        "serial",
+        "ticks",
+        "accesses",
+        "invocations",
+        "served",
+        "handled",
+    ];
+    let stays = samples.own >= 3 && stat.own == 0 || samples.base >= 3 && stat.base == 0;
+    !stays && counts_up(&stat.growth, stat.live, stat.is_called(&NAMES), samples.in_order)
 }
 
 /// What speaks against v2's making values anew as v1 does: another case, no padding, the same ones
@@ -523,8 +638,13 @@ pub(super) fn decide_tie(stat: &Stat, tied: Option<u64>) -> Decision {
 /// What speaks against a value's being made anew for each answer although it looks so.
 fn against_shape(stat: &Stat, kind: ValueKind, samples: Samples, live: u64) -> Option<String> {
     // What took as long for equal requests each time, and is another for others, is data.
-    if kind == ValueKind::Elapsed {
-        let varies = stat.values[0].full || stat.values[0].distinct() >= ELAPSED_VALUES;
+    if matches!(kind, ValueKind::Elapsed | ValueKind::Lasting) {
+        if let Some(why) = against_taken(stat, kind) {
+            return Some(why);
+        }
+        let varies = kind == ValueKind::Lasting
+            || stat.values[0].full
+            || stat.values[0].distinct() >= ELAPSED_VALUES;
         let pairs = [
             (samples.own, stat.own, "equal requests"),
             (samples.base, stat.base, "them in staging"),
@@ -536,7 +656,11 @@ fn against_shape(stat: &Stat, kind: ValueKind, samples: Samples, live: u64) -> O
     }
     // Times were compared with the times of the requests already.
     if kind.is_time() {
-        return None;
+        const NAMES: [&str; 5] = ["version", "revision", "schema", "migration", "release"];
+        let [v1, v2] = &stat.values;
+        let stay = v1.constant() && v2.constant() && v2.total >= CONSTANT_SAMPLES;
+        let is_version = stay && stat.is_called(&NAMES);
+        return is_version.then(|| format!("both are {kind}, but it is called a version"));
     }
     // Streams move at their own pace, and may be as far as v1's.
     if kind == ValueKind::Position {
@@ -548,6 +672,24 @@ fn against_shape(stat: &Stat, kind: ValueKind, samples: Samples, live: u64) -> O
         return Some(format!("both are {kind}, but v1 has the same ones again"));
     }
     against(stat, &kind.to_string(), samples, live)
+}
+
+/// What speaks against numbers' being measured: both versions always have the same one, as no clock
+/// of small units does, or v2's follow from v1's.
+fn against_taken(stat: &Stat, kind: ValueKind) -> Option<String> {
+    /// Clocks may well count up to this each time.
+    const IDLE: f64 = 2.0;
+    if kind == ValueKind::Lasting {
+        let is_measured = stat.scatter.is_measured();
+        return (!is_measured).then(|| format!("both may be {kind}, but do not vary as measured"));
+    }
+    let [v1, v2] = &stat.values;
+    let [one, other, _] = &stat.numbers;
+    let idle = !one.other && !other.other && one.most.max(other.most) <= IDLE;
+    let stay = v1.constant() && v2.constant() && v2.total >= ELAPSED_PAIRS && !idle;
+    // What runs for days says so with the same words for a while.
+    let is_long = stat.is_called(&["uptime"]);
+    (stay && !is_long).then(|| format!("both may be {kind}, but v1 and v2 always say the same"))
 }
 
 /// What speaks against values' being made anew for each answer.
@@ -659,29 +801,13 @@ mod tests {
 
     fn stat(live: u64, own: u64) -> Stat {
         Stat {
-            route: 0,
-            kind: Kind::Body,
             general: "$.a".to_owned(),
-            label: "changed".to_owned(),
-            place_hash: 0,
-            counted_at: 0,
             live,
             differences: live,
             clear: live,
-            looking: 0,
-            looks: None,
-            shuffled: [0; 2],
             own,
-            base: 0,
-            loose: [0; 3],
-            within: None,
-            drawn: Default::default(),
-            instants: InstantPairs::default(),
-            values: Default::default(),
-            staged: Sketch::default(),
-            repeats: Default::default(),
-            numbers: Default::default(),
             last: [u64::MAX; 3],
+            ..Stat::new(0, Kind::Body, "changed")
         }
     }
 

@@ -10,6 +10,7 @@ use rustc_hash::FxHasher;
 
 use super::context::{Context, Look};
 use super::instants::Instants;
+use crate::message::ages::{self, Taken};
 use crate::message::encoding::Encoding;
 use crate::message::kinds::{self, ValueKind};
 use crate::message::population::{Population, SHORTEST, TextForm};
@@ -37,6 +38,10 @@ pub struct DifferingPart {
     pub word: bool,
     /// The forms of v1's and v2's value, where they may be drawn at random.
     pub forms: [Option<TextForm>; 2],
+    /// The same of values that are too short to tell from a few of them.
+    pub short: [Option<TextForm>; 2],
+    /// v1's and v2's number, where both are one.
+    pub numbers: Option<[f64; 2]>,
     /// Names v1's and v2's value in counts.
     pub values: [u64; 2],
     /// What times both are, where they are times.
@@ -65,7 +70,54 @@ pub(super) fn of(context: &Context<'_>, a: &str, b: &str) -> Vec<DifferingPart> 
     if are_passwords(a, b) {
         return vec![DifferingPart::as_written(context, a, b, None)];
     }
+    let taken = [a, b].map(ages::taken);
+    if taken[0].len() == taken[1].len() && !taken[0].is_empty() {
+        return of_taken(context, [a, b], &taken);
+    }
+    of_tokens(context, [a, b], &[])
+}
+
+/// What stands in the place of what something took, while the rest of a text is taken apart.
+const TAKEN: &str = "0 s";
+
+/// The parts in which two texts differ that say as often how long something took.
+fn of_taken(
+    context: &Context<'_>,
+    texts: [&str; 2],
+    taken: &[Vec<Taken>; 2],
+) -> Vec<DifferingPart> {
+    let mut spans = Vec::new();
+    let mut rest = [String::new(), String::new()];
+    let mut from = [0; 2];
+    for (one, other) in taken[0].iter().zip(&taken[1]) {
+        for (side, taken) in [one, other].into_iter().enumerate() {
+            rest[side].push_str(&texts[side][from[side]..taken.range.start]);
+            from[side] = taken.range.end;
+        }
+        let at = rest[0].len();
+        let said = [&texts[0][one.range.clone()], &texts[1][other.range.clone()]];
+        spans.push(Span { at, said, nanos: [one.nanos, other.nanos] });
+        rest.iter_mut().for_each(|text| text.push_str(TAKEN));
+    }
+    (0..2).for_each(|side| rest[side].push_str(&texts[side][from[side]..]));
+    let parts = of_tokens(context, [&rest[0], &rest[1]], &spans);
+    // Where they stand within other values they are no values of their own.
+    if parts.is_empty() { of_tokens(context, texts, &[]) } else { parts }
+}
+
+/// What something took, as both texts say it at this place of v1's.
+struct Span<'t> {
+    at: usize,
+    said: [&'t str; 2],
+    nanos: [f64; 2],
+}
+
+/// The parts in which two texts differ; `spans` are what something took, in whose places both have
+/// the same.
+fn of_tokens(context: &Context<'_>, [a, b]: [&str; 2], spans: &[Span<'_>]) -> Vec<DifferingPart> {
     let mut parts = Vec::new();
+    let mut spans = spans.iter().peekable();
+    let mut from = 0;
     let (mut left, mut right) = (tokens(a), tokens(b));
     // Whether an address stood before, and its colon.
     let mut behind = Behind::Other;
@@ -74,6 +126,18 @@ pub(super) fn of(context: &Context<'_>, a: &str, b: &str) -> Vec<DifferingPart> 
         let before = behind;
         if let (Some(one), Some(_)) = pair {
             behind = before.then(one);
+        }
+        let start = from;
+        from += pair.0.map_or(0, |one| one.text().len());
+        if let Some(span) = spans.next_if(|span| span.at < from) {
+            if span.at != start {
+                return Vec::new();
+            }
+            if span.said[0] != span.said[1] {
+                let whole = a.len() == TAKEN.len() && b.len() == TAKEN.len();
+                parts.push(DifferingPart::of_span(span, (!whole).then_some(At(number, 0))));
+            }
+            continue;
         }
         match pair {
             (None, None) => break,
@@ -163,6 +227,13 @@ fn value(
         }
         return;
     }
+    if let (Token::Chunk(one), Token::Chunk(other)) = (a, b)
+        && kinds::machine(one).is_some()
+        && kinds::machine(one) == kinds::machine(other)
+    {
+        parts.push(DifferingPart::as_written(context, one, other, at));
+        return;
+    }
     let here = parts.len();
     parts.push(match (a, b) {
         (Token::Chunk(one), Token::Chunk(other)) => {
@@ -213,6 +284,16 @@ fn common_start(a: &str, b: &str) -> usize {
     enough.or_else(|| ends().next()).unwrap_or(0)
 }
 
+/// The length of the segments at the end of both chunks, behind a value of each: `/manifest`.
+/// Shorter ones may be the end of base64.
+fn common_end(a: &str, b: &str) -> usize {
+    const LEAST: usize = 6;
+    let both = a.bytes().rev().zip(b.bytes().rev()).take_while(|(a, b)| a == b).count();
+    let end = &a.as_bytes()[a.len() - both..];
+    let length = end.iter().position(|byte| *byte == b'/').map_or(0, |at| both - at);
+    if length >= LEAST && length < a.len().min(b.len()) { length } else { 0 }
+}
+
 /// Adds the runs in which two chunks differ. Where they differ between them too, are one run each
 /// or too many: how many parts there are up to the last symbol that both have.
 fn inner(
@@ -260,12 +341,15 @@ impl DifferingPart {
     /// Of two chunks, behind the words that both begin with.
     fn of_chunk(context: &Context<'_>, [a, b]: [&str; 2], at: Option<At>) -> Self {
         let common = common_start(a, b);
-        Self::of(context, &a[common..], &b[common..], at)
+        let (a, b) = (&a[common..], &b[common..]);
+        let end = if common > 0 { common_end(a, b) } else { 0 };
+        Self::of(context, &a[..a.len() - end], &b[..b.len() - end], at)
     }
 
     fn as_written(context: &Context<'_>, a: &str, b: &str, at: Option<At>) -> Self {
         let forms = [a, b].map(TextForm::of);
-        let free = forms != [None, None] && !context.asked_for(a);
+        let short = short_forms(a, b);
+        let free = (forms != [None, None] || short != [None, None]) && !context.asked_for(a);
         Self {
             at,
             within: 0,
@@ -273,8 +357,25 @@ impl DifferingPart {
             look: context.look_of_value(a, b),
             word: [a, b].iter().all(|text| is_word(text)),
             forms: if free { forms } else { [None, None] },
+            short: if free { short } else { [None, None] },
+            numbers: numbers(context, a, b),
             values: [a, b].map(hash),
             instants: instants(context, a, b),
+        }
+    }
+
+    fn of_span(span: &Span<'_>, at: Option<At>) -> Self {
+        Self {
+            at,
+            within: 0,
+            begun: false,
+            look: Look::Kind(ValueKind::Lasting),
+            word: false,
+            forms: [None, None],
+            short: [None, None],
+            numbers: Some(span.nanos),
+            values: span.said.map(hash),
+            instants: None,
         }
     }
 
@@ -287,6 +388,8 @@ impl DifferingPart {
             look: Look::Plain,
             word: false,
             forms: [None, None],
+            short: [None, None],
+            numbers: None,
             values: [a, b].map(hash),
             instants: Some(instants(context, a, b)?),
         })
@@ -297,6 +400,26 @@ impl DifferingPart {
 fn instants(context: &Context<'_>, a: &str, b: &str) -> Option<Instants> {
     let later = context.actual_at.map_or(0, |at| at.since(context.expected_at));
     Instants::of(a, b, later).filter(|_| !context.asked_for(a))
+}
+
+/// The numbers that two values are, where both are plain integers; none where the request names
+/// v1's.
+pub(super) fn numbers(context: &Context<'_>, a: &str, b: &str) -> Option<[f64; 2]> {
+    /// Digits of the longest that a double holds exactly.
+    const LONGEST: usize = 15;
+    let is_plain = |text: &str| {
+        (1..=LONGEST).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    let both = is_plain(a) && is_plain(b) && !context.asked_for(a);
+    both.then(|| Some([a.parse().ok()?, b.parse().ok()?]))?
+}
+
+/// The forms of two values of four to seven characters, without what names of temporary files begin
+/// with.
+fn short_forms(a: &str, b: &str) -> [Option<TextForm>; 2] {
+    const BEGIN: [&str; 3] = ["tmp", "temp", "php"];
+    let behind = |word: &str| Some([a.strip_prefix(word)?, b.strip_prefix(word)?]);
+    BEGIN.into_iter().find_map(behind).unwrap_or([a, b]).map(TextForm::of_short)
 }
 
 /// Letters only, up to three digits (a year has four), or a few letters and digits: `red`, `5`,

@@ -196,6 +196,7 @@ fn not_issued(root: &Root) -> Change {
         actual: None,
         look: super::change::Look::Plain,
         parts: Vec::new(),
+        numbers: None,
     }
 }
 

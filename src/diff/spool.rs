@@ -64,7 +64,7 @@ pub(super) struct SpooledPart {
     pub(super) word: bool,
     /// Whether both are times.
     pub(super) timed: bool,
-    /// The form of v2's value.
+    /// The form of v2's value, also where that is short.
     pub(super) form: Option<TextForm>,
     /// Names v2's value.
     pub(super) value: u64,

@@ -237,6 +237,7 @@ fn change(
         actual: shown(1),
         look: seen.look,
         parts: seen.parts,
+        numbers: seen.numbers,
     });
 }
 

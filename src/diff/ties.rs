@@ -328,6 +328,7 @@ fn add(
         actual: shown(v2),
         look: Look::Tie,
         parts: Vec::new(),
+        numbers: None,
     });
 }
 

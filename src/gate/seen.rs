@@ -128,8 +128,14 @@ pub(super) fn sentences(summary: &Summary, totals: &Totals) -> Vec<String> {
             were(totals.unbound)
         ));
     }
-    if left > 0 {
-        said.push(format!("{} not compared: no whole answer on both sides.", were(left)));
+    let sent = summary.replayed + skipped + summary.damaged();
+    let unsent = summary.recorded().saturating_sub(sent).min(left);
+    if unsent > 0 {
+        said.push(format!("{} not sent: not chosen, or marked as a replay's own.", were(unsent)));
+    }
+    if left > unsent {
+        let left = were(left - unsent);
+        said.push(format!("{left} not compared: no whole answer on both sides."));
     }
     said
 }

@@ -1,5 +1,6 @@
 //! How long ago something was, as pages say it: `13 seconds ago`, `about 2 hours ago`, `just now`.
-//! It is counted from when the page was made, so that it says when, as a date does.
+//! It is counted from when the page was made, so that it says when, as a date does. And how long
+//! something took or runs: `1.2 ms`, `took 3s`, `3 days, 2:10`.
 
 use std::ops::Range;
 
@@ -81,6 +82,11 @@ pub fn bare(text: &str) -> Option<Age> {
 /// `0h 53m 12s`, `3 days, 2:10`, `1d 02:10:05`.
 pub fn is_span(text: &str) -> bool {
     let mut rest = text.trim();
+    // ISO 8601: `PT0.012S`.
+    if let Some(iso) = rest.strip_prefix("PT") {
+        let of = |c: char| c.is_ascii_digit() || matches!(c, '.' | 'H' | 'M' | 'S');
+        return iso.starts_with(|c: char| c.is_ascii_digit()) && iso.chars().all(of);
+    }
     let mut amounts = 0;
     while !rest.is_empty() {
         let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
@@ -109,6 +115,81 @@ pub fn is_span(text: &str) -> bool {
         rest = rest.strip_prefix("and ").unwrap_or(rest).trim_start();
     }
     amounts > 0
+}
+
+/// A time that something took, as a text says it: `1.2 ms`, `took 3s`, `in 0.004 seconds`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Taken {
+    /// Where it stands, with its unit.
+    pub range: Range<usize>,
+    /// In nanoseconds.
+    pub nanos: f64,
+}
+
+/// What a text says that something took: a number with a unit below a second, and of seconds such
+/// as are as exact as clocks, or stand behind a word that says so.
+pub fn taken(text: &str) -> Vec<Taken> {
+    const UNITS: [(&str, f64); 17] = [
+        ("ns", 1.0),
+        ("nanoseconds", 1.0),
+        ("us", 1e3),
+        ("µs", 1e3),
+        ("μs", 1e3),
+        ("usec", 1e3),
+        ("microseconds", 1e3),
+        ("ms", 1e6),
+        ("msec", 1e6),
+        ("msecs", 1e6),
+        ("millis", 1e6),
+        ("milliseconds", 1e6),
+        ("s", 1e9),
+        ("sec", 1e9),
+        ("secs", 1e9),
+        ("second", 1e9),
+        ("seconds", 1e9),
+    ];
+    /// Longest number, in bytes.
+    const LONGEST: usize = 24;
+    let bytes = text.as_bytes();
+    let mut found = Vec::new();
+    let mut at = 0;
+    while let Some(start) = bytes[at..].iter().position(u8::is_ascii_digit).map(|n| at + n) {
+        let number =
+            bytes[start..].iter().take_while(|b| b.is_ascii_digit() || **b == b'.').count();
+        let end = start + number;
+        at = end;
+        let is_inside = start > 0
+            && (bytes[start - 1].is_ascii_alphanumeric()
+                || b"-_+/~%.,:".contains(&bytes[start - 1])
+                || bytes[start - 1] >= 0x80);
+        if is_inside || number > LONGEST {
+            continue;
+        }
+        let Ok(value) = text[start..end].parse::<f64>() else { continue };
+        let unit = end + usize::from(bytes.get(end) == Some(&b' '));
+        let length = text[unit..].find(|c: char| !c.is_alphabetic()).unwrap_or(text.len() - unit);
+        let goes_on = bytes.get(unit + length).is_some_and(|b| b.is_ascii_digit() || *b == b'_');
+        let name = &text[unit..unit + length];
+        let Some((_, nanos)) = UNITS.iter().find(|(own, _)| *own == name).filter(|_| !goes_on)
+        else {
+            continue;
+        };
+        let exact = text[start..end].split_once('.').is_some_and(|(_, rest)| rest.len() >= 2);
+        if *nanos < 1e9 || exact || is_said_to_take(&text[..start]) {
+            found.push(Taken { range: start..unit + length, nanos: value * nanos });
+            at = unit + length;
+        }
+    }
+    found
+}
+
+/// Whether the word before an amount says that something took so long.
+fn is_said_to_take(before: &str) -> bool {
+    const WORDS: [&str; 8] =
+        ["took", "in", "after", "elapsed", "time", "runtime", "duration", "takes"];
+    let before = before.trim_end_matches([' ', ':', '=', '~', '(']);
+    let start = before.rfind(|c: char| !c.is_alphabetic()).map_or(0, |at| at + 1);
+    before.get(start..).is_some_and(|word| WORDS.iter().any(|own| word.eq_ignore_ascii_case(own)))
 }
 
 fn is_just(word: &str) -> bool {

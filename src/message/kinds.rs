@@ -55,6 +55,13 @@ pub enum ValueKind {
     Prefixed(u16, u16),
     /// A salted hash of a password, by its scheme and costs: another each time that it is made.
     PasswordHash(u32),
+    /// How long something may have taken, by its unit or its name: that it was measured is for all
+    /// values of the place to show.
+    Lasting,
+    /// The machine that answered, where its name was made for it: a pod of Kubernetes
+    /// (`web-7d9c5b8f4-x2x9k`), a host named by its address (`ip-10-0-3-17`). A hash of what the
+    /// name begins with.
+    Machine(u16),
     /// Where in a stream something is, as others that its server issued anew: `s121_4_0_10`.
     Position,
     /// A port from which a connection was made, behind the address of its machine.
@@ -89,6 +96,8 @@ impl fmt::Display for ValueKind {
             Self::ETag => f.write_str("etag"),
             Self::Prefixed(_, length) => write!(f, "prefixed identifier of {length} characters"),
             Self::PasswordHash(_) => f.write_str("password hash"),
+            Self::Lasting => f.write_str("time that something may have taken"),
+            Self::Machine(_) => f.write_str("name of a machine"),
             Self::Position => f.write_str("position in a stream"),
             Self::Port => f.write_str("port of a connection"),
             Self::Masked(_) => f.write_str("masked secret"),
@@ -125,6 +134,7 @@ impl ValueKind {
                 | Self::TraceParent
                 | Self::ETag
                 | Self::PasswordHash(_)
+                | Self::Machine(_)
                 | Self::Position
                 | Self::Masked(_)
         )
@@ -246,7 +256,7 @@ pub fn of_text(text: &str) -> Option<ValueKind> {
     if let Some(kind) = password_hash(text).or_else(|| masked(text)) {
         return Some(kind);
     }
-    if let Some(kind) = prefixed(bytes) {
+    if let Some(kind) = machine(text).or_else(|| prefixed(bytes)) {
         return Some(kind);
     }
     if random_hex(bytes) {
@@ -603,6 +613,39 @@ pub(crate) fn hex_pairs_at_start(bytes: &[u8]) -> Option<usize> {
     let length = (pairs * 3).checked_sub(1)?;
     let goes_on = bytes.get(length).is_some_and(|byte| byte.is_ascii_alphanumeric());
     (PAIRS.contains(&pairs) && !goes_on && bytes.get(length) != Some(&b':')).then_some(length)
+}
+
+/// `web-7d9c5b8f4-x2x9k`, as Kubernetes names the pods of a Deployment: what it is called, a hash
+/// of its template, five characters; none of these has vowels, so that they spell no word. And
+/// `ip-10-0-3-17`, as clouds name hosts.
+pub(crate) fn machine(text: &str) -> Option<ValueKind> {
+    const TEMPLATE: &[u8] = b"456789bcdf";
+    const OWN: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
+    let (rest, own) = text.rsplit_once('-')?;
+    let hashed = |name: &str| {
+        let sum = |sum: u16, byte: u8| sum.wrapping_mul(31).wrapping_add(u16::from(byte));
+        Some(ValueKind::Machine(name.bytes().fold(0, sum)))
+    };
+    if let Some(address) = text.strip_prefix("ip-") {
+        let numbers = address.split('-').map(str::parse::<u8>);
+        return if numbers.clone().count() == 4 && numbers.into_iter().all(|number| number.is_ok()) {
+            hashed("ip")
+        } else {
+            None
+        };
+    }
+    let (name, template) = rest.rsplit_once('-')?;
+    let is_of = |text: &str, letters: &[u8]| text.bytes().all(|byte| letters.contains(&byte));
+    let is_name =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-/.".contains(&byte);
+    let is_pod = own.len() == 5
+        && is_of(own, OWN)
+        && (6..=10).contains(&template.len())
+        && is_of(template, TEMPLATE)
+        && template.bytes().any(|byte| byte.is_ascii_digit())
+        && !name.is_empty()
+        && name.bytes().all(is_name);
+    if is_pod { hashed(name) } else { None }
 }
 
 /// Whether two numbers behind the address of a machine are such ports as systems choose by

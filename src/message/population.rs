@@ -9,6 +9,8 @@ use super::kinds::hex_pairs_at_start;
 
 /// Shortest value that may be drawn at random, in characters.
 pub const SHORTEST: usize = 8;
+/// Shortest value of which many may show that they are drawn.
+const SHORTEST_OF_MANY: usize = 4;
 /// Longest value that is looked at.
 const LONGEST: usize = 1_024;
 /// Least digits of a number that means nothing: amounts, counts and times are shorter.
@@ -25,6 +27,9 @@ const GROUPS_BITS_ALL: f64 = 28.0;
 const NUMBERS_BITS_ALL: f64 = 80.0;
 /// … and from which they are likelier drawn than words.
 const LEANING_BITS: f64 = 0.8;
+/// Bits, beside one a character, by which text explains one value better than chance does, from
+/// which it is not drawn: of eleven characters one in half a million that was is taken for text.
+const PLAIN_BITS: f64 = 8.0;
 
 const DIGIT: u16 = 1;
 /// `a` to `f`, and the other letters.
@@ -120,6 +125,37 @@ impl TextForm {
         form.cost = u16::try_from(cost).unwrap_or(u16::MAX);
         form.length |= (numbers.min(MOST_NUMBERS) as u16) << NUMBERS_AT;
         Some(form)
+    }
+
+    /// The form of a value that is too short for [`Self::of`], of letters and digits alone; none
+    /// where it is a word for what is missing.
+    pub fn of_short(text: &str) -> Option<Self> {
+        let bytes = text.as_bytes();
+        let is_short = (SHORTEST_OF_MANY..SHORTEST).contains(&bytes.len());
+        if !is_short || !bytes.iter().all(u8::is_ascii_alphanumeric) {
+            return None;
+        }
+        if bytes[0].is_ascii_alphabetic() && placeholder(bytes) == Some(bytes.len()) {
+            return None;
+        }
+        let mut form = Self { length: bytes.len() as u16, ..Self::default() };
+        let (mut before, mut cost) = (0, 0);
+        for &byte in bytes {
+            let class = class(byte)?;
+            cost += surprise(before, class, byte);
+            form.classes |= class;
+            // Where digits are: a number of an article has them at the same places.
+            form.skeleton = form.skeleton << 1 | u16::from(class == DIGIT);
+            before = class;
+        }
+        form.classes |= word_code(bytes) << WORD_AT;
+        form.cost = u16::try_from(cost).unwrap_or(u16::MAX);
+        Some(form)
+    }
+
+    /// Whether it is one of [`Self::of_short`].
+    pub const fn is_short(self) -> bool {
+        (self.length() as usize) < SHORTEST
     }
 
     /// How many characters it has.
@@ -525,6 +561,46 @@ impl Population {
             && bits(all.0, all.1) + length >= enough.max(each * all.1 as f64)
     }
 
+    /// One value of a place that has no other, and one of `others`, as two that were drawn: names
+    /// of builds change with the version alone.
+    pub fn of_two(&self, others: &Self) -> Self {
+        let one = |of: &Self| Self {
+            samples: of.samples.min(1),
+            characters: of.characters / u64::from(of.samples.max(1)),
+            cost: of.cost / u64::from(of.samples.max(1)),
+            symbols: of.symbols.min(1),
+            ..of.clone()
+        };
+        let mut both = one(self);
+        both.merge(&one(others));
+        // A hash has one length; with a slash it may be a path.
+        both.other |= both.shortest != both.longest || both.classes & STANDARD != 0;
+        both
+    }
+
+    /// Whether many short values look drawn at random, those of `others` as these: of one length and
+    /// one alphabet of letters and digits, which stand in no order.
+    pub fn is_drawn_of_many(&self, others: &Self) -> bool {
+        const MANY: u32 = 8;
+        let is_one = |of: &Self| {
+            let mixed = of.classes & DIGIT != 0
+                && of.classes & (LOWER_HEX | LOWER | UPPER_HEX | UPPER) != 0;
+            of.samples >= MANY && !of.other && of.loose && of.shortest == of.longest && mixed
+        };
+        let bits = |of: &Self| {
+            let bits = of.cost as f64 / 8.0 - of.characters as f64 * self.alphabet();
+            bits >= GROUPS_BITS_ALL.max(BITS_EACH * of.characters as f64)
+        };
+        let fits = |one: &Self, other: &Self| other.classes & !one.open() & CLASSES == 0;
+        is_one(self)
+            && is_one(others)
+            && self.shortest == others.shortest
+            && fits(self, others)
+            && fits(others, self)
+            && bits(self)
+            && bits(others)
+    }
+
     /// Whether chance explains the values better than text does, as far as a few of them can say;
     /// names have no digits inside.
     pub fn leans_drawn(&self) -> bool {
@@ -551,7 +627,7 @@ impl Population {
         let enough = if form.is_letters() { WORD_BITS } else { WORDS_BITS };
         let plain = form.word_bits().is_some_and(|bits| bits + letters > enough)
             || !form.is_letters()
-                && form.evidence(self.alphabet()) < -4.0 - f64::from(form.counted());
+                && form.evidence(self.alphabet()) < -PLAIN_BITS - f64::from(form.counted());
         length.contains(&form.length()) && form.classes & CLASSES & !self.open() == 0 && !plain
     }
 

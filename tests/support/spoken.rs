@@ -201,13 +201,30 @@ fn settings(config: &str) -> CompareSettings {
     }
 }
 
+/// The same beside a baseline, which answers so.
+pub fn diff_beside(talks: &[Talk], staged: &[Said]) -> Found {
+    let answered = talks.iter().zip(staged);
+    let of = |(talk, said): (&Talk, &Said)| Talk { v2: Some(said.clone()), ..talk.clone() };
+    let staged: Vec<Talk> = answered.map(of).collect();
+    diff_all(talks, Some(&staged), &settings(""), [&[], &[]])
+}
+
 fn diff_by(talks: &[Talk], settings: &CompareSettings, bindings: [&[Binding]; 2]) -> Found {
+    diff_all(talks, None, settings, bindings)
+}
+
+fn diff_all(
+    talks: &[Talk],
+    staged: Option<&[Talk]>,
+    settings: &CompareSettings,
+    bindings: [&[Binding]; 2],
+) -> Found {
     let recorded: Timestamp = "2026-11-22T10:00:00Z".parse().unwrap();
     let (exchanges, outcomes) = (records(talks, recorded), replayed(talks, recorded));
     let inputs = CompareInputs {
         exchanges,
         outcomes,
-        baseline: None,
+        baseline: staged.map(|staged| replayed(staged, recorded)),
         bindings: bindings.map(bound),
         spool: tempfile::tempfile().unwrap(),
     };
@@ -266,13 +283,13 @@ pub fn records(talks: &[Talk], recorded: Timestamp) -> File {
             client: "10.0.0.9:40112".parse().unwrap(),
             server: "10.0.0.1:8080".parse().unwrap(),
             protocol: "http/1".to_owned(),
-            completeness: if talk.left {
-                Completeness::ResponseDamaged
-            } else {
-                Completeness::Complete
+            completeness: match (talk.left, talk.v1.status) {
+                (true, 0) => Completeness::NoResponse,
+                (true, _) => Completeness::ResponseDamaged,
+                (false, _) => Completeness::Complete,
             },
             request: Some(TimedRequest { at, duration_ns: 0, message }),
-            response: Some(TimedResponse {
+            response: (talk.v1.status > 0).then(|| TimedResponse {
                 at: at.plus(3_000_000),
                 first_byte_ns: Some(3_000_000),
                 last_byte_ns: Some(3_000_000),

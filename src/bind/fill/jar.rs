@@ -29,6 +29,9 @@ struct Cookie {
     name: Box<str>,
     /// None where v2 took it back.
     value: Option<Box<str>>,
+    /// Whether v1 did not set it; else v1's answer is not known, and only requests that carry a
+    /// cookie of this name get it.
+    is_v2s: bool,
     /// The host that set it, in lower case, or the domain that it is for.
     domain: Box<str>,
     /// Also for hosts below the domain.
@@ -43,14 +46,17 @@ impl Jar {
         self.cookies.is_empty() && self.renamed.is_empty()
     }
 
-    /// Learns of an answer of v2's to `request`; `set_by_v1`: the cookies that v1 set in its place.
+    /// Learns of an answer of v2's to `request`; `set_by_v1`: the cookies that v1 set in its place,
+    /// none where v1's answer is not known.
     pub fn learn(
         &mut self,
         request: &Request,
         answer: &Response,
-        set_by_v1: &[Box<str>],
+        set_by_v1: Option<&[Box<str>]>,
         now: Timestamp,
     ) {
+        let is_v2s = set_by_v1.is_some();
+        let set_by_v1 = set_by_v1.unwrap_or_default();
         for field in answer.headers.all("set-cookie") {
             let Some(cookie) = Cookie::of(request, field, now) else { continue };
             let is_same = |known: &Cookie| known.name == cookie.name;
@@ -58,7 +64,7 @@ impl Jar {
                 !is_same(known) || known.domain != cookie.domain || known.path != cookie.path
             });
             if !set_by_v1.contains(&cookie.name) && self.cookies.len() < COOKIES {
-                self.cookies.push(cookie);
+                self.cookies.push(Cookie { is_v2s, ..cookie });
             }
         }
         for (name, new) in renamed(set_by_v1, answer) {
@@ -109,7 +115,7 @@ impl Jar {
         }
         let more: Vec<String> = due
             .iter()
-            .filter(|(_, told)| !told)
+            .filter(|(cookie, told)| !told && cookie.is_v2s)
             .filter_map(|(cookie, _)| Some(format!("{}={}", cookie.name, cookie.value.as_deref()?)))
             .collect();
         if more.is_empty() {
@@ -225,6 +231,7 @@ impl Cookie {
         let mut cookie = Self {
             name: name.into(),
             value: Some(value.into()),
+            is_v2s: true,
             domain: own.as_str().into(),
             below: false,
             path: default_path(request).into(),
@@ -312,15 +319,35 @@ mod tests {
 
     /// The `Cookie` fields of a request behind answers of v2's to `/a/b`.
     fn sent(set: &[&str], by_v1: &[&str], target: &str, cookies: &[&str]) -> Vec<String> {
-        let now = Timestamp::from_nanos(1_795_341_600_000_000_000);
         let by_v1: Vec<Box<str>> = by_v1.iter().map(|name| (*name).into()).collect();
+        sent_after(set, Some(&by_v1), target, cookies)
+    }
+
+    /// The same where v1 set these, or where its answer is not known.
+    fn sent_after(
+        set: &[&str],
+        by_v1: Option<&[Box<str>]>,
+        target: &str,
+        cookies: &[&str],
+    ) -> Vec<String> {
+        let now = Timestamp::from_nanos(1_795_341_600_000_000_000);
         let mut jar = Jar::default();
-        jar.learn(&request("/a/b", &[]), &answer(set), &by_v1, now);
+        jar.learn(&request("/a/b", &[]), &answer(set), by_v1, now);
         let asked = request(target, cookies);
         let mut changes = Changes::default();
         jar.apply(&asked, &mut changes, |_| false, now.plus(1));
         let fields = changes.fields(&asked.headers);
         fields.all("cookie").map(|field| String::from_utf8_lossy(field).into_owned()).collect()
+    }
+
+    #[test]
+    fn what_v1_may_have_set_is_sent_only_where_its_client_had_it() {
+        let after = |cookies: &[&str]| sent_after(&["n=1; Path=/"], None, "/x", cookies);
+        assert!(after(&[]).is_empty());
+        assert_eq!(after(&["a=b"]), ["a=b"]);
+        assert_eq!(after(&["a=b; n=0"]), ["a=b; n=1"]);
+        let gone = sent_after(&["n=; Path=/; Max-Age=0"], None, "/x", &["a=b; n=0"]);
+        assert_eq!(gone, ["a=b"]);
     }
 
     #[test]

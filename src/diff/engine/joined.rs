@@ -57,6 +57,8 @@ pub(super) struct Row {
     pub(super) at: Timestamp,
     /// When v2 was asked, where that is known.
     pub(super) sent: Option<Timestamp>,
+    /// v1's status, where its answer is whole.
+    pub(super) status: Option<u16>,
     pub(super) method: String,
     pub(super) target: String,
     pub(super) failed: bool,
@@ -101,8 +103,12 @@ impl Joined {
         if let Some(own) = &compared.own {
             self.account.add(ComparedSide::Own, route, own, true);
         }
+        self.account.ask(route, &compared.target.0);
         for row in compared.rows {
             self.account.asked([Some(row.at), row.sent]);
+            if let Some(status) = row.status {
+                self.account.answered(route, status);
+            }
             let counts = row.lacks.is_none();
             self.totals.compared += u64::from(counts);
             self.totals.unbound += u64::from(!counts);
@@ -190,7 +196,7 @@ fn spooled(parts: &[DifferingPart], numbers: &[u32]) -> Vec<SpooledPart> {
         looks: matches!(part.look, Look::Kind(_) | Look::Within(_)),
         word: part.word,
         timed: part.instants.is_some(),
-        form: part.forms[1],
+        form: part.forms[1].or(part.short[1]),
         value: part.values[1],
     };
     parts.iter().zip(numbers).map(one).collect()

@@ -21,7 +21,7 @@ use super::change::{
     Change, Context, Differ, Look, SeenChange, Sink, Step, is_variable, kind_of, mix, short,
     shown_below,
 };
-use super::elapsed::are_elapsed;
+use super::elapsed::elapsed;
 use super::embedded::{self, Base, may_hold, may_surround};
 use super::header_table;
 use super::query;
@@ -184,20 +184,23 @@ impl<'a> JsonWalk<'_, '_, 'a> {
                 self.changed(label.into(), Some(a), Some(b), SeenChange::PLAIN)
             }
             Differ::So(seen) => {
-                let is_elapsed = seen.look == Look::Plain && self.are_elapsed([left, right]);
-                let seen = if is_elapsed { Look::Kind(ValueKind::Elapsed).into() } else { seen };
+                let plain = seen.look == Look::Plain;
+                let seen = match plain.then(|| self.elapsed([left, right])).flatten() {
+                    Some(kind) => SeenChange { parts: Vec::new(), look: Look::Kind(kind), ..seen },
+                    None => seen,
+                };
                 self.changed("changed".into(), Some(a), Some(b), seen);
             }
         }
     }
 
-    /// Whether two numbers at the present place say how long something took, or ago it was.
-    fn are_elapsed(&self, values: [&str; 2]) -> bool {
+    /// How two numbers at the present place say how long something took, or ago it was.
+    fn elapsed(&self, values: [&str; 2]) -> Option<ValueKind> {
         let named = self.path.iter().rev().find_map(|step| match step {
             Step::Name(name) => Some(name),
             _ => None,
         });
-        named.is_some_and(|name| are_elapsed(self.context, name, values, &self.around))
+        elapsed(self.context, named?, values, &self.around)
     }
 
     /// Compares the documents that two strings hold; false where they hold none.
@@ -389,6 +392,7 @@ impl<'a> JsonWalk<'_, '_, 'a> {
             actual,
             look: seen.look,
             parts: seen.parts,
+            numbers: seen.numbers,
         });
     }
 

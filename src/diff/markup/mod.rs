@@ -349,6 +349,7 @@ impl MarkupWalk<'_, '_> {
             actual,
             look: seen.look,
             parts: seen.parts,
+            numbers: seen.numbers,
         });
     }
 }

@@ -276,7 +276,9 @@ impl<'a> Binder<'a> {
         }
         let Some(request) = request_of(order) else { return };
         let jar = self.jars.entry(key).or_default();
-        jar.learn(&request, answer, &order.expected.cookies, Timestamp::now());
+        let known = order.expected.status > 0;
+        let set_by_v1 = known.then_some(&order.expected.cookies[..]);
+        jar.learn(&request, answer, set_by_v1, Timestamp::now());
         if jar.is_empty() {
             self.jars.remove(&key);
         }

@@ -29,6 +29,8 @@ use crate::schedule::select::{SelectRule, Selection};
 const USUAL_PORTS: [u16; 2] = [80, 443];
 /// Paths that are kept, to name those that come near a rule.
 const PATHS: usize = 1_000;
+/// Requests whose header fields are looked at for the same.
+const NAMED: usize = 1_000;
 const NO_SERVER: &str = "the recording names neither the address nor a host of its server: \
     whether the target is that server is not known";
 const WAY_OUT: &str = "; point --target (or --baseline, --map-host, --proxy, --wait-ready) at \
@@ -41,6 +43,10 @@ pub struct Captured {
     servers: FxHashSet<Endpoint>,
     /// Methods and paths of requests: the first ones of each.
     paths: BTreeSet<String>,
+    /// Names of their header fields, in small letters: those of the first requests.
+    fields: BTreeSet<String>,
+    /// … which were so many.
+    named: usize,
     /// The hosts of its requests as they stood there, and how many requests were for each.
     hosts: FxHashMap<String, u64>,
 }
@@ -68,6 +74,7 @@ impl Captured {
         self.add_server(exchange.server);
         if let Some(request) = &exchange.request {
             self.add_path(&request.message);
+            self.add_fields(&request.message);
             for name in hosts_of(&request.message) {
                 self.count(name);
             }
@@ -80,6 +87,19 @@ impl Captured {
         }
         let path = String::from_utf8_lossy(path_and_query(&request.target).0);
         self.paths.insert(format!("{} {path}", String::from_utf8_lossy(&request.method)));
+    }
+
+    fn add_fields(&mut self, request: &Request) {
+        if self.named >= NAMED {
+            return;
+        }
+        self.named += 1;
+        for (name, _) in request.headers.iter() {
+            let name = String::from_utf8_lossy(name).to_ascii_lowercase();
+            if self.fields.len() < PATHS && !self.fields.contains(&name) {
+                self.fields.insert(name);
+            }
+        }
     }
 
     /// Takes note of an address at which a server was seen.
@@ -117,13 +137,28 @@ impl Captured {
         }
         let served = |port: &u16| self.servers.iter().any(|server| server.port == *port);
         let Some(wanted) = ports.iter().find(|port| !served(port)) else {
-            return self.nearest_path(include);
+            return self.nearest_field(include).or_else(|| self.nearest_path(include));
         };
         let mut all: Vec<u16> = self.servers.iter().map(|server| server.port).collect();
         all.sort_unstable();
         all.dedup();
         let all: Vec<String> = all.iter().take(10).map(ToString::to_string).collect();
         Some(format!("; no server has port {wanted}, there are {}", all.join(", ")))
+    }
+
+    /// The names of header fields that are like that of a rule which no request has.
+    fn nearest_field(&self, include: &[SelectRule]) -> Option<String> {
+        let unknown = |rule: &SelectRule| match rule {
+            SelectRule::Header(name, _) => {
+                let name = name.to_ascii_lowercase();
+                (!self.fields.contains(&name)).then_some(name)
+            }
+            _ => None,
+        };
+        let name = include.iter().find_map(unknown)?;
+        let near = likest(self.fields.iter(), |field| strsim::jaro_winkler(field, &name));
+        (!near.is_empty())
+            .then(|| format!("; no request has a header field {name}, the nearest are {near}"))
     }
 
     /// The paths that are like those of a rule which matches none.
@@ -368,6 +403,8 @@ mod tests {
         Captured {
             servers: [server.parse().unwrap()].into_iter().collect(),
             paths: ["GET /path", "GET /other"].map(str::to_owned).into(),
+            fields: ["host", "x-user", "x-tenant", "accept"].map(str::to_owned).into(),
+            named: 1,
             hosts: hosts.iter().map(|&host| (host.to_owned(), 1)).collect(),
         }
     }
@@ -491,6 +528,13 @@ mod tests {
         let include = vec!["GET ^/pathz$".parse().unwrap()];
         let told = captured.nearest(&Selection { include, ..Selection::default() });
         assert!(told.unwrap().ends_with("'GET ^/pathz$' come GET /path, GET /other"));
+        let include = vec!["header:X-Usr=^u1$".parse().unwrap()];
+        let told = captured.nearest(&Selection { include, ..Selection::default() });
+        assert!(
+            told.unwrap().contains("no request has a header field x-usr, the nearest are x-user")
+        );
+        let include = vec!["header:x-user=^u1$".parse().unwrap()];
+        assert_eq!(captured.nearest(&Selection { include, ..Selection::default() }), None);
         assert!(near("shpo.example", &[]).unwrap().contains("nearest are shop.example"));
         assert_eq!(near("shop.example", &[]), None);
         assert_eq!(near("shop.test", &[]), None);
