@@ -358,6 +358,24 @@ fn a_small_number_stands_for_another_only_beside_its_thing() {
 }
 
 #[test]
+fn a_number_in_base64_is_that_of_its_thing() {
+    // `Task:2` and `Task:1002`.
+    let bound = binding(0, "$.id", "VGFzazoy", "VGFzazoxMDAy");
+    let run = |v1: &str, v2: &str| {
+        let made =
+            talk("POST /x", json("{\"id\":\"VGFzazoy\"}"), json("{\"id\":\"VGFzazoxMDAy\"}"));
+        let talks = [made, talk("GET /tasks", json(v1), json(v2))];
+        diff_under(&talks, "", [&[bound.clone()], &[]]).places()
+    };
+    assert_eq!(run("{\"task\":{\"number\":2}}", "{\"task\":{\"number\":1002}}"), [""; 0]);
+    // `cursor:2`, `cursor:1002`.
+    let cursor = |text: &str| format!("{{\"endCursor\":\"{text}\"}}");
+    assert_eq!(run(&cursor("Y3Vyc29yOjI="), &cursor("Y3Vyc29yOjEwMDI=")), [""; 0]);
+    assert_eq!(run(&cursor("Y3Vyc29yOjI="), &cursor("Y3Vyc29yOjEwMDM=")), ["$.endCursor"]);
+    assert_eq!(run("{\"stock\":2}", "{\"stock\":1002}"), ["$.stock"]);
+}
+
+#[test]
 fn a_number_behind_its_word_is_the_thing_of_that_number() {
     let bound = Binding {
         thing: Some("tracker".to_owned()),

@@ -14,6 +14,7 @@ use rayon::prelude::*;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::nouns;
+use crate::bind::find::strength::encoded;
 use crate::bind::find::things;
 use crate::limits::{BINDINGS, SHARED_IDS};
 use crate::message::encoding;
@@ -266,8 +267,11 @@ fn entry(line: &[u8]) -> Option<Option<HashedLine>> {
     let v1_length = u32::try_from(binding.v1.len()).ok()?;
     let spoken = spoken(&binding, v2, entry);
     let is_number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-    let numbers = (!thing.is_empty() && is_number(&binding.v1) && is_number(v2))
-        .then(|| pair(binding.id.copy, &binding.v1, v2));
+    let numbers = match encoded(&binding.v1).zip(encoded(v2)) {
+        Some(((_, ours), (_, theirs))) => Some(pair(binding.id.copy, &ours, &theirs)),
+        None => (!thing.is_empty() && is_number(&binding.v1) && is_number(v2))
+            .then(|| pair(binding.id.copy, &binding.v1, v2)),
+    };
     let id = binding.id;
     let line = HashedLine { id, entry, back, token, issued, make, v1_length, numbers, spoken };
     Some(Some(line))
@@ -460,10 +464,14 @@ impl<'b> Bound<'b> {
     pub(super) fn is_twin(&self, a: &str, b: &str, things: &[String]) -> bool {
         let is_any = || things.iter().any(|thing| thing == nouns::ANY_THING);
         let numbers = &self.bindings.numbers;
+        let is_pair = |a: &str, b: &str| numbers.binary_search(&pair(self.copy, a, b)).is_ok();
+        // The place of a list behind the thing of that number.
+        let are_of_pair = || {
+            let both = encoded(a).zip(encoded(b)).filter(|(ours, theirs)| ours.0 == theirs.0);
+            both.is_some_and(|((_, ours), (_, theirs))| is_pair(&ours, &theirs))
+        };
         self.twins(a, things).any(|entry| entry.is(b))
-            || !numbers.is_empty()
-                && is_any()
-                && numbers.binary_search(&pair(self.copy, a, b)).is_ok()
+            || !numbers.is_empty() && (is_any() && is_pair(a, b) || are_of_pair())
     }
 
     /// The bindings of a value, as itself and as one of `things`.

@@ -321,17 +321,23 @@ fn is_sigil(bytes: &[u8]) -> bool {
 /// `VGFzazoxNw==`: in base64 a kind of thing and a number (`Task:17`), as servers of GraphQL name
 /// things and the places of their lists.
 fn is_encoded(text: &str) -> bool {
+    encoded(text).is_some()
+}
+
+/// The kind and the number of such a value, as it is written but for the base64.
+pub(crate) fn encoded(text: &str) -> Option<(String, String)> {
     // Of ASCII, three bytes begin with one of the first half of the alphabet; words seldom do.
-    let ascii = |four: &[u8]| matches!(four[0], b'A'..=b'Z' | b'a'..=b'f');
-    if text.len() > LONGEST_WEAK || !text.as_bytes().chunks(4).all(ascii) {
-        return false;
+    let ascii = |four: &[u8]| matches!(four[0], b'A'..=b'Z' | b'a'..=b'f' | b'=');
+    let is_as_long = (SHORTEST..=LONGEST_WEAK).contains(&text.len());
+    if !is_as_long || !text.as_bytes().chunks(4).all(ascii) {
+        return None;
     }
-    let Some(plain) = encoding::base64_text(text) else { return false };
-    let kind = plain.trim_end_matches(|c: char| c.is_ascii_digit());
-    kind.len() < plain.len()
-        && kind.ends_with([':', '/', '|'])
+    let mut kind = encoding::base64_text(text)?;
+    let number = kind.split_off(kind.trim_end_matches(|c: char| c.is_ascii_digit()).len());
+    let is_kind = kind.ends_with([':', '/', '|'])
         && kind.starts_with(|c: char| c.is_ascii_alphabetic())
-        && kind.bytes().all(|byte| byte.is_ascii_graphic())
+        && kind.bytes().all(|byte| byte.is_ascii_graphic());
+    (is_kind && !number.is_empty()).then_some((kind, number))
 }
 
 /// Letters alone that are no word: many capitals, or case that changes as it does in no name.
