@@ -365,7 +365,7 @@ fn a_number_in_base64_is_that_of_its_thing() {
         let made =
             talk("POST /x", json("{\"id\":\"VGFzazoy\"}"), json("{\"id\":\"VGFzazoxMDAy\"}"));
         let talks = [made, talk("GET /tasks", json(v1), json(v2))];
-        diff_under(&talks, "", [&[bound.clone()], &[]]).places()
+        diff_under(&talks, "", [std::slice::from_ref(&bound), &[]]).places()
     };
     assert_eq!(run("{\"task\":{\"number\":2}}", "{\"task\":{\"number\":1002}}"), [""; 0]);
     // `cursor:2`, `cursor:1002`.
@@ -386,7 +386,7 @@ fn a_number_behind_its_word_is_the_thing_of_that_number() {
         let link = |n: u32| json("{}").with("Location", &format!("/tracker/bug{n}"));
         let made = talk("POST /tracker/bug", link(8), link(1008));
         let talks = [made, talk("GET /tracker/shown", html(8), html(1008))];
-        diff_under(&talks, "", [&[bound.clone()], &[]]).places()
+        diff_under(&talks, "", [std::slice::from_ref(&bound), &[]]).places()
     };
     assert_eq!(
         run(|n| format!("<form action=bug{n}><a href='bug{n}?x=1'>See bug{n}.</a></form>")),
