@@ -162,7 +162,7 @@ fn a_write_whose_condition_did_not_hold_was_not_done_whatever_it_lacked() {
     let count = || talk("GET /notes/n-4471a0", json("{\"edits\":2}"), json("{\"edits\":1}"));
     let edits = |refused: u16| {
         let found = diff(&[add.clone(), put(refused), count()]);
-        (found.places().contains(&"$.edits".to_owned()), found.findings.totals.skipped_writes)
+        (found.places().contains(&"$.edits".to_owned()), found.findings.totals.unmet_writes)
     };
     assert_eq!(edits(412), (false, 1));
     assert_eq!(edits(404), (true, 0), "it may have been done to something else");
@@ -352,8 +352,49 @@ fn a_small_number_stands_for_another_only_beside_its_thing() {
     };
     assert_eq!(run(|n| format!("{{\"page_id\":{n},\"pages\":[{{\"id\":{n}}}]}}")), [""; 0]);
     assert_eq!(run(|n| format!("{{\"url\":\"/admin/pages/{n}/edit\"}}")), [""; 0]);
+    assert_eq!(run(|n| format!("{{\"changes\":[{{\"id\":{n}}}]}}")), [""; 0]);
     assert_eq!(run(|n| format!("{{\"stock\":{n}}}")), ["$.stock"]);
     assert_eq!(run(|n| format!("{{\"url\":\"/orders/{n}\"}}")), ["$.url"]);
+}
+
+#[test]
+fn a_number_in_base64_is_that_of_its_thing() {
+    // `Task:2` and `Task:1002`.
+    let bound = binding(0, "$.id", "VGFzazoy", "VGFzazoxMDAy");
+    let run = |v1: &str, v2: &str| {
+        let made =
+            talk("POST /x", json("{\"id\":\"VGFzazoy\"}"), json("{\"id\":\"VGFzazoxMDAy\"}"));
+        let talks = [made, talk("GET /tasks", json(v1), json(v2))];
+        diff_under(&talks, "", [std::slice::from_ref(&bound), &[]]).places()
+    };
+    assert_eq!(run("{\"task\":{\"number\":2}}", "{\"task\":{\"number\":1002}}"), [""; 0]);
+    // `cursor:2`, `cursor:1002`.
+    let cursor = |text: &str| format!("{{\"endCursor\":\"{text}\"}}");
+    assert_eq!(run(&cursor("Y3Vyc29yOjI="), &cursor("Y3Vyc29yOjEwMDI=")), [""; 0]);
+    assert_eq!(run(&cursor("Y3Vyc29yOjI="), &cursor("Y3Vyc29yOjEwMDM=")), ["$.endCursor"]);
+    assert_eq!(run("{\"stock\":2}", "{\"stock\":1002}"), ["$.stock"]);
+}
+
+#[test]
+fn a_number_behind_its_word_is_the_thing_of_that_number() {
+    let bound = Binding {
+        thing: Some("tracker".to_owned()),
+        ..binding(0, "header:location path[2]", "bug8", "bug1008")
+    };
+    let run = |form: fn(u32) -> String| {
+        let html = |n: u32| answer(200, "text/html", form(n));
+        let link = |n: u32| json("{}").with("Location", &format!("/tracker/bug{n}"));
+        let made = talk("POST /tracker/bug", link(8), link(1008));
+        let talks = [made, talk("GET /tracker/shown", html(8), html(1008))];
+        diff_under(&talks, "", [std::slice::from_ref(&bound), &[]]).places()
+    };
+    assert_eq!(
+        run(|n| format!("<form action=bug{n}><a href='bug{n}?x=1'>See bug{n}.</a></form>")),
+        [""; 0]
+    );
+    assert_eq!(run(|n| format!("<h2>Bug #{n}: it fails</h2><p>Copy of bug #{n}")), [""; 0]);
+    assert_eq!(run(|n| format!("<a href=file{n}>it</a>")).len(), 1);
+    assert_eq!(run(|n| format!("<p>{n} pieces")).len(), 1);
 }
 
 #[test]

@@ -349,9 +349,8 @@ fn print(out: &mut impl Write, findings: &Findings, dir: &Path) -> io::Result<()
     if consequences > 0 {
         writeln!(
             out,
-            "{consequences} only in what follows from {} requests that were skipped as unsafe: \
-             --unsafe-methods sends them",
-            findings.totals.skipped_writes
+            "{consequences} only in what follows from {}",
+            crate::report::undone(totals)
         )?;
     }
     if fixed > 0 {

@@ -14,6 +14,8 @@ use rayon::prelude::*;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::nouns;
+use crate::bind::find::strength::encoded;
+use crate::bind::find::things;
 use crate::limits::{BINDINGS, SHARED_IDS};
 use crate::message::encoding;
 use crate::message::kinds::{self, ValueKind};
@@ -64,6 +66,8 @@ pub(super) struct Bindings {
     entries: Vec<StandIn>,
     /// v2's values, of any place.
     issued: Vec<u64>,
+    /// Hashes of copy, v1's number and v2's, whatever they name.
+    numbers: Vec<u64>,
     /// What values are made of that v2 issued anew in the same make.
     makes: FxHashSet<u64>,
     /// Which lengths v1's values have: most of what may be a value is told apart by it.
@@ -84,6 +88,11 @@ fn hash(of: impl std::hash::Hash) -> u64 {
 
 fn key(copy: u32, thing: &str, value: &str) -> u64 {
     hash((copy, thing, value))
+}
+
+/// The hash of two numbers of a copy.
+fn pair(copy: u32, v1: &str, v2: &str) -> u64 {
+    hash((copy, v1, v2))
 }
 
 impl Bindings {
@@ -108,8 +117,13 @@ impl Bindings {
                         if last.replace(line.id).is_some_and(|last| last != line.id) {
                             rank += 1;
                         }
+                        for (entry, v1_length) in line.spoken.into_iter().flatten() {
+                            bindings.entries.push(StandIn { rank, ..entry });
+                            bindings.lengths.insert(v1_length);
+                        }
                         bindings.entries.push(StandIn { rank, ..line.entry });
                         bindings.issued.push(line.issued);
+                        bindings.numbers.extend(line.numbers);
                         bindings.makes.extend(line.make);
                         bindings.lengths.insert(line.v1_length);
                         back[0].extend(line.back);
@@ -120,6 +134,8 @@ impl Bindings {
         }
         bindings.damaged += batches.too_long;
         bindings.entries.par_sort_unstable_by_key(|entry| (entry.v1, entry.v2));
+        bindings.numbers.par_sort_unstable();
+        bindings.numbers.dedup();
         bindings.issued.par_sort_unstable();
         bindings.issued.dedup();
         bindings.find_shared(file, back)?;
@@ -221,6 +237,10 @@ struct HashedLine {
     /// What both are made of, where they differ.
     make: Option<u64>,
     v1_length: u32,
+    /// Both, where they are numbers of a thing.
+    numbers: Option<u64>,
+    /// The same as people say it, with the length of v1's.
+    spoken: [Option<(StandIn, u32)>; 2],
 }
 
 /// A line as hashes; nothing of what v2 did not issue, none where it is no binding.
@@ -245,7 +265,47 @@ fn entry(line: &[u8]) -> Option<Option<HashedLine>> {
     let make = kinds::make_of(&binding.v1).filter(|_| *binding.v1 != *v2);
     let make = make.filter(|make| kinds::make_of(v2) == Some(*make));
     let v1_length = u32::try_from(binding.v1.len()).ok()?;
-    Some(Some(HashedLine { id: binding.id, entry, back, token, issued, make, v1_length }))
+    let spoken = spoken(&binding, v2, entry);
+    let is_number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let numbers = match encoded(&binding.v1).zip(encoded(v2)) {
+        Some(((_, ours), (_, theirs))) => Some(pair(binding.id.copy, &ours, &theirs)),
+        None => (!thing.is_empty() && is_number(&binding.v1) && is_number(v2))
+            .then(|| pair(binding.id.copy, &binding.v1, v2)),
+    };
+    let id = binding.id;
+    let line = HashedLine { id, entry, back, token, issued, make, v1_length, numbers, spoken };
+    Some(Some(line))
+}
+
+/// What numbers with their words name: `issue7`, `PROJ-12`.
+const NUMBERED: &str = "numbered";
+
+/// The word and the number of a text that is one with the other, as trackers name what they hold.
+fn numbered(text: &str) -> Option<(&str, &str)> {
+    /// Longest word and number.
+    const WORD: usize = 16;
+    const NUMBER: usize = 9;
+    let at = text.find(|c: char| !c.is_ascii_alphabetic())?;
+    let (word, number) = (&text[..at], text[at..].strip_prefix('-').unwrap_or(&text[at..]));
+    let is_number = (1..=NUMBER).contains(&number.len())
+        && number.bytes().all(|byte| byte.is_ascii_digit())
+        && !number.starts_with('0');
+    ((1..=WORD).contains(&word.len()) && is_number).then_some((word, number))
+}
+
+/// `issue7` is the issue 7 wherever it stands, and so is what is called issue 7.
+fn spoken(binding: &Binding, v2: &str, entry: StandIn) -> [Option<(StandIn, u32)>; 2] {
+    let pair = numbered(&binding.v1).zip(numbered(v2));
+    let Some(((word, ours), (_, theirs))) = pair.filter(|(ours, theirs)| ours.0 == theirs.0) else {
+        return [None; 2];
+    };
+    let of = |thing: &str, v1: &str, v2: &str| {
+        let v1_hash = key(binding.id.copy, thing, v1);
+        let length = v2.len() as u32;
+        Some((StandIn { v1: v1_hash, v2: hash(v2), length, ..entry }, v1.len() as u32))
+    };
+    let noun = things::singular(word);
+    [of(NUMBERED, &binding.v1, v2), noun.and_then(|noun| of(&noun, ours, theirs))]
 }
 
 fn binding(line: &[u8]) -> Option<Binding> {
@@ -402,7 +462,16 @@ impl<'b> Bound<'b> {
 
     /// Whether `b` is what v2 issued in the place of `a`.
     pub(super) fn is_twin(&self, a: &str, b: &str, things: &[String]) -> bool {
+        let is_any = || things.iter().any(|thing| thing == nouns::ANY_THING);
+        let numbers = &self.bindings.numbers;
+        let is_pair = |a: &str, b: &str| numbers.binary_search(&pair(self.copy, a, b)).is_ok();
+        // The place of a list behind the thing of that number.
+        let are_of_pair = || {
+            let both = encoded(a).zip(encoded(b)).filter(|(ours, theirs)| ours.0 == theirs.0);
+            both.is_some_and(|((_, ours), (_, theirs))| is_pair(&ours, &theirs))
+        };
         self.twins(a, things).any(|entry| entry.is(b))
+            || !numbers.is_empty() && (is_any() && is_pair(a, b) || are_of_pair())
     }
 
     /// The bindings of a value, as itself and as one of `things`.
@@ -411,7 +480,8 @@ impl<'b> Bound<'b> {
         let some = bindings.lengths.contains(&(a.len() as u32));
         let of = move |thing: &str| if some { bindings.of(key(self.copy, thing, a)) } else { &[] };
         let of_things: Vec<&StandIn> = things.iter().flat_map(|thing| of(thing)).collect();
-        of("").iter().chain(of_things)
+        let numbered = if some && numbered(a).is_some() { of(NUMBERED) } else { &[] };
+        of("").iter().chain(of_things).chain(numbered)
     }
 
     /// Names what v2 calls the thing that v1 calls `a`: equal to [`Bound::name`] of v2's own.

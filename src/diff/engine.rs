@@ -409,7 +409,7 @@ impl Engine<'_> {
         let is_write = !is_safe(&message.method);
         let is_unmet = is_write && sink.changes.first().is_some_and(refused);
         if is_unmet {
-            compared.skipped = Some((recorded.method.clone(), Undone::Unsent));
+            compared.skipped = Some((recorded.method.clone(), Undone::Unmet));
         }
         // What v2 answered as v1 did was done, whatever it was done to.
         let status = |answer: &Response| answer.status;
@@ -754,6 +754,7 @@ impl Engine<'_> {
         outputs.differences.flush().map_err(writing("differences.jsonl"))?;
         let Judge { drafts, used, mismatched, excused, regressed, lacking, .. } = judge;
         totals.skipped_writes = skipped.unsent();
+        totals.unmet_writes = skipped.unmet();
         totals.excused = excused.iter().sum();
         self.fill(&mut totals, &account, [&mismatched, &excused], &used);
         totals.unbound_unsent = self.outcomes.roots.unsent(&met).min(totals.unbound);

@@ -4,11 +4,20 @@ use crate::bind::find::things::{self, Nouns, Stands, singular};
 use crate::message::place::{Step, Trail};
 use crate::message::target::path_and_query;
 
+/// What an `id` may name that does not say of what it is.
+pub(super) const ANY_THING: &str = "any thing";
+
 /// What a value may name that stands at a place of an answer to a request for `target`.
 pub(super) fn at(steps: &[Step<'_>], target: &[u8]) -> Vec<String> {
     let nouns = path_of(target);
     let mut found = Vec::new();
     follow(steps, None, &mut |trail| found = things::at(trail, Stands::Issued, None, &nouns).0);
+    // The `id` of a list's elements may be of any thing: what changed, what was found.
+    if let Some(Step::Name(name)) = steps.last()
+        && things::is_nameless(name)
+    {
+        found.push(ANY_THING.to_owned());
+    }
     // `object_id` is of whatever the answer is about.
     let named = steps.last().and_then(Step::name).is_some_and(is_any_thing);
     if named {
@@ -21,7 +30,7 @@ pub(super) fn at(steps: &[Step<'_>], target: &[u8]) -> Vec<String> {
     // `"task": 5` is the task of that number, and `"tasks": [5]` are some.
     let member = steps.iter().rev().find(|step| !matches!(step, Step::Index(_)));
     if let Some(Step::Name(name)) = member
-        && !things::is_counter(name)
+        && (!things::is_counter(name) || things::is_reference(name))
     {
         found.extend(singular(name).filter(|name| !found.contains(name)));
     }
@@ -122,7 +131,12 @@ mod tests {
         for name in ["object_id", "objectId", "target-id"] {
             assert!(at(name).contains(&"issue".to_owned()), "{name} {:?}", at(name));
         }
-        for (name, noun) in [("task", Some("task")), ("Tasks", Some("task")), ("page", None)] {
+        for (name, noun) in [
+            ("task", Some("task")),
+            ("Tasks", Some("task")),
+            ("order", Some("order")),
+            ("page", None),
+        ] {
             let named = [Step::Root, Step::Name(name.into()), Step::Index(2)];
             let found = super::at(&named, b"/issues/8");
             assert_eq!(found.first().map(String::as_str), noun, "{name}");

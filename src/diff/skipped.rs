@@ -1,5 +1,6 @@
 //! Requests that change something and were not done at v2, and which answers may differ for want of
-//! them: they were skipped, or went with a value of v1's that means nothing to v2.
+//! them: they were skipped, had a condition that names v1's state, or went with a value of v1's that
+//! means nothing to v2.
 //!
 //! A `GET` that differs because the `PUT` before it was not done tells nothing of v2. Paths say
 //! which one may show what another wrote: its own, those below it, and the collections above.
@@ -19,6 +20,8 @@ use crate::message::target::path_and_query;
 pub(super) enum Undone {
     /// It was not sent.
     Unsent,
+    /// v2 did not do it, since its condition did not hold there.
+    Unmet,
     /// It went with a value of v1's, since v2 had issued none.
     Astray,
 }
@@ -27,6 +30,7 @@ pub(super) enum Undone {
 #[derive(Default)]
 pub(super) struct Skipped {
     unsent: Writes,
+    unmet: Writes,
     astray: Writes,
     /// Hashes of the values that those said which went astray.
     said: FxHashSet<u64>,
@@ -54,14 +58,18 @@ pub(super) struct UndoneWrite {
 impl UndoneWrite {
     /// As a number above 0.
     pub(super) const fn code(self) -> u64 {
-        ((self.number as u64) << 1 | self.undone as u64) + 1
+        ((self.number as u64) << 2 | self.undone as u64) + 1
     }
 
     /// None is 0.
     pub(super) fn of_code(code: u64) -> Option<Self> {
         let code = code.checked_sub(1)?;
-        let undone = if code & 1 == 0 { Undone::Unsent } else { Undone::Astray };
-        Some(Self { undone, number: (code >> 1) as u32 })
+        let undone = match code & 3 {
+            0 => Undone::Unsent,
+            1 => Undone::Unmet,
+            _ => Undone::Astray,
+        };
+        Some(Self { undone, number: (code >> 2) as u32 })
     }
 }
 
@@ -82,9 +90,15 @@ impl Skipped {
         self.unsent.count
     }
 
+    /// How many had a condition that did not hold.
+    pub(super) const fn unmet(&self) -> u64 {
+        self.unmet.count
+    }
+
     const fn of(&self, undone: Undone) -> &Writes {
         match undone {
             Undone::Unsent => &self.unsent,
+            Undone::Unmet => &self.unmet,
             Undone::Astray => &self.astray,
         }
     }
@@ -92,14 +106,15 @@ impl Skipped {
     const fn of_mut(&mut self, undone: Undone) -> &mut Writes {
         match undone {
             Undone::Unsent => &mut self.unsent,
+            Undone::Unmet => &mut self.unmet,
             Undone::Astray => &mut self.astray,
         }
     }
 
     /// The latest write that the answer to a request for `target` may show: one that was not sent,
-    /// else one that went astray.
+    /// else one whose condition did not hold, else one that went astray.
     pub(super) fn before(&self, target: &[u8]) -> Option<UndoneWrite> {
-        [Undone::Unsent, Undone::Astray].into_iter().find_map(|undone| {
+        [Undone::Unsent, Undone::Unmet, Undone::Astray].into_iter().find_map(|undone| {
             let number = self.of(undone).before(target)?;
             Some(UndoneWrite { undone, number })
         })
@@ -110,7 +125,7 @@ impl Skipped {
     pub(super) fn explains(&self, write: UndoneWrite, stat: &Stat, expected: u64) -> bool {
         explains(stat)
             && match write.undone {
-                Undone::Unsent => true,
+                Undone::Unsent | Undone::Unmet => true,
                 Undone::Astray => {
                     matches!(stat.kind, Kind::Body | Kind::Missing) && self.said.contains(&expected)
                 }
@@ -124,6 +139,10 @@ impl Skipped {
             Undone::Unsent => format!(
                 "{name} before it was not done at v2, and nothing else differs so: \
                  --unsafe-methods sends what changes something"
+            ),
+            Undone::Unmet => format!(
+                "{name} before it was not done at v2, since its condition names what v1 had; nothing \
+                 else differs so"
             ),
             Undone::Astray => format!(
                 "{name} before it said this, and went with a value that v2 did not issue; nothing \
@@ -224,17 +243,24 @@ mod tests {
         assert_eq!(before(&skipped, "/profile"), None);
         skipped.add("PUT", b"/profile?x=1", "/profile?x=1", Undone::Unsent);
         skipped.add("DELETE", b"/api/v1/posts/5", "/api/v1/posts/5", Undone::Astray);
-        assert_eq!(skipped.unsent(), 1);
+        skipped.add("PUT", b"/seats/7", "/seats/7", Undone::Unmet);
+        assert_eq!((skipped.unsent(), skipped.unmet()), (1, 1));
         let is = |target: &str, name: &str| {
             assert_eq!(before(&skipped, target).as_deref(), Some(name), "{target}");
         };
         is("/profile", "PUT /profile");
         is("http://h/profile?fresh", "PUT /profile");
         is("/profile/picture", "PUT /profile");
+        is("/seats/7", "PUT /seats/7");
         is("/api/v1/posts", "DELETE /api/v1/posts/5");
         is("/api/v1/posts/5/comments", "DELETE /api/v1/posts/5");
         for other in ["/", "/profiles", "/api/v1", "/api/v1/posts/6", "/posts/5"] {
             assert_eq!(before(&skipped, other), None, "{other}");
         }
+        for undone in [Undone::Unsent, Undone::Unmet, Undone::Astray] {
+            let write = UndoneWrite { undone, number: 5 };
+            assert_eq!(UndoneWrite::of_code(write.code()), Some(write));
+        }
+        assert_eq!(UndoneWrite::of_code(0), None);
     }
 }

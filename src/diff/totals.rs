@@ -18,11 +18,14 @@ pub struct Totals {
     pub noisy: u64,
     /// Compared exchanges whose differences are approved (and perhaps noise), none a regression.
     pub approved: u64,
-    /// Compared exchanges that differ in what follows from requests that were skipped, none a
-    /// regression.
+    /// Compared exchanges that differ in what follows from requests that were not done at v2, none
+    /// a regression.
     pub consequences: u64,
     /// Requests that were skipped although they change something: what consequences follow from.
     pub skipped_writes: u64,
+    /// Requests that change something and had a condition that did not hold at v2 (412):
+    /// consequences follow from them, too.
+    pub unmet_writes: u64,
     /// Answers to requests that were sent with values of v1's, since v2 had issued none in their
     /// place: no rate counts them, nor [`Self::compared`].
     pub unbound: u64,

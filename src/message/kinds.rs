@@ -533,6 +533,27 @@ fn etag(bytes: &[u8]) -> bool {
 /// `ch_3f2a91c07be41d05`, `req-0190163d…`, `UsernameToken-0FAE…`: a short word, a joiner, at least
 /// twelve random characters; sixteen in capitals.
 fn prefixed(bytes: &[u8]) -> Option<ValueKind> {
+    joined(bytes).or_else(|| run_together(bytes))
+}
+
+/// `t6b0dbdcbb66ea328204871`: letters that end with one that is no hexadecimal digit, and what PHP
+/// and others draw behind them.
+fn run_together(bytes: &[u8]) -> Option<ValueKind> {
+    let is_hex = |byte: &u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    let word = bytes.iter().rposition(|byte| !is_hex(byte))? + 1;
+    let (word, rest) = bytes.split_at(word);
+    let drawn = rest.len() >= 12 && changes_of_kind(rest) >= 3;
+    (word.len() <= 16 && drawn && word.iter().all(u8::is_ascii_lowercase))
+        .then(|| prefixed_by(word, bytes.len()))
+}
+
+/// A kind by its word and its whole length.
+fn prefixed_by(word: &[u8], length: usize) -> ValueKind {
+    let add = |sum: u16, &byte: &u8| sum.wrapping_mul(31).wrapping_add(u16::from(byte));
+    ValueKind::Prefixed(word.iter().fold(0, add), u16::try_from(length).unwrap_or(u16::MAX))
+}
+
+fn joined(bytes: &[u8]) -> Option<ValueKind> {
     let word = bytes.iter().take_while(|byte| byte.is_ascii_alphabetic()).count();
     let rest = bytes.get(word + 1..)?;
     // What letters of both cases are joined with may be as random as they are.
@@ -547,10 +568,7 @@ fn prefixed(bytes: &[u8]) -> Option<ValueKind> {
     if !(1..=16).contains(&word) || !matches!(bytes[word], b'_' | b'-') || !random {
         return None;
     }
-    let hash = bytes[..word]
-        .iter()
-        .fold(0_u16, |sum, &byte| sum.wrapping_mul(31).wrapping_add(u16::from(byte)));
-    Some(ValueKind::Prefixed(hash, u16::try_from(bytes.len()).unwrap_or(u16::MAX)))
+    Some(prefixed_by(&bytes[..word], bytes.len()))
 }
 
 /// `$2b$12$…` and others of the modular crypt format (bcrypt, argon2, scrypt, SHA-crypt), and
@@ -822,6 +840,13 @@ mod tests {
         let kind = of_text("UsernameToken-0FAE4E72B005D284BA6492933CB9BFE7");
         assert!(matches!(kind, Some(ValueKind::Prefixed(..))), "{kind:?}");
         assert_ne!(of_text("TS-00C47F1006D779171CB09EE33B8CC952"), kind);
+        let kind = of_text("t6b0dbdcbb66ea328204871");
+        assert!(matches!(kind, Some(ValueKind::Prefixed(_, 23))), "{kind:?}");
+        assert_eq!(of_text("t6b0dbe562d00e067959538"), kind);
+        assert_ne!(of_text("x6b0dbe562d00e067959538"), kind);
+        for plain in ["row000000000001", "paid20261128100000", "faceb00cfacade", "t6b0dbe562d0"] {
+            assert!(!matches!(of_text(plain), Some(ValueKind::Prefixed(..))), "{plain}");
+        }
         for plain in ["order-confirmation", "en-us", "utf-8", "a-b", "line_000000000001", "sha-"] {
             assert_eq!(of_text(plain), None, "{plain}");
         }

@@ -154,6 +154,7 @@ pub fn write(report: &Report<'_>) -> Vec<u8> {
             "compared": totals.compared, "mismatched": totals.mismatched, "noisy": totals.noisy,
             "approved": totals.approved,
             "consequences": totals.consequences, "skipped_writes": totals.skipped_writes,
+            "unmet_writes": totals.unmet_writes,
             "fixed": totals.fixed, "excused": totals.excused,
             "unbound": totals.unbound, "unbound_differ": totals.unbound_differ,
             "not_issued": totals.not_issued,

@@ -24,7 +24,7 @@ mod words;
 
 use serde::Serialize;
 
-pub(crate) use self::sentences::{apart, how_many, left_out};
+pub(crate) use self::sentences::{apart, how_many, left_out, undone};
 pub use self::state::State;
 pub(crate) use self::words::{anchor, cluster_id, elsewhere, once_each, shape_words, what};
 

@@ -1,7 +1,7 @@
 //! What a report says of a run in sentences, whatever its form.
 
 use super::{Report, state};
-use crate::diff::Class;
+use crate::diff::{Class, Totals};
 use crate::gate::words::{count, plural};
 
 /// How many clusters of regressions there are, and how many causes they have, in words.
@@ -24,6 +24,23 @@ pub(crate) fn left_out(report: &Report<'_>, others: u64) -> (&'static str, Strin
     (label, format!("{}{calls}", count(others)))
 }
 
+/// The requests that change something and were not done at v2, and why.
+pub(crate) fn undone(totals: &Totals) -> String {
+    let requests = |number: u64| plural(number, "request", "requests");
+    let skipped = |number: u64| {
+        let (was, it) = if number == 1 { ("was", "it") } else { ("were", "them") };
+        format!("{} that {was} skipped as unsafe: --unsafe-methods sends {it}", requests(number))
+    };
+    let unmet = |number: u64| {
+        format!("{} whose conditions name what v1 had, and did not hold at v2", requests(number))
+    };
+    match (totals.skipped_writes, totals.unmet_writes) {
+        (number, 0) => skipped(number),
+        (0, number) => unmet(number),
+        (first, second) => format!("{}, and from {}", unmet(second), skipped(first)),
+    }
+}
+
 /// Differences that are shown apart although they are neither noise nor approved, in a sentence for
 /// each class.
 pub(crate) fn apart(report: &Report<'_>) -> Vec<String> {
@@ -37,11 +54,9 @@ pub(crate) fn apart(report: &Report<'_>) -> Vec<String> {
     }
     if totals.consequences > 0 {
         lines.push(format!(
-            "{} only in what follows from {} that {} skipped as unsafe: --unsafe-methods sends {}.",
+            "{} only in what follows from {}.",
             plural(totals.consequences, "answer differs", "answers differ"),
-            plural(totals.skipped_writes, "request", "requests"),
-            if totals.skipped_writes == 1 { "was" } else { "were" },
-            if totals.skipped_writes == 1 { "it" } else { "them" },
+            undone(totals),
         ));
     }
     if totals.fixed > 0 {

@@ -17,6 +17,7 @@ use super::expected::{Expected, Label, each_value, key, name_hash, name_of_place
 use super::jar::as_v1_names;
 use super::text_hash;
 use crate::bind::Birth;
+use crate::bind::find::things::is_moment;
 use crate::message::place::{Place, Step};
 use crate::message::protobuf::{Call, Schema};
 use crate::message::{Response, grpc};
@@ -80,7 +81,10 @@ pub fn take(
     }
     // In the order of the answer: lists are paired by turns.
     left.sort_by_key(|whole| whole.first);
-    left.retain(|whole| match found.by_value(whole, known) {
+    let told = |whole: &Whole<'_>, found: &mut Found| {
+        (!whole.is_moment()).then(|| found.by_value(whole, known)).flatten()
+    };
+    left.retain(|whole| match told(whole, &mut found) {
         Some(text) => texts.insert(whole.own, Ok(text)).is_some(),
         None => true,
     });
@@ -96,6 +100,12 @@ pub fn take(
             .or_insert_with(|| Turns::of(&found, whole.general, expected, known));
         let bound = whole.bound(known);
         let at = match &bound {
+            // Two things may be changed in one second: where it stands tells which one's it is.
+            _ if whole.is_moment() => mate(whole)
+                .and_then(|mate| found.within(mate, whole, known))
+                .or_else(|| found.at(whole, known).filter(|&at| found.is_called(at, whole)))
+                .or_else(|| found.called(whole, known))
+                .or_else(|| found.only(whole, expected, known)),
             // A list that lacks it for now takes nothing from what is bound.
             Some(_) if is_numbered(whole.place) => None,
             Some(_) => found.at(whole, known),
@@ -205,6 +215,11 @@ impl Whole<'_> {
         }
         text.push_str(self.text.get(from..)?);
         Some(text)
+    }
+
+    /// Whether it is a time that is given back.
+    fn is_moment(&self) -> bool {
+        self.thing.is_some_and(is_moment)
     }
 
     /// Whether what stands at its place is it, whatever it is called there: a link may go
@@ -412,7 +427,8 @@ impl Found {
 
     /// Whether a value may be the counterpart of a new one: it is nobody's yet.
     fn is_free(&self, at: usize, thing: Option<&str>, known: &dyn Known) -> bool {
-        !self.used[at] && !known.is_issued(text_hash(thing, &self.values[at].text))
+        let is_known = || known.is_issued(text_hash(thing, &self.values[at].text));
+        !self.used[at] && (thing.is_some_and(is_moment) || !is_known())
     }
 
     /// What stands in an element as a whole does in its own, where it is nobody's yet and alone.
@@ -584,6 +600,39 @@ mod tests {
             Taken::Lacking(why) => format!("! {why}"),
         };
         take(births, &expected, two, &Schema::default(), &known).into_iter().map(told).collect()
+    }
+
+    #[test]
+    fn times_are_told_by_their_places() {
+        let time =
+            |place: &str, text: &str| Birth { thing: Some("moment".into()), ..birth(place, text) };
+        // Of one second at v1, of two at v2; and the other way round.
+        let births = [
+            time("$[0].updated", "2026-11-28 10:00:05"),
+            time("$[1].updated", "2026-11-28 10:00:05"),
+        ];
+        let list = |times: [&str; 2]| {
+            let [a, b] = times;
+            format!(r#"[{{"n":"a","updated":"{a}"}},{{"n":"b","updated":"{b}"}}]"#)
+        };
+        let (one, two) = ("2026-11-29 18:40:10", "2026-11-29 18:40:11");
+        for (v1, v2) in
+            [(["2026-11-28 10:00:05"; 2], [one, two]), (["2026-11-28 10:00:05"; 2], [one, one])]
+        {
+            let (v1, v2_list) = (answer(200, &[], &list(v1)), answer(200, &[], &list(v2)));
+            // Whatever the second was bound to elsewhere.
+            for known in [&[][..], &[("2026-11-28 10:00:05", one)]] {
+                assert_eq!(taken(&births, &v1, &v2_list, known), v2);
+            }
+        }
+        // In another order the elements tell.
+        let births = [
+            time("$[0].updated", "2026-11-28 10:00:05"),
+            time("$[1].updated", "2026-11-28 10:00:06"),
+        ];
+        let v1 = answer(200, &[], &list(["2026-11-28 10:00:05", "2026-11-28 10:00:06"]));
+        let other = format!(r#"[{{"n":"b","updated":"{one}"}},{{"n":"a","updated":"{two}"}}]"#);
+        assert_eq!(taken(&births, &v1, &answer(200, &[], &other), &[]), [two, one]);
     }
 
     #[test]

@@ -105,7 +105,7 @@ fn names_credential(name: &[u8]) -> bool {
 /// Whether a field of this name holds what tells who its client is, where no header field does:
 /// `access_token`, `sessionId`, `AuthToken`.
 pub(super) fn is_token_field(name: &str) -> bool {
-    const NAMES: [&str; 12] = [
+    const NAMES: [&str; 15] = [
         "accesstoken",
         "refreshtoken",
         "authtoken",
@@ -118,6 +118,10 @@ pub(super) fn is_token_field(name: &str) -> bool {
         "jsessionid",
         "phpsessid",
         "jwt",
+        // Of a message of JSON-RPC, and of what calls it so.
+        "auth",
+        "session",
+        "sessid",
     ];
     let word = || name.bytes().filter(u8::is_ascii_alphanumeric).map(|b| b.to_ascii_lowercase());
     NAMES.iter().any(|own| word().eq(own.bytes()))
@@ -150,7 +154,11 @@ fn shown(request: &Request) -> Vec<u64> {
 }
 
 fn of_authorization(field: &[u8]) -> Option<u64> {
-    let (scheme, from) = fields::credentials(field)?;
+    let Some((scheme, from)) = fields::credentials(field) else {
+        // A token without a word on what it is.
+        let text = std::str::from_utf8(field).ok()?.trim();
+        return strength::is_strong(text).then(|| things::hash(text, ""));
+    };
     let rest = std::str::from_utf8(&field[from..]).ok()?.trim();
     let scheme = scheme.to_ascii_lowercase();
     let named = |name: &str| {

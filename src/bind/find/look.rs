@@ -234,7 +234,7 @@ fn is_signed(request: &Request) -> bool {
 
 /// Header fields that say nothing that an answer issues and a request uses: of the connection, of
 /// the representation, of the sender's make, and of times.
-const HEADERS: [&str; 44] = [
+const HEADERS: [&str; 41] = [
     "accept",
     "accept-charset",
     "accept-encoding",
@@ -259,10 +259,7 @@ const HEADERS: [&str; 44] = [
     "expires",
     "forwarded",
     "host",
-    "if-modified-since",
-    "if-unmodified-since",
     "keep-alive",
-    "last-modified",
     "origin",
     "pragma",
     "priority",
@@ -395,6 +392,9 @@ impl<'l> Looker<'l> {
             self.add(&mut told, None, "", 0);
         } else if let Some(name) = opaque_cookie(at, text) {
             self.add(&mut told, None, &format!("cookie {name}"), 0);
+        } else if !deep && !self.in_session && self.moment(&mut told, value.label) {
+            // It means something only where it is given back.
+            return;
         } else if !deep && is_weak(text) && self.takes_weak(at) {
             if strength::may_be_drawn(text) && !self.in_session {
                 self.add(&mut told, None, "", WEAK);
@@ -423,17 +423,12 @@ impl<'l> Looker<'l> {
     /// What a weak value names.
     fn weak(&mut self, told: &mut ToldValue<'_>, label: Option<&str>, noun: Option<&str>) {
         let is_segment = matches!(told.at.last(), Step::Segment(_));
-        // A time by the second is an identifier only where one stands.
-        let is_epoch = kinds::of_number(told.text) == Some(ValueKind::EpochSeconds);
         if is_segment && things::is_verb(told.text) {
             return;
         }
         told.is_weak = true;
-        if is_epoch && !told.names() {
-            // A form gives back the second that its page held: when it was, what is edited.
-            if let Some(name) = input_name(told.at, label) {
-                self.add(told, None, &format!("input {name}"), WEAK);
-            }
+        // A time by the second is an identifier only where one stands.
+        if kinds::of_number(told.text) == Some(ValueKind::EpochSeconds) && !told.names() {
             return;
         }
         if let Some(noun) = noun {
@@ -443,6 +438,21 @@ impl<'l> Looker<'l> {
         for thing in kinds.iter().flat_map(|kinds| kinds.iter()) {
             self.add(told, None, thing, WEAK);
         }
+    }
+
+    /// A time by the second, where a request gives it back to who said it: when a page was, or a
+    /// thing was changed, and until when a list is known. Whether it was one.
+    fn moment(&mut self, told: &mut ToldValue<'_>, label: Option<&str>) -> bool {
+        if !strength::is_moment(told.text) || told.names() {
+            return false;
+        }
+        let Some(thing) = things::given_back(told.at, label, self.stands, self.nouns) else {
+            return false;
+        };
+        // A condition names the answer of its own resource.
+        let is_condition = matches!(told.at.last(), Step::Header(_));
+        self.add(told, None, &thing, if is_condition { 0 } else { WEAK });
+        true
     }
 
     /// Values inside a longer one.
@@ -665,15 +675,6 @@ impl Visit for Looker<'_> {
             self.signed.push(at.hash());
         }
         true
-    }
-}
-
-/// What the input is called that holds a value on a page, or whose value a form gives back.
-fn input_name<'l>(at: &'l Trail<'_>, label: Option<&'l str>) -> Option<&'l str> {
-    match at.last() {
-        Step::Form(name) | Step::Part(name) => Some(name),
-        Step::Attribute(name) if name == "value" => label,
-        _ => None,
     }
 }
 

@@ -21,7 +21,7 @@ mod rules;
 mod saved;
 mod sieve;
 mod sights;
-mod strength;
+pub(crate) mod strength;
 mod templates;
 pub(crate) mod things;
 mod totals;

@@ -8,6 +8,7 @@
 use std::ops::Range;
 
 use crate::message::dates;
+use crate::message::encoding;
 use crate::message::kinds::{self, ValueKind};
 
 /// Shortest strong value, in bytes.
@@ -58,7 +59,7 @@ pub(super) fn is_strong(text: &str) -> bool {
     }
     if digits == 0 {
         let drawn = is_odd(bytes) || is_sigil(bytes) || kinds::random_token(bytes);
-        return drawn && !is_nil(bytes);
+        return drawn && !is_nil(bytes) || is_encoded(text);
     }
     if has_dot && is_fine_time(text) {
         return true;
@@ -97,6 +98,31 @@ pub(super) fn is_weak(text: &str) -> bool {
         && !matches!(text, "0" | "true" | "false" | "null" | "none" | "None" | "undefined")
         && !(any & DIGIT != 0 && kinds::written_time(text).is_some())
 }
+
+/// Whether a whole text is a time by the second or the minute: a date with a clock, or seconds since
+/// 1970.
+pub(super) fn is_moment(text: &str) -> bool {
+    /// Shortest and longest of them, in bytes, and the digits that a year, a day and a clock have.
+    const LENGTHS: std::ops::RangeInclusive<usize> = 10..=48;
+    const DIGITS: usize = 8;
+    let first = text.as_bytes().first().copied().unwrap_or(0);
+    if !LENGTHS.contains(&text.len())
+        || !first.is_ascii_alphanumeric()
+        || text.bytes().filter(u8::is_ascii_digit).take(DIGITS).count() < DIGITS
+    {
+        return false;
+    }
+    match kinds::written_time(text) {
+        Some(ValueKind::Moment) => {
+            dates::whole(text).is_some_and(|moment| moment.exact_s <= LEAST_EXACT)
+        }
+        Some(kind) => kind != ValueKind::Date,
+        None => kinds::of_number(text) == Some(ValueKind::EpochSeconds) && !text.contains('.'),
+    }
+}
+
+/// Seconds to which a clock is exact that shows no seconds.
+const LEAST_EXACT: i64 = 60;
 
 /// Whether letters alone, or as many digits as a number may have, may have been drawn by chance: a
 /// name may have mixed case, too. What else stands at their place tells.
@@ -148,7 +174,8 @@ pub(super) fn parts(text: &str) -> impl Iterator<Item = Range<usize>> {
         }
         None
     })
-    .filter(|range| range.len() < text.len())
+    // What fills base64 up is no part of its own.
+    .filter(|range| range.start > 0 || text[range.end..].bytes().any(|byte| byte != b'='))
     .take(PARTS)
 }
 
@@ -291,6 +318,28 @@ fn is_sigil(bytes: &[u8]) -> bool {
     drawn.len() >= CAPITALS && is_odd(drawn)
 }
 
+/// `VGFzazoxNw==`: in base64 a kind of thing and a number (`Task:17`), as servers of GraphQL name
+/// things and the places of their lists.
+fn is_encoded(text: &str) -> bool {
+    encoded(text).is_some()
+}
+
+/// The kind and the number of such a value, as it is written but for the base64.
+pub(crate) fn encoded(text: &str) -> Option<(String, String)> {
+    // Of ASCII, three bytes begin with one of the first half of the alphabet; words seldom do.
+    let ascii = |four: &[u8]| matches!(four[0], b'A'..=b'Z' | b'a'..=b'f' | b'=');
+    let is_as_long = (SHORTEST..=LONGEST_WEAK).contains(&text.len());
+    if !is_as_long || !text.as_bytes().chunks(4).all(ascii) {
+        return None;
+    }
+    let mut kind = encoding::base64_text(text)?;
+    let number = kind.split_off(kind.trim_end_matches(|c: char| c.is_ascii_digit()).len());
+    let is_kind = kind.ends_with([':', '/', '|'])
+        && kind.starts_with(|c: char| c.is_ascii_alphabetic())
+        && kind.bytes().all(|byte| byte.is_ascii_graphic());
+    (is_kind && !number.is_empty()).then_some((kind, number))
+}
+
 /// Letters alone that are no word: many capitals, or case that changes as it does in no name.
 fn is_odd(bytes: &[u8]) -> bool {
     let letters = bytes.iter().filter(|byte| byte.is_ascii_alphabetic()).count();
@@ -331,6 +380,9 @@ mod tests {
             "arn:aws:sqs:us-east-1:123456789012:q1",
             "us-east-1_5d9b2f0aa",
             "c2Vzc2lvbjo0Mg==",
+            "TGlzdDox",
+            "VGFzazoxNw==",
+            "Y3Vyc29yOjEw",
             "ktdzymtluzhlzqepwlecrdahfzzkjdaaydsl",
             "11323808-1795959569-11",
             "20261128100000|9",
@@ -351,6 +403,7 @@ mod tests {
             "12345678",
             "99999999999",
             "application",
+            "TGlzdDo=",
             "description_of_things",
             "!important-Thing:of.test",
             "PENDING_APPROVAL",
@@ -374,6 +427,32 @@ mod tests {
             "größe123456",
         ] {
             assert!(!is_strong(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_moment_has_a_day_and_a_clock() {
+        for text in [
+            "2026-11-28T10:00:00Z",
+            "2026-11-28 10:00",
+            "2026-11-28.10:00:00",
+            "20261128T100000Z",
+            "Sat, 28 Nov 2026 10:00:00 GMT",
+            "Nov. 28, 2026, 6:40 p.m.",
+            "1795341600",
+        ] {
+            assert!(is_moment(text), "{text}");
+        }
+        for text in [
+            "2026-11-28",
+            "28.11.2026",
+            "Nov. 28, 2026",
+            "10:00:00",
+            "1795341600.5",
+            "4111111111111111",
+            "a text of 20261128 words",
+        ] {
+            assert!(!is_moment(text), "{text}");
         }
     }
 
@@ -418,6 +497,8 @@ mod tests {
             ("made 2026-11-28T10:00:00Z by 1795341600", &[]),
             ("a1b2c3d4 and e5f6a7b8", &["a1b2c3d4", "e5f6a7b8"]),
             ("a1b2c3d4", &[]),
+            ("VGFzazoxMA==", &[]),
+            ("ids=VGFzazoxMA==", &["VGFzazoxMA"]),
             ("é a1b2c3d4é", &["a1b2c3d4"]),
         ] {
             let parts: Vec<&str> = parts(text).map(|range| &text[range]).collect();

@@ -286,6 +286,105 @@ fn the_second_that_a_form_gives_back_is_its_pages() {
 }
 
 #[test]
+fn a_time_flows_where_it_is_given_back() {
+    let mut recording = MadeRecording::default();
+    let html = &[("Content-Type", "text/html")];
+    let form = &[("Content-Type", "application/x-www-form-urlencoded")];
+    for second in 10..13 {
+        let time = format!("2026-11-28.10:00:{second}");
+        let page = format!(
+            "<p>Changed at {time}</p><form method=post><input type=hidden name=@lastactivity \
+             value={time}><input type=hidden name=until value=2026-12-24><input name=text></form>"
+        );
+        recording.say(&SaidExchange { request: "GET /bug7", answer: html, says: &page, ..SAID });
+        let body = format!("@lastactivity={time}&until=2026-12-24&other={time}");
+        recording.say(&SaidExchange { request: "POST /bug7", fields: form, body: &body, ..SAID });
+    }
+    for second in 20..23 {
+        let time = format!("2026-11-28T10:00:{second}Z");
+        let note = format!(r#"{{"title":"x","updated_at":"{time}","opens":"{time}"}}"#);
+        recording.say(&SaidExchange { request: "GET /notes", says: &note, ..SAID });
+        recording.say(&SaidExchange { request: "PUT /notes", body: &note, ..SAID });
+    }
+    for second in 30..33 {
+        let says = format!(r#"{{"serverTime":"2026-11-28 10:00:{second}","at":17953416{second}}}"#);
+        recording.say(&SaidExchange { request: "GET /changes", says: &says, ..SAID });
+        let request = format!(
+            "GET /changes?since=2026-11-28%2010:00:{second}&at=17953416{second}&day=2026-11-28"
+        );
+        recording.say(&SaidExchange { request: &request, ..SAID });
+    }
+    let uses = recording.uses();
+    let of = |place: &str| uses.iter().filter(|used| used.contains(place)).count();
+    let places = [" form:@lastactivity ", " $.updated_at ", " query:since "];
+    assert_eq!((places.map(of), uses.len()), ([3; 3], 9), "{uses:?}");
+}
+
+#[test]
+fn a_condition_has_the_time_of_its_own_resource() {
+    let mut recording = MadeRecording::default();
+    let time = "Sat, 28 Nov 2026 10:00:00 GMT";
+    let changed = &[("Last-Modified", time), ("Expires", "Sat, 28 Nov 2026 11:00:00 GMT")];
+    recording.say(&SaidExchange { request: "GET /a.css", answer: changed, ..SAID });
+    recording.say(&SaidExchange { request: "GET /b.css", ..SAID });
+    for request in ["GET /a.css", "GET /b.css"] {
+        let fields = &[("If-Modified-Since", time)];
+        recording.say(&SaidExchange { request, fields, ..SAID });
+    }
+    let fields = &[("If-Unmodified-Since", time)];
+    recording.say(&SaidExchange { request: "PUT /a.css", fields, ..SAID });
+    let uses = recording.uses();
+    let said = |id: &str, name: &str| format!("{id} header:{name} {time} 0-0");
+    let expected = [said("0-2", "if-modified-since"), said("0-4", "if-unmodified-since")];
+    assert_eq!(uses, expected);
+}
+
+#[test]
+fn a_time_that_a_client_says_first_is_its_own() {
+    let mut recording = MadeRecording::default();
+    for second in 10..13 {
+        let body = format!(r#"{{"updated_at":"2026-11-28T10:00:{second}Z"}}"#);
+        recording.say(&SaidExchange { request: "POST /notes", body: &body, ..SAID });
+        recording.say(&SaidExchange { request: "GET /notes", says: &body, ..SAID });
+        recording.say(&SaidExchange { request: "PUT /notes", body: &body, ..SAID });
+    }
+    assert_eq!(recording.uses(), Vec::<String>::new());
+}
+
+#[test]
+fn a_token_without_a_scheme_or_in_a_message_tells_who_it_is() {
+    for is_field in [true, false] {
+        let mut recording = MadeRecording::default();
+        let token = |n: usize| format!("{n}a2f91c07be41d05{n}");
+        // Both from one address, in turns.
+        for n in 0..2 {
+            let says = format!(r#"{{"result":"{}"}}"#, token(n));
+            recording.say(&SaidExchange {
+                lane: 200 * n as u64,
+                request: "POST /rpc",
+                body: &format!(r#"{{"method":"user.login","params":["u{n}"]}}"#),
+                says: &says,
+                ..SAID
+            });
+        }
+        for turn in 0..6 {
+            let n = turn % 2;
+            let fields = [("Authorization", &*token(n))];
+            let body = format!(r#"{{"method":"item.get","auth":"{}"}}"#, token(n));
+            recording.say(&SaidExchange {
+                // Each on a connection of its own.
+                lane: 200 * (2 + turn as u64),
+                request: "POST /rpc",
+                fields: if is_field { &fields } else { &[] },
+                body: if is_field { "{}" } else { &body },
+                ..SAID
+            });
+        }
+        assert_eq!(recording.found().totals.sessions, 2, "in a field: {is_field}");
+    }
+}
+
+#[test]
 fn one_weak_value_is_likely_only() {
     let mut recording = MadeRecording::default();
     recording.say(&SaidExchange { request: "POST /pages", says: r#"{"id":4}"#, ..SAID });

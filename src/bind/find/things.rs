@@ -67,6 +67,17 @@ const COUNTERS: [&str; 22] = [
     "order", "per", "max", "min", "width", "height", "quantity", "qty", "amount", "total", "step",
 ];
 
+/// Parts of names of times that clients give back: when what they change was changed last, and until
+/// when they know a list.
+const GIVEN_BACK: [&str; 11] = [
+    "update", "modif", "changed", "edited", "saved", "touched", "activity", "mtime", "lastmod",
+    "since", "sync",
+];
+/// … and names of those that answers say of themselves, from which a client goes on.
+const OF_ANSWERS: [&str; 5] = ["now", "servertime", "server_time", "as_of", "timestamp"];
+/// A time that is given back.
+const MOMENT: &str = "moment";
+
 /// Words of names of what counts or joins messages of a conversation, and names no thing.
 const OF_MESSAGES: [&str; 26] = [
     "message",
@@ -138,9 +149,13 @@ pub(crate) fn at(at: &Trail<'_>, stands: Stands, label: Option<&str>, nouns: &No
                 found.named(name, None, stands, nouns);
             }
         }
-        Step::Query(name) | Step::Form(name) | Step::Part(name) => {
-            found.named(name, None, stands, nouns);
+        Step::Query(name) => found.named(name, None, stands, nouns),
+        Step::Form(name) | Step::Part(name) | Step::Name(name)
+            if stands == Stands::Said && is_reference(name) =>
+        {
+            found.push(Some(name));
         }
+        Step::Form(name) | Step::Part(name) => found.named(name, None, stands, nouns),
         Step::Name(name) => found.named(name, holder(at.before(), nouns), stands, nouns),
         // A list of ids: `"page_ids": [4, 5]`.
         Step::Index(_) => {
@@ -162,6 +177,44 @@ pub(crate) fn at(at: &Trail<'_>, stands: Stands, label: Option<&str>, nouns: &No
         _ => {}
     }
     found
+}
+
+/// As what a time at `at` is given back, if it may be: the input of a page, when a resource was
+/// changed, what lists are asked for since when.
+pub(super) fn given_back(
+    at: &Trail<'_>,
+    label: Option<&str>,
+    stands: Stands,
+    nouns: &Nouns,
+) -> Option<String> {
+    // Every time of a list asks.
+    let has = |name: &str, part: &str| {
+        name.as_bytes().windows(part.len()).any(|own| own.eq_ignore_ascii_case(part.as_bytes()))
+    };
+    let is_known = |name: &str| {
+        GIVEN_BACK.iter().any(|part| has(name, part))
+            || stands == Stands::Issued
+                && OF_ANSWERS.iter().any(|own| name.eq_ignore_ascii_case(own))
+    };
+    match at.last() {
+        Step::Header(name) => is_time_of_change(name).then(|| format!("time of {}", nouns.path)),
+        Step::Form(name) | Step::Part(name) => Some(format!("input {name}")),
+        Step::Attribute(name) if name == "value" => Some(format!("input {}", label?)),
+        Step::Name(name) | Step::Query(name) => is_known(name).then(|| MOMENT.to_owned()),
+        _ => None,
+    }
+}
+
+/// Whether a thing is a time that is given back: two may be of one second.
+pub(crate) fn is_moment(thing: &str) -> bool {
+    thing == MOMENT || ["time of ", "input "].iter().any(|start| thing.starts_with(start))
+}
+
+/// Header fields that say when a resource was changed (RFC 9110 §8.8.2, §13.1).
+fn is_time_of_change(name: &str) -> bool {
+    ["last-modified", "if-modified-since", "if-unmodified-since", "if-range"]
+        .iter()
+        .any(|own| name.eq_ignore_ascii_case(own))
 }
 
 /// Header fields that hold entity tags.
@@ -384,6 +437,11 @@ fn code_of(name: &str) -> Option<&str> {
     let own = if is_whole { name } else { head };
     let known = head.is_empty() || READ_OUT.iter().any(|word| head.eq_ignore_ascii_case(word));
     (is_code && known).then_some(own)
+}
+
+/// Whether what is a direction in a query is a thing in a body: the order that a line is of.
+pub(crate) fn is_reference(name: &str) -> bool {
+    name.eq_ignore_ascii_case("order")
 }
 
 pub(crate) fn is_counter(name: &str) -> bool {
@@ -687,6 +745,8 @@ mod tests {
             ("$.streamids", Stands::Issued, "/x", "stream"),
             ("$.approvalid", Stands::Issued, "/x", "approval"),
             ("$.parent_lot", Stands::Said, "/x", "parentlot"),
+            ("$.order", Stands::Said, "/lines", "order"),
+            ("form:order", Stands::Said, "/lines", "order"),
             ("$.pages[0].id", Stands::Issued, "/x", "page"),
             ("$.data[0].id", Stands::Issued, "/api/pages", "page"),
             ("$.id", Stands::Issued, "/api/v1/pages", "page"),
@@ -731,6 +791,9 @@ mod tests {
     fn what_counts_names_nothing() {
         for (place, stands) in [
             ("query:page", Stands::Said),
+            ("query:order", Stands::Said),
+            ("$.order", Stands::Issued),
+            ("$.order_by", Stands::Said),
             ("query:limit", Stands::Said),
             ("$.quantity", Stands::Said),
             ("$.quantity", Stands::Issued),

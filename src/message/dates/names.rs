@@ -204,7 +204,7 @@ fn begins(name: &str, word: &str) -> bool {
 }
 
 /// Words between a date and a clock.
-pub(super) const BETWEEN: [&str; 16] = [
+pub(super) const BETWEEN: [&str; 17] = [
     ", um ",
     " um ",
     ", ",
@@ -221,6 +221,7 @@ pub(super) const BETWEEN: [&str; 16] = [
     " ",
     "T",
     ":",
+    ".",
 ];
 
 /// Halves of the day that stand before their clock, and whether they are the afternoon.

@@ -84,7 +84,7 @@ pub(super) fn differences_lead(report: &Report<'_>) -> String {
     };
     for (number, how) in [
         (totals.unbound_differ, "in what follows from values that v2 did not issue"),
-        (totals.consequences, "in what follows from requests that were skipped as unsafe"),
+        (totals.consequences, "in what follows from requests that were not done at v2"),
         (totals.fixed, "in that v1 failed and v2 answers"),
     ] {
         if number > 0 {
