@@ -418,7 +418,11 @@ impl RunFolder {
         if is_there(path) {
             return Ok(Self { path: path.to_owned(), _lock: None });
         }
+        // What may not be looked into is not empty, and what may not be reached is not missing.
+        let looked = path.join(names::RUN).try_exists().err();
+        let denied = looked.filter(|error| error.kind() == io::ErrorKind::PermissionDenied);
         let why = match (path.is_dir(), path.exists()) {
+            _ if denied.is_some() => "this user may not look into it".to_owned(),
             (true, _) => format!("it has no {} and no {}", names::RUN, names::OUTCOMES),
             (false, true) => "it is a file".to_owned(),
             (false, false) => "there is none".to_owned(),

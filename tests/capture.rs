@@ -744,6 +744,19 @@ fn it_goes_on_as_another_user_and_says_what_privilege_it_lacks() {
     assert_eq!(lacking.status.code(), Some(3), "{}", said(&lacking));
     let words = format!("sudo setcap cap_net_raw,cap_net_admin=eip {}", program.display());
     assert!(said(&lacking).contains(&words), "{}", said(&lacking));
+    // Another command, of somebody else's run.
+    let private = folder.path().join("private");
+    std::fs::create_dir(&private).unwrap();
+    std::fs::set_permissions(&private, std::fs::Permissions::from_mode(0o700)).unwrap();
+    let denied = Command::new(&program)
+        .args(["gate", "private"])
+        .current_dir(folder.path())
+        .uid(65_534)
+        .gid(65_534)
+        .output()
+        .unwrap();
+    assert_eq!(denied.status.code(), Some(3), "{}", said(&denied));
+    assert!(said(&denied).contains("this user may not look into it"), "{}", said(&denied));
     let arguments =
         ["capture", "-i", "lo", "--user", "65534:65534", "-o", "v1.pcap", "--duration", "300ms"];
     let output =
