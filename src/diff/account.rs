@@ -5,12 +5,10 @@ use std::borrow::Cow;
 use std::hash::{Hash as _, Hasher as _};
 use std::sync::Arc;
 
-use bytes::Bytes;
 use rustc_hash::{FxHashMap, FxHashSet, FxHasher};
 
 use super::Kind;
 use super::change::{Change, Look, OwnTies, Sink, hash_place};
-use super::growth::AskedOrder;
 use super::noise::{Decision, Samples, Stat, decide, decide_tie, reversed};
 use super::parts::At;
 use super::ties;
@@ -58,8 +56,6 @@ pub(super) struct RouteCounts {
     pub(super) failed: u64,
     /// How often v1 gave which status, in whole answers.
     statuses: FxHashMap<u16, u64>,
-    /// Whether its requests came in an order of their own.
-    asked: AskedOrder,
     /// Answers to requests that lacked a value that v2 did not issue.
     pub(super) unbound: u64,
 }
@@ -301,11 +297,6 @@ impl Account {
         own > 0 && own * 4 >= statuses.values().sum()
     }
 
-    /// Takes note of what a route was asked.
-    pub(super) fn ask(&mut self, route: u32, target: &Bytes) {
-        self.routes[route as usize].asked.add(target);
-    }
-
     /// Counts the values in which a text differs; their numbers.
     fn count_parts(&mut self, side: usize, key: u32, change: &Change) -> Vec<u32> {
         let mut numbers = Vec::with_capacity(change.parts.len());
@@ -432,7 +423,7 @@ impl Account {
         let loose = stat.within.map_or([0; 3], |whole| self.stats[whole as usize].loose);
         let [live, own, base] = [0, 1, 2].map(|side| of(side).saturating_sub(loose[side]));
         let is_faster = self.is_faster();
-        Samples { live, own, base, twins, is_faster, in_order: counts.asked.is_one() }
+        Samples { live, own, base, twins, is_faster }
     }
 
     /// The same change in the other direction.

@@ -29,11 +29,10 @@ enum Says {
 const AROUND: usize = 3;
 /// Longest of these, in bytes.
 const LONGEST: usize = 16 << 10;
-/// Decimals of a number that was measured, and of one that may have been.
+/// Decimals of a number that was measured.
 const MEASURED: usize = 4;
-const EXACT: usize = 2;
-/// Units that only clocks count in, as names say them.
-const SMALL: [&str; 7] = ["ms", "millis", "milliseconds", "us", "micros", "ns", "nanos"];
+/// Largest number that may be a latency: a minute, where it counts milliseconds.
+const LATENCY: f64 = 60_000.0;
 /// Nanoseconds of the units that ages are counted in.
 const UNITS: [i64; 2] = [1_000_000, NANOS_PER_SEC];
 /// How far an age may be from what its instant says: clocks, and how long an answer takes.
@@ -67,17 +66,19 @@ pub(super) fn elapsed(
         }
         Says::Age => is_borne_out(context, [one, other], around),
     };
-    let may_be = says == Says::Long
-        && (is_of_clocks(name) || [a, b].iter().any(|text| decimals(text) >= EXACT));
+    let may_be = says == Says::Long && is_latency(name) && one.max(other) <= LATENCY;
     match is_elapsed {
         true => Some(ValueKind::Elapsed),
         false => may_be.then_some(ValueKind::Lasting),
     }
 }
 
-/// Whether a name says that it counts what only clocks do.
-fn is_of_clocks(name: &str) -> bool {
-    words(name).iter().any(|word| SMALL.contains(&&**word) || word == "latency")
+/// Whether a name says that it is a latency, and no bound of one.
+fn is_latency(name: &str) -> bool {
+    const BOUNDS: [&str; 8] =
+        ["max", "min", "limit", "target", "budget", "timeout", "sla", "allowed"];
+    let words = words(name);
+    words.iter().any(|word| word == "latency") && !words.iter().any(|w| BOUNDS.contains(&&**w))
 }
 
 /// `response_time_ms`, `lastActiveAgo`: what the words of a name say.
@@ -208,15 +209,19 @@ mod tests {
     fn what_may_have_been_measured_is_told_from_what_was() {
         for (name, values) in [
             ("latency_ms", ["12", "30"]),
-            ("durationMs", ["12", "30"]),
-            ("latency", ["12", "30"]),
-            ("time", ["0.03", "0.1"]),
+            ("dbLatency", ["12", "30"]),
+            ("latency", ["0.12", "0.3"]),
         ] {
             assert_eq!(kind(name, values, ["{}", "{}"]), Some(ValueKind::Lasting), "{name}");
         }
-        for (name, values) in
-            [("duration", ["120", "96"]), ("time", ["5", "6"]), ("items", ["1.25", "3.5"])]
-        {
+        for (name, values) in [
+            ("duration", ["120", "96"]),
+            ("duration_ms", ["181000", "247000"]),
+            ("time", ["5", "6"]),
+            ("time", ["78.21", "93.4"]),
+            ("max_latency", ["12", "30"]),
+            ("items", ["1.25", "3.5"]),
+        ] {
             assert_eq!(kind(name, values, ["{}", "{}"]), None, "{name}");
         }
     }

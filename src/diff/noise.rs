@@ -313,7 +313,9 @@ impl Stat {
     /// value, these two.
     pub(super) fn drawn_of(&self) -> Cow<'_, Population> {
         let [v1, v2] = &self.drawn;
-        match !v1.is_drawn(v2) && self.values.iter().all(Sketch::constant) {
+        let stay =
+            self.values.iter().all(Sketch::constant) && self.values[0].total >= CONSTANT_SAMPLES;
+        match stay && !v1.is_drawn(v2) {
             true => Cow::Owned(v1.of_two(v2)),
             false => Cow::Borrowed(v1),
         }
@@ -321,30 +323,48 @@ impl Stat {
 
     /// Whether its name has one of these words.
     fn is_called(&self, any: &[&str]) -> bool {
-        let name = self.general.split('~').next().unwrap_or_default().trim_end_matches("[*]");
-        let name = match name.starts_with("line ") {
-            true => name,
-            false => name.rsplit(['.', '/', ' ', ';']).next().unwrap_or(name),
-        };
-        words(name).iter().any(|word| any.contains(&&**word))
+        words(self.name()).iter().any(|word| any.contains(&&**word))
     }
 
-    /// Whether few values say which of a few machines answered.
-    fn is_of_machine(&self) -> bool {
-        const NAMES: [&str; 10] = [
+    /// The last name of its place.
+    fn name(&self) -> &str {
+        let name = self.general.split('~').next().unwrap_or_default().trim_end_matches("[*]");
+        match name.starts_with("line ") {
+            true => name,
+            false => name.rsplit(['.', '/', ' ', ';']).next().unwrap_or(name),
+        }
+    }
+
+    /// Whether its name has one of these words, and no others but those `beside` them.
+    fn is_only_called(&self, any: &[&str], beside: &[&str]) -> bool {
+        let words = words(self.name());
+        words.iter().any(|word| any.contains(&&**word))
+            && words.iter().all(|word| any.contains(&&**word) || beside.contains(&&**word))
+    }
+
+    /// Whether its name says that it is about who answered.
+    fn is_called_machine(&self) -> bool {
+        const NAMES: [&str; 11] = [
+            "by",
             "host",
             "hostname",
             "pod",
             "container",
-            "instance",
-            "node",
             "machine",
             "worker",
             "replica",
-            "server",
+            "served",
+            "backend",
+            "upstream",
         ];
-        matches!(self.looks, Some(ValueKind::Machine(_)))
-            || self.is_called(&NAMES) && self.drawn[0].is_drawn(&self.drawn[1])
+        self.is_called(&NAMES)
+    }
+
+    /// Whether few values say which of a few machines answered.
+    fn is_of_machine(&self) -> bool {
+        self.is_called_machine()
+            && (matches!(self.looks, Some(ValueKind::Machine(_)))
+                || self.drawn[0].is_drawn(&self.drawn[1]))
     }
 
     /// Whether v1 has but few values here. One that was seen once means that there are others which
@@ -394,8 +414,6 @@ pub(super) struct Samples {
     pub(super) twins: u64,
     /// The replay took much less time than the recording.
     pub(super) is_faster: bool,
-    /// What the route was asked stands in an order of its own.
-    pub(super) in_order: bool,
 }
 
 /// What is known of a way of changing at a place.
@@ -574,7 +592,7 @@ pub(super) fn decide(stat: &Stat, samples: Samples, opposite: (u64, u64)) -> Dec
 
 /// Whether v1's and v2's numbers count requests, and nothing says that they do not.
 fn counts(stat: &Stat, samples: Samples) -> bool {
-    const NAMES: [&str; 22] = [
+    const NAMES: [&str; 19] = [
         "hit",
         "hits",
         "visit",
@@ -589,17 +607,19 @@ fn counts(stat: &Stat, samples: Samples) -> bool {
         "call",
         "calls",
         "counter",
-        "seq",
-        "sequence",
-        "serial",
         "ticks",
         "accesses",
         "invocations",
         "served",
         "handled",
     ];
+    /// Words that say nothing else beside these.
+    const BESIDE: [&str; 13] = [
+        "x", "count", "total", "number", "num", "no", "n", "of", "so", "far", "page", "today",
+        "times",
+    ];
     let stays = samples.own >= 3 && stat.own == 0 || samples.base >= 3 && stat.base == 0;
-    !stays && counts_up(&stat.growth, stat.live, stat.is_called(&NAMES), samples.in_order)
+    !stays && stat.is_only_called(&NAMES, &BESIDE) && counts_up(&stat.growth, samples.live)
 }
 
 /// What speaks against v2's making values anew as v1 does: another case, no padding, the same ones
@@ -659,8 +679,14 @@ fn against_shape(stat: &Stat, kind: ValueKind, samples: Samples, live: u64) -> O
         const NAMES: [&str; 5] = ["version", "revision", "schema", "migration", "release"];
         let [v1, v2] = &stat.values;
         let stay = v1.constant() && v2.constant() && v2.total >= CONSTANT_SAMPLES;
-        let is_version = stay && stat.is_called(&NAMES);
+        // When it was loaded is the process's own.
+        const WHEN: [&str; 4] = ["at", "loaded", "checked", "cached"];
+        let is_version = stay && stat.is_called(&NAMES) && !stat.is_called(&WHEN);
         return is_version.then(|| format!("both are {kind}, but it is called a version"));
+    }
+    // What is written like a machine's name may be anything else.
+    if matches!(kind, ValueKind::Machine(_)) && !stat.is_called_machine() {
+        return Some(format!("both look like a {kind}, but the place is not called so"));
     }
     // Streams move at their own pace, and may be as far as v1's.
     if kind == ValueKind::Position {
@@ -682,7 +708,7 @@ fn against_shape(stat: &Stat, kind: ValueKind, samples: Samples, live: u64) -> O
 /// of small units does, or v2's follow from v1's.
 fn against_taken(stat: &Stat, kind: ValueKind) -> Option<String> {
     /// Clocks may well count up to this each time.
-    const IDLE: f64 = 2.0;
+    const IDLE: f64 = 4.0;
     if kind == ValueKind::Lasting {
         let is_measured = stat.scatter.is_measured();
         return (!is_measured).then(|| format!("both may be {kind}, but do not vary as measured"));

@@ -414,12 +414,12 @@ pub(super) fn numbers(context: &Context<'_>, a: &str, b: &str) -> Option<[f64; 2
     both.then(|| Some([a.parse().ok()?, b.parse().ok()?]))?
 }
 
-/// The forms of two values of four to seven characters, without what names of temporary files begin
-/// with.
+/// The forms of two values of four to seven characters behind what names of temporary files begin
+/// with; of any others so few characters do not say that they were drawn.
 fn short_forms(a: &str, b: &str) -> [Option<TextForm>; 2] {
     const BEGIN: [&str; 3] = ["tmp", "temp", "php"];
     let behind = |word: &str| Some([a.strip_prefix(word)?, b.strip_prefix(word)?]);
-    BEGIN.into_iter().find_map(behind).unwrap_or([a, b]).map(TextForm::of_short)
+    BEGIN.into_iter().find_map(behind).map_or([None; 2], |both| both.map(TextForm::of_short))
 }
 
 /// Letters only, up to three digits (a year has four), or a few letters and digits: `red`, `5`,

@@ -82,10 +82,11 @@ pub fn bare(text: &str) -> Option<Age> {
 /// `0h 53m 12s`, `3 days, 2:10`, `1d 02:10:05`.
 pub fn is_span(text: &str) -> bool {
     let mut rest = text.trim();
-    // ISO 8601: `PT0.012S`.
+    // ISO 8601: `PT0.012S`. What was planned has no fractions.
     if let Some(iso) = rest.strip_prefix("PT") {
         let of = |c: char| c.is_ascii_digit() || matches!(c, '.' | 'H' | 'M' | 'S');
-        return iso.starts_with(|c: char| c.is_ascii_digit()) && iso.chars().all(of);
+        let is_exact = iso.ends_with('S') && iso.contains('.');
+        return is_exact && iso.starts_with(|c: char| c.is_ascii_digit()) && iso.chars().all(of);
     }
     let mut amounts = 0;
     while !rest.is_empty() {
@@ -117,7 +118,7 @@ pub fn is_span(text: &str) -> bool {
     amounts > 0
 }
 
-/// A time that something took, as a text says it: `1.2 ms`, `took 3s`, `in 0.004 seconds`.
+/// A time that something took, as a text says it: `took 3s`, `done in 0.004 seconds`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Taken {
     /// Where it stands, with its unit.
@@ -126,8 +127,8 @@ pub struct Taken {
     pub nanos: f64,
 }
 
-/// What a text says that something took: a number with a unit below a second, and of seconds such
-/// as are as exact as clocks, or stand behind a word that says so.
+/// What a text says that something took: a number with a unit behind words that say so. Without
+/// them it may be a setting, a delivery, a film.
 pub fn taken(text: &str) -> Vec<Taken> {
     const UNITS: [(&str, f64); 17] = [
         ("ns", 1.0),
@@ -174,8 +175,7 @@ pub fn taken(text: &str) -> Vec<Taken> {
         else {
             continue;
         };
-        let exact = text[start..end].split_once('.').is_some_and(|(_, rest)| rest.len() >= 2);
-        if *nanos < 1e9 || exact || is_said_to_take(&text[..start]) {
+        if is_said_to_take(&text[..start]) {
             found.push(Taken { range: start..unit + length, nanos: value * nanos });
             at = unit + length;
         }
@@ -183,13 +183,44 @@ pub fn taken(text: &str) -> Vec<Taken> {
     found
 }
 
-/// Whether the word before an amount says that something took so long.
+/// Whether the words before an amount say that something took so long.
 fn is_said_to_take(before: &str) -> bool {
-    const WORDS: [&str; 8] =
-        ["took", "in", "after", "elapsed", "time", "runtime", "duration", "takes"];
-    let before = before.trim_end_matches([' ', ':', '=', '~', '(']);
-    let start = before.rfind(|c: char| !c.is_alphabetic()).map_or(0, |at| at + 1);
-    before.get(start..).is_some_and(|word| WORDS.iter().any(|own| word.eq_ignore_ascii_case(own)))
+    const WORDS: [&str; 4] = ["took", "takes", "elapsed", "runtime"];
+    /// What is done `in` a time.
+    const DONE: [&str; 20] = [
+        "made",
+        "done",
+        "finished",
+        "completed",
+        "generated",
+        "created",
+        "rendered",
+        "processed",
+        "loaded",
+        "served",
+        "executed",
+        "answered",
+        "returned",
+        "built",
+        "compiled",
+        "succeeded",
+        "failed",
+        "request",
+        "response",
+        "results",
+    ];
+    let mut words = before
+        .rsplit(|c: char| !c.is_alphabetic())
+        .filter(|word| !word.is_empty())
+        .take(2)
+        .map(str::to_ascii_lowercase);
+    let (last, one) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    match &*last {
+        "in" => DONE.contains(&&*one),
+        // As databases say it: `1 row in set (0.02 sec)`.
+        "set" => one == "in",
+        word => WORDS.contains(&word),
+    }
 }
 
 fn is_just(word: &str) -> bool {

@@ -103,7 +103,6 @@ impl Joined {
         if let Some(own) = &compared.own {
             self.account.add(ComparedSide::Own, route, own, true);
         }
-        self.account.ask(route, &compared.target.0);
         for row in compared.rows {
             self.account.asked([Some(row.at), row.sent]);
             if let Some(status) = row.status {
