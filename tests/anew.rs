@@ -297,6 +297,10 @@ fn names_with_a_builds_hash_are_noise_and_other_files_are_not() {
         ("/_next/static/<>/_buildManifest.js", ["vLOzAxzXMcU1vsHiQMaRi", "-KeiddpgqT3HcD2qUzQT8"]),
         ("/static/js/2.<>.chunk.js", ["4c1f0a6b", "d09e77b3"]),
     ];
+    // Alone, two constants may be anything.
+    other("a model", |side, _, _| {
+        body(format!("{{\"model\":\"{}\"}}", ["RTX4090Ti", "RX7900XTX"][side]))
+    });
     for (name, hashes) in builds {
         let of = |side: usize| name.replace("<>", hashes[side]);
         same(name, |side, _, _| page(&format!("<script src=\"{}\"></script>", of(side))));

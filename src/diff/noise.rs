@@ -309,12 +309,14 @@ impl Stat {
         self.scatter.add(numbers);
     }
 
-    /// The values of v1 as far as they may be drawn: of a place where both versions always have one
-    /// value, these two.
+    /// The values of v1 as far as they may be drawn: of a place inside a text where both versions
+    /// always have one value, these two, as of a build. One that stands alone may be a model or a
+    /// flight.
     pub(super) fn drawn_of(&self) -> Cow<'_, Population> {
         let [v1, v2] = &self.drawn;
-        let stay =
-            self.values.iter().all(Sketch::constant) && self.values[0].total >= CONSTANT_SAMPLES;
+        let stay = self.within.is_some()
+            && self.values.iter().all(Sketch::constant)
+            && self.values[0].total >= CONSTANT_SAMPLES;
         match stay && !v1.is_drawn(v2) {
             true => Cow::Owned(v1.of_two(v2)),
             false => Cow::Borrowed(v1),
