@@ -187,7 +187,7 @@ pub(super) fn given_back(
     stands: Stands,
     nouns: &Nouns,
 ) -> Option<String> {
-    // Every time of a list asks.
+    // Asked for every time of a list: nothing is made.
     let has = |name: &str, part: &str| {
         name.as_bytes().windows(part.len()).any(|own| own.eq_ignore_ascii_case(part.as_bytes()))
     };
