@@ -8,28 +8,15 @@
     reason = "helpers of tests fail by panicking, as tests do"
 )]
 
+#[path = "support/dice.rs"]
+mod dice;
 #[path = "support/spoken.rs"]
 mod spoken;
 
+use dice::Dice;
 use spoken::{Said, Talk, answer, diff, diff_beside, json, talk};
 
-/// A small seeded generator (SplitMix64).
-struct Dice(u64);
-
 impl Dice {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % bound
-    }
-
-    fn of(&mut self, alphabet: &str, length: usize) -> String {
-        let mut one = || alphabet.as_bytes()[self.below(alphabet.len() as u64) as usize] as char;
-        (0..length).map(|_| one()).collect()
-    }
-
     fn one<'a>(&mut self, all: &[&'a str]) -> &'a str {
         all[self.below(all.len() as u64) as usize]
     }

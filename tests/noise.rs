@@ -6,9 +6,12 @@
     reason = "helpers of tests fail by panicking, as tests do"
 )]
 
+#[path = "support/dice.rs"]
+mod dice;
 #[path = "support/spoken.rs"]
 mod spoken;
 
+use dice::Dice;
 use shadowtap::diff::approvals::{Approval, Approvals};
 use shadowtap::diff::{Class, Cluster};
 use shadowtap::time::Timestamp;
@@ -222,24 +225,7 @@ fn what_follows_from_a_skipped_write_is_no_regression() {
     assert_eq!((totals.consequences, totals.excused, totals.mismatched), (2, 1, 1));
 }
 
-/// A small seeded generator (SplitMix64).
-struct Dice(u64);
-
 impl Dice {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % bound
-    }
-
-    fn of(&mut self, alphabet: &str, length: usize) -> String {
-        (0..length)
-            .map(|_| alphabet.as_bytes()[self.below(alphabet.len() as u64) as usize] as char)
-            .collect()
-    }
-
     fn uuid(&mut self) -> String {
         let hex = self.of(HEX, 32);
         format!("{}-{}-4{}-a{}-{}", &hex[..8], &hex[8..12], &hex[13..16], &hex[17..20], &hex[20..])

@@ -422,8 +422,7 @@ impl Account {
         // Where texts differ between their values too, nobody knows how a value of them went.
         let loose = stat.within.map_or([0; 3], |whole| self.stats[whole as usize].loose);
         let [live, own, base] = [0, 1, 2].map(|side| of(side).saturating_sub(loose[side]));
-        let is_faster = self.is_faster();
-        Samples { live, own, base, twins, is_faster }
+        Samples { live, own, base, twins, is_faster: self.is_faster() }
     }
 
     /// The same change in the other direction.
