@@ -6,8 +6,9 @@
 //! not; and what v1 says at one place v2 does not say at another (buyer and seller).
 
 use rustc_hash::{FxHashMap, FxHashSet, FxHasher};
-use std::collections::BTreeMap;
+use std::cmp::Ordering;
 use std::hash::{Hash as _, Hasher as _};
+use std::ops::Range;
 
 use super::Kind;
 use super::change::{Change, Context, Look, OwnTies, Sink, short};
@@ -42,75 +43,209 @@ pub(super) fn is_tie(label: &str) -> bool {
 
 /// What stands at one place of an answer.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Stands<'p> {
+enum Stands {
     /// The same, as often as the place is there.
-    One(&'p str),
+    One(TiedValue),
     /// So many, each another one.
     Distinct,
     /// Some of several are equal.
     Mixed,
 }
 
-/// A place as it is written, and all that stands there.
-struct TiedPlace {
-    text: String,
-    header: Option<String>,
-    values: Vec<String>,
+/// A value that was made anew.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct TiedValue {
+    /// Names its place, and which of the values in one text it is.
+    place: u64,
+    /// Of what it says.
+    hash: u64,
+    /// Where that stands in [`TiedPlaces::text`].
+    start: usize,
+    end: usize,
 }
 
-impl TiedPlace {
-    fn stands(&self) -> Stands<'_> {
-        if let Some(value) = self.one() {
+/// The values of an answer that were made anew, in the order of their places, and as they stand
+/// within each. How places are written is asked for only where something is told of them.
+#[derive(Default)]
+struct TiedPlaces {
+    values: Vec<TiedValue>,
+    /// The texts that were looked at, in the order of the answer, and where in [`Self::text`] they
+    /// and the values in them stand.
+    looked: Vec<LookedAt>,
+    parts: Vec<Range<usize>>,
+    text: String,
+}
+
+/// A text that may hold values made anew.
+struct LookedAt {
+    text: Range<usize>,
+    /// Of [`TiedPlaces::parts`], which begin with the text.
+    parts: Range<usize>,
+}
+
+impl TiedPlaces {
+    /// None where there are too many. What `beside`, the other answer, says in the same texts is
+    /// known: most of both is the same.
+    fn of(response: &Response, beside: Option<&Self>) -> Option<Self> {
+        let mut found = Self::default();
+        let mut next = 0;
+        each(response, |at, text| {
+            if found.values.len() <= MOST {
+                found.look(at, text, beside, &mut next);
+            }
+        });
+        found.values.sort_by_key(|value| value.place);
+        (found.values.len() <= MOST).then_some(found)
+    }
+
+    fn look(&mut self, at: &Trail<'_>, text: &str, beside: Option<&Self>, next: &mut usize) {
+        let start = self.text.len();
+        self.text.push_str(text);
+        let from = self.parts.len();
+        // A text more or less on one side puts the others a place on.
+        let near = [*next, *next + 1, next.saturating_sub(1)];
+        let known = beside.and_then(|beside| {
+            let is_same = |at: &usize| {
+                beside.looked.get(*at).is_some_and(|known| beside.text[known.text.clone()] == *text)
+            };
+            Some((beside, near.into_iter().find(is_same)?))
+        });
+        *next += 1;
+        if let Some((beside, at)) = known {
+            *next = at + 1;
+            self.parts.extend_from_slice(&beside.parts[beside.looked[at].parts.clone()]);
+        } else {
+            made_anew(text, |part| self.parts.push(part));
+        }
+        self.looked.push(LookedAt { text: start..self.text.len(), parts: from..self.parts.len() });
+        for (number, part) in self.parts[from..].iter().enumerate() {
+            let mut hash = FxHasher::default();
+            text[part.clone()].hash(&mut hash);
+            self.values.push(TiedValue {
+                place: place_of(at, number),
+                hash: hash.finish(),
+                start: start + part.start,
+                end: start + part.end,
+            });
+        }
+    }
+
+    fn says(&self, value: TiedValue) -> &str {
+        &self.text[value.start..value.end]
+    }
+
+    /// The values of each place.
+    fn places(&self) -> impl Iterator<Item = &[TiedValue]> {
+        self.values.chunk_by(|one, other| one.place == other.place)
+    }
+
+    /// Those that stand at a place.
+    fn at(&self, place: u64) -> &[TiedValue] {
+        let start = self.values.partition_point(|value| value.place < place);
+        let rest = &self.values[start..];
+        &rest[..rest.partition_point(|value| value.place == place)]
+    }
+
+    /// The only value that stands at a place.
+    fn one(&self, values: &[TiedValue]) -> Option<TiedValue> {
+        let (&first, others) = values.split_first()?;
+        others.iter().all(|&other| self.is_same(first, self, other)).then_some(first)
+    }
+
+    fn is_same(&self, own: TiedValue, other: &Self, theirs: TiedValue) -> bool {
+        own.hash == theirs.hash && self.says(own) == other.says(theirs)
+    }
+
+    /// By what they say.
+    fn order(&self, one: &TiedValue, other: &TiedValue) -> Ordering {
+        let text = || self.says(*one).cmp(self.says(*other));
+        one.hash.cmp(&other.hash).then_with(text)
+    }
+
+    fn stands(&self, values: &[TiedValue]) -> Stands {
+        if let Some(value) = self.one(values) {
             return Stands::One(value);
         }
-        let different: FxHashSet<&str> = self.values.iter().map(String::as_str).collect();
-        match different.len() == self.values.len() {
-            true => Stands::Distinct,
-            false => Stands::Mixed,
+        let mut sorted = values.to_vec();
+        sorted.sort_unstable_by(|one, other| self.order(one, other));
+        match sorted.windows(2).any(|two| self.is_same(two[0], self, two[1])) {
+            true => Stands::Mixed,
+            false => Stands::Distinct,
         }
     }
 
-    /// The only value that stands there.
-    fn one(&self) -> Option<&str> {
-        let (first, others) = self.values.split_first()?;
-        others.iter().all(|other| other == first).then_some(first)
+    /// The first place of `values`, which are in order, where a text stands.
+    fn first_with(&self, values: &[TiedValue], text: &str, hash: u64) -> Option<TiedValue> {
+        let is_before = |value: &TiedValue| (value.hash, self.says(*value)) < (hash, text);
+        let first = values.get(values.partition_point(is_before))?;
+        (first.hash == hash && self.says(*first) == text).then_some(*first)
+    }
+
+    /// Of the places of each of these values the first one with each other; none where these are
+    /// more than are `left`.
+    fn pairs(
+        &self,
+        values: &[TiedValue],
+        is_counted: impl Fn(TiedValue) -> bool,
+        left: &mut usize,
+    ) -> Option<Vec<[u64; 2]>> {
+        let mut found = Vec::new();
+        for same in values.chunk_by(|&one, &other| self.is_same(one, self, other)) {
+            if same.len() > 1 && is_counted(same[0]) {
+                *left = left.checked_sub(same.len() - 1)?;
+                found.extend(same[1..].iter().map(|other| [same[0].place, other.place]));
+            }
+        }
+        Some(found)
     }
 }
 
-type TiedPlaces = BTreeMap<u64, TiedPlace>;
-
-/// The values of an answer that were made anew, by place; none where there are too many.
-fn places(response: &Response) -> Option<TiedPlaces> {
-    let mut found = TiedPlaces::new();
-    let mut count = 0;
-    let mut tell = Reader(|at: &Trail<'_>, value: Value<'_>| {
+/// Tells each text of an answer that is long enough to hold a value made anew, and says something.
+fn each(response: &Response, mut tell: impl FnMut(&Trail<'_>, &str)) {
+    let mut read = Reader(|at: &Trail<'_>, value: Value<'_>| {
         let is_text = matches!(value.form, Form::Text);
-        if !is_text || value.text.len() < SHORTEST || value.text.len() > LONGEST {
+        // Words of a sentence are shorter: most texts need no more than this look.
+        if !is_text || value.text.len() > LONGEST || !has_long_run(value.text.as_bytes()) {
             return;
         }
-        let header = outer_header(at);
-        if header.as_deref().is_some_and(|name| {
+        let is_left = |name: &str| {
             name == "etag" || matches!(built_in(name), Some(How::Ignored | How::Presence))
-        }) {
-            return;
-        }
-        for (number, one) in made_anew(value.text).into_iter().enumerate() {
-            count += 1;
-            if count > MOST {
-                return;
-            }
-            let mut key = FxHasher::default();
-            (at.general(), number).hash(&mut key);
-            let place = found.entry(key.finish()).or_insert_with(|| TiedPlace {
-                text: shown_place(at),
-                header: header.clone(),
-                values: Vec::new(),
-            });
-            place.values.push(one.to_owned());
+        };
+        if !outer_header(at).is_some_and(|name| is_left(&name)) {
+            tell(at, value.text);
         }
     });
-    Walk::new(&mut tell, Bounds::default()).response(response);
-    (count <= MOST).then_some(found)
+    Walk::new(&mut read, Bounds::default()).response(response);
+}
+
+/// Names the place of the value with this number in a text.
+fn place_of(at: &Trail<'_>, number: usize) -> u64 {
+    let mut key = FxHasher::default();
+    (at.general(), number).hash(&mut key);
+    key.finish()
+}
+
+/// A place as it is written, and the header field that it is in.
+struct WrittenPlace {
+    text: String,
+    header: Option<String>,
+}
+
+/// How these places of an answer are written.
+fn written(response: &Response, places: &FxHashSet<u64>) -> FxHashMap<u64, WrittenPlace> {
+    let mut found = FxHashMap::default();
+    each(response, |at, text| {
+        let mut number = 0;
+        made_anew(text, |_| {
+            let place = place_of(at, number);
+            number += 1;
+            if places.contains(&place) {
+                let written = || WrittenPlace { text: shown_place(at), header: outer_header(at) };
+                found.entry(place).or_insert_with(written);
+            }
+        });
+    });
+    found
 }
 
 /// The header field that a value stands in.
@@ -136,31 +271,30 @@ fn shown_place(at: &Trail<'_>) -> String {
     }
 }
 
-/// The values in a text that were made anew: drawn, or of a kind that always is.
-fn made_anew(text: &str) -> Vec<&str> {
-    // Words of a sentence are shorter: most texts need no more than this look.
-    if !has_long_run(text.as_bytes()) {
-        return Vec::new();
-    }
+/// Tells where in a text the values stand that were made anew: drawn, or of a kind that always is.
+fn made_anew(text: &str, mut tell: impl FnMut(Range<usize>)) {
     if is_anew(text) {
-        return vec![text];
+        return tell(0..text.len());
     }
-    let mut found = Vec::new();
+    let mut at = 0;
     for token in tokens(text) {
         let token = token.text();
+        let mut start = at;
+        at += token.len();
         // `/orders/3f2a…`, `nonce-3f2a…`: what stands before it says what it is.
         for part in token.split('/') {
             let word = part.bytes().take_while(u8::is_ascii_lowercase).count();
-            let rest = match part.as_bytes().get(word) {
-                Some(b'-' | b'_') if word > 0 => &part[word + 1..],
-                _ => part,
+            let skipped = match part.as_bytes().get(word) {
+                Some(b'-' | b'_') if word > 0 => word + 1,
+                _ => 0,
             };
-            if let Some(one) = [rest, part].into_iter().find(|one| is_anew(one)) {
-                found.push(one);
+            let end = start + part.len();
+            if let Some(from) = [skipped, 0].into_iter().find(|from| is_anew(&part[*from..])) {
+                tell(start + from..end);
             }
+            start = end + 1;
         }
     }
-    found
 }
 
 /// Whether so many bytes stand together as such a value has, in which there is no blank.
@@ -207,94 +341,90 @@ pub(super) fn compare(
     if sink.changes.is_empty() || expected.status != actual.status {
         return;
     }
-    let (Some(v1), Some(v2)) = (places(expected), places(actual)) else { return };
-    let mut own = OwnTies { places: v1.keys().copied().collect(), ..OwnTies::default() };
+    let Some(v1) = TiedPlaces::of(expected, None) else { return };
+    let Some(v2) = TiedPlaces::of(actual, Some(&v1)) else { return };
+    let mut own = OwnTies::default();
     let mut broken = Vec::new();
-    let mut by_value: FxHashMap<&str, Vec<u64>> = FxHashMap::default();
-    for (&key, place) in &v1 {
-        match place.stands() {
-            // What the client said itself goes with the request.
-            Stands::One(value) if !context.asked_for(value) => {
-                by_value.entry(value).or_default().push(key);
-            }
-            Stands::One(_) => {}
+    let mut ours = Vec::new();
+    for values in v1.places() {
+        let key = values[0].place;
+        own.places.push(key);
+        match v1.stands(values) {
+            Stands::One(value) => ours.push(value),
             Stands::Distinct => {
                 let id = tie(JOINED, [key, key]);
                 own.held.push((id, [key, key]));
-                if v2.get(&key).is_some_and(|other| {
-                    other.values.len() > 1 && other.stands() != Stands::Distinct
-                }) {
+                let other = v2.at(key);
+                if other.len() > 1 && v2.stands(other) != Stands::Distinct {
                     broken.push((JOINED, [key, key], id));
                 }
             }
             Stands::Mixed => own.loose.push(tie(JOINED, [key, key])),
         }
     }
+    // What stands at one place more than another is found side by side; their places in order.
+    ours.sort_by(|one, other| v1.order(one, other));
     let mut left = PAIRS;
-    let Some(alike) = pairs(&mut by_value, &v1, &mut left) else { return };
+    // What the client said itself goes with the request.
+    let is_own = |value| !context.asked_for(v1.says(value));
+    let Some(alike) = v1.pairs(&ours, is_own, &mut left) else { return };
     for both in alike {
         let id = tie(PARTED, both);
         own.held.push((id, both));
         // That they are one value here says that they may be.
         own.loose.push(tie(JOINED, both));
-        let [Some(a), Some(b)] = both.map(|key| v2.get(&key)) else { continue };
-        if a.one().is_none() || a.one() != b.one() {
-            broken.push((PARTED, both, id));
+        let [a, b] = both.map(|key| v2.at(key));
+        if a.is_empty() || b.is_empty() {
+            continue;
+        }
+        match (v2.one(a), v2.one(b)) {
+            (Some(a), Some(b)) if v2.is_same(a, &v2, b) => {}
+            _ => broken.push((PARTED, both, id)),
         }
     }
-    let mut theirs: FxHashMap<&str, Vec<u64>> = FxHashMap::default();
-    for (&key, place) in &v2 {
-        let before = v1.get(&key).and_then(TiedPlace::one);
-        let (Some(value), Some(before)) = (place.one(), before) else { continue };
-        if value != before
-            && let Some(from) = by_value.get(value).and_then(|keys| keys.first())
-            && *from != key
+    let mut theirs = Vec::new();
+    for values in v2.places() {
+        let key = values[0].place;
+        let (Some(value), Some(before)) = (v2.one(values), v1.one(v1.at(key))) else { continue };
+        if !v2.is_same(value, &v1, before)
+            && let Some(from) = v1.first_with(&ours, v2.says(value), value.hash)
+            && from.place != key
+            && is_own(from)
         {
-            broken.push((MOVED, [key, *from], tie(MOVED, [key, *from])));
+            broken.push((MOVED, [key, from.place], tie(MOVED, [key, from.place])));
         }
-        theirs.entry(value).or_default().push(key);
+        theirs.push(value);
     }
-    let Some(alike) = pairs(&mut theirs, &v1, &mut left) else { return };
+    theirs.sort_by(|one, other| v2.order(one, other));
+    let Some(alike) = v2.pairs(&theirs, |_| true, &mut left) else { return };
     for both in alike {
-        let [a, b] = both.map(|key| v1[&key].one());
-        if a.is_some() && b.is_some() && a != b {
+        if let [Some(a), Some(b)] = both.map(|key| v1.one(v1.at(key)))
+            && !v1.is_same(a, &v1, b)
+        {
             broken.push((JOINED, both, tie(JOINED, both)));
         }
     }
-    for (label, both, id) in broken {
-        own.broken.push((id, both));
-        add(context, label, both, id, [&v1, &v2], sink);
+    if !broken.is_empty() {
+        let places = broken.iter().flat_map(|(_, both, _)| *both).collect();
+        let written = written(expected, &places);
+        for (label, both, id) in broken {
+            own.broken.push((id, both));
+            add(context, label, (both, id), both.map(|key| &written[&key]), [&v1, &v2], sink);
+        }
     }
     sink.own_ties = own;
-}
-
-/// Of the places of each value the first one with each other; none where these are more
-/// than are `left`. `places` has them all.
-fn pairs(
-    by_value: &mut FxHashMap<&str, Vec<u64>>,
-    places: &TiedPlaces,
-    left: &mut usize,
-) -> Option<Vec<[u64; 2]>> {
-    let mut found = Vec::new();
-    for keys in by_value.values_mut().filter(|keys| keys.len() > 1) {
-        keys.sort_by_key(|key| (&places[key].text, *key));
-        *left = left.checked_sub(keys.len() - 1)?;
-        found.extend(keys[1..].iter().map(|&other| [keys[0], other]));
-    }
-    Some(found)
 }
 
 fn add(
     context: &Context<'_>,
     label: &'static str,
-    both: [u64; 2],
-    id: u64,
+    (both, id): ([u64; 2], u64),
+    places: [&WrittenPlace; 2],
     [v1, v2]: [&TiedPlaces; 2],
     sink: &mut Sink,
 ) {
-    let places = both.map(|key| &v1[&key]);
-    let is_ruled = |place: &TiedPlace| {
-        let value = place.values.first().map(String::as_str);
+    let is_ruled = |(place, key): (&WrittenPlace, u64)| {
+        let value = v1.at(key).first().map(|value| v1.says(*value));
         let rules = &context.rules;
         let verdict = match &place.header {
             Some(name) => rules.judge_header(name, value, value),
@@ -302,19 +432,26 @@ fn add(
         };
         matches!(verdict, RuleVerdict::Taken(_))
     };
-    if places.iter().any(|place| is_ruled(place)) {
+    if places.into_iter().zip(both).any(is_ruled) {
         return;
     }
-    let text = match both[0] == both[1] {
+    let is_one = both[0] == both[1];
+    // Of two that say the same, the place that comes first in the alphabet is told first.
+    let in_turn = match label != MOVED && places[1].text < places[0].text {
+        true => [1, 0],
+        false => [0, 1],
+    };
+    let text = match is_one {
         true => places[0].text.clone(),
-        false => format!("{} = {}", places[0].text, places[1].text),
+        false => in_turn.map(|turn| &*places[turn].text).join(" = "),
     };
     let shown = |side: &TiedPlaces| {
         let mut values: Vec<String> = Vec::new();
-        for key in if both[0] == both[1] { &both[..1] } else { &both[..] } {
-            let Some(place) = side.get(key) else { continue };
-            let masked = |value: &String| context.masker.place(&place.text, value).into_owned();
-            values.extend(place.values.iter().take(4).map(masked));
+        for turn in in_turn.into_iter().take(if is_one { 1 } else { 2 }) {
+            let masked = |value: &TiedValue| {
+                context.masker.place(&places[turn].text, side.says(*value)).into_owned()
+            };
+            values.extend(side.at(both[turn]).iter().take(4).map(masked));
         }
         Some(short(&values.join(", ")))
     };

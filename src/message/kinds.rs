@@ -238,6 +238,11 @@ pub fn of_text(text: &str) -> Option<ValueKind> {
         }
         _ => {}
     }
+    // Most texts are letters and digits alone, and what is below has other characters, too.
+    let is_plain = bytes.iter().fold(true, |plain, byte| plain & byte.is_ascii_alphanumeric());
+    if is_plain {
+        return of_plain(text);
+    }
     if etag(bytes) {
         return Some(ValueKind::ETag);
     }
@@ -256,16 +261,25 @@ pub fn of_text(text: &str) -> Option<ValueKind> {
     if let Some(kind) = password_hash(text).or_else(|| masked(text)) {
         return Some(kind);
     }
-    if let Some(kind) = machine(text).or_else(|| prefixed(bytes)) {
-        return Some(kind);
+    machine(text).or_else(|| prefixed(bytes)).or_else(|| random(bytes))
+}
+
+/// The kind of a text of letters and digits that is no time.
+fn of_plain(text: &str) -> Option<ValueKind> {
+    let bytes = text.as_bytes();
+    if bytes.iter().all(u8::is_ascii_digit) {
+        return of_number(text);
     }
+    run_together(bytes).or_else(|| random(bytes))
+}
+
+/// What looks random, by its length.
+fn random(bytes: &[u8]) -> Option<ValueKind> {
+    let length = u16::try_from(bytes.len()).unwrap_or(u16::MAX);
     if random_hex(bytes) {
-        return Some(ValueKind::Hex(u16::try_from(bytes.len()).unwrap_or(u16::MAX)));
+        return Some(ValueKind::Hex(length));
     }
-    if random_token(bytes) {
-        return Some(ValueKind::Token(u16::try_from(bytes.len()).unwrap_or(u16::MAX)));
-    }
-    None
+    random_token(bytes).then_some(ValueKind::Token(length))
 }
 
 /// Names what a text is made of, where that is words and at least two numbers, whatever these are:
@@ -718,12 +732,21 @@ fn mixed(bytes: &[u8]) -> usize {
 /// How often the kind of character changes: words change seldom, random text at every second
 /// character.
 fn changes_of_kind(bytes: &[u8]) -> usize {
-    let kind = |byte: u8| match byte {
-        b'a'..=b'z' => 0,
-        b'A'..=b'Z' => 1,
-        b'0'..=b'9' => 2,
-        _ => 3,
+    const KINDS: [u8; 256] = {
+        let mut kinds = [3; 256];
+        let mut byte = 0;
+        while byte < kinds.len() {
+            kinds[byte] = match byte as u8 {
+                b'a'..=b'z' => 0,
+                b'A'..=b'Z' => 1,
+                b'0'..=b'9' => 2,
+                _ => 3,
+            };
+            byte += 1;
+        }
+        kinds
     };
+    let kind = |byte: u8| KINDS[usize::from(byte)];
     bytes.windows(2).filter(|pair| kind(pair[0]) != kind(pair[1])).count()
 }
 

@@ -11,6 +11,7 @@ mod code;
 pub mod pattern;
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::fmt;
 
 pub use self::pattern::Pattern;
@@ -182,11 +183,10 @@ impl Step<'_> {
     }
 
     /// The same, its name no longer than places have it.
+    #[inline]
     fn bounded(self) -> Self {
-        match self.name() {
-            Some(name) if name.len() > limits::PLACE_NAME_BYTES => self.to_static(),
-            _ => self,
-        }
+        let is_long = |name: &str| name.len() > limits::PLACE_NAME_BYTES;
+        if self.name().is_some_and(is_long) { self.to_static() } else { self }
     }
 
     /// The name in it, where it has one.
@@ -268,9 +268,10 @@ impl Step<'_> {
         let mut hashes = [mix(parent, sort | number << 8), mix(general, sort | counted << 8)];
         if let Some(name) = self.name() {
             let any_case = matches!(self, Self::Header(_));
-            let mut add = |chunk: [u8; 8], length: usize| {
-                let chunk =
-                    if any_case { chunk.map(|byte| byte.to_ascii_lowercase()) } else { chunk };
+            let mut add = |mut chunk: [u8; 8], length: usize| {
+                if any_case {
+                    chunk.make_ascii_lowercase();
+                }
                 let word = u64::from_le_bytes(chunk) ^ length as u64;
                 hashes[0] = mix(hashes[0], word);
                 if !varies {
@@ -306,13 +307,13 @@ pub fn is_variable(name: &str) -> bool {
 }
 
 /// The steps to a value while a document is walked: each knows the one before it, nothing is
-/// allocated.
+/// allocated, and what names a place is worked out when somebody asks for it.
 #[derive(Clone, Debug)]
 pub struct Trail<'t> {
     before: Option<&'t Trail<'t>>,
     step: Step<'t>,
-    hash: u64,
-    general: u64,
+    /// What names it, and its general place, once that was asked for.
+    named: Cell<Option<[u64; 2]>>,
     varies: bool,
     is_variable: bool,
 }
@@ -322,8 +323,7 @@ impl<'t> Trail<'t> {
     pub fn new(step: Step<'t>) -> Self {
         let step = step.bounded();
         let is_variable = step.is_variable();
-        let [hash, general] = step.mixed_both([0; 2], is_variable);
-        Self { before: None, hash, general, varies: is_variable, is_variable, step }
+        Self { before: None, named: Cell::new(None), varies: is_variable, is_variable, step }
     }
 
     /// A step further.
@@ -333,20 +333,31 @@ impl<'t> Trail<'t> {
     {
         let step = step.bounded();
         let is_variable = step.is_variable();
-        let [hash, general] = step.mixed_both([self.hash, self.general], is_variable);
         let varies = self.varies || is_variable;
-        Trail { before: Some(self), hash, general, varies, is_variable, step }
+        Trail { before: Some(self), named: Cell::new(None), varies, is_variable, step }
+    }
+
+    /// What names the place, and its general place; of each trail worked out once.
+    fn named(&self) -> [u64; 2] {
+        if let Some(named) = self.named.get() {
+            return named;
+        }
+        // A trail is no longer than documents are deep.
+        let before = self.before.map_or([0; 2], Trail::named);
+        let named = self.step.mixed_both(before, self.is_variable);
+        self.named.set(Some(named));
+        named
     }
 
     /// Names the place.
-    pub const fn hash(&self) -> u64 {
-        self.hash
+    pub fn hash(&self) -> u64 {
+        self.named()[0]
     }
 
     /// Names the places that differ from this one in numbers (of elements, lines) and in names that
     /// are values, and this one.
-    pub const fn general(&self) -> u64 {
-        self.general
+    pub fn general(&self) -> u64 {
+        self.named()[1]
     }
 
     /// Whether a name on the way is a value rather than a name ([`is_variable`]).
