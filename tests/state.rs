@@ -433,6 +433,28 @@ fn another_things_id_is_none_of_a_thing_whose_kind_is_told() {
 }
 
 #[test]
+fn what_is_as_far_apart_as_others_may_be_of_a_kind_that_is_not_known() {
+    let profile = |id: u32| json(format!("{{\"id\":{id},\"customer\":{{\"id\":{id}}}}}"));
+    let made = |id: u32| json(format!("{{\"id\":{id}}}"));
+    let run = |items: u32| {
+        let talks = [
+            talk("POST /customers", made(7), made(1007)),
+            talk("POST /orders", made(7), made(2007)),
+            talk("POST /items", made(9), made(items)),
+            talk("GET /profile", profile(7), profile(1007)),
+        ];
+        let bound = numbers(&[
+            (0, "$.id", "customer", 7, 1007),
+            (1, "$.id", "order", 7, 2007),
+            (2, "$.id", "item", 9, items),
+        ]);
+        diff_under(&talks, "", [&bound, &[]]).places()
+    };
+    assert_eq!(run(1009), [""; 0], "all but orders are a thousand higher");
+    assert_eq!(run(3009), ["$.id"], "it is the customer's");
+}
+
+#[test]
 fn a_page_says_the_number_that_was_asked_for_in_many_ways() {
     type Form = fn(u32, u32) -> String;
     let forms: [Form; 11] = [

@@ -46,6 +46,8 @@ struct StandIn {
 /// Two numbers of a thing, v1's and v2's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct NumberPair {
+    /// Of copy and v1's.
+    v1: u64,
     /// Of copy and both.
     both: u64,
     /// Of copy and thing.
@@ -89,6 +91,8 @@ pub(super) struct Bindings {
     /// Hashes of copy and thing of the kinds of things that numbers are bound of, and of by how much
     /// v2's are higher.
     kinds: FxHashSet<u64>,
+    /// Kinds of things by how much v2's numbers are higher, as far as there is room.
+    raises: FxHashMap<u64, RaisedKinds>,
     /// What positions are made of that v2 issued anew in the same make.
     makes: FxHashSet<u64>,
     /// The same of any values, with the names under which they are issued.
@@ -150,6 +154,7 @@ impl Bindings {
                             let issuer = bindings.issuers.number(line.id.exchange);
                             bindings.numbers.push(NumberPair { issuer, ..pair });
                             bindings.kinds.extend([pair.thing, pair.raised]);
+                            bindings.add_raise(line.raise, pair.thing);
                         }
                         if let Some(make) = line.make {
                             bindings.named_makes.insert(hash((make.of, make.name)));
@@ -171,6 +176,18 @@ impl Bindings {
         bindings.issued.dedup();
         bindings.find_shared(file, back)?;
         Ok(bindings)
+    }
+
+    /// Notes that numbers of a kind are that much higher.
+    fn add_raise(&mut self, raise: u64, thing: u64) {
+        const MOST: usize = 1 << 14;
+        if self.raises.len() < MOST || self.raises.contains_key(&raise) {
+            let kinds = self.raises.entry(raise).or_default();
+            if let Some(room) = kinds.iter_mut().find(|kind| kind.is_none_or(|kind| kind == thing))
+            {
+                *room = Some(thing);
+            }
+        }
     }
 
     /// Keeps of the issuers of one pair as many as the first of all in time is among.
@@ -282,6 +299,8 @@ struct HashedLine {
     v1_length: u32,
     /// Both, where they are numbers of a thing.
     numbers: Option<NumberPair>,
+    /// By how much v2's number is higher than v1's.
+    raise: u64,
     /// The same as people say it, with the length of v1's.
     spoken: [Option<(StandIn, u32)>; 3],
 }
@@ -301,6 +320,9 @@ fn kind_of_encoded(kind: &str) -> Option<String> {
     words.next().and_then(things::singular)
 }
 
+/// Some kinds of things.
+type RaisedKinds = [Option<u64>; 4];
+
 /// By how much a number is higher than another one.
 fn raised(v1: &str, v2: &str) -> Option<i64> {
     Some(v2.parse::<i64>().ok()?.wrapping_sub(v1.parse().ok()?))
@@ -309,6 +331,7 @@ fn raised(v1: &str, v2: &str) -> Option<i64> {
 impl NumberPair {
     fn of(copy: u32, thing: &str, [v1, v2]: [&str; 2]) -> Self {
         Self {
+            v1: hash((copy, v1)),
             both: pair(copy, v1, v2),
             thing: hash((copy, thing)),
             raised: hash((copy, thing, raised(v1, v2))),
@@ -348,13 +371,15 @@ fn entry(line: &[u8]) -> Option<Option<HashedLine>> {
     let make = make.map(|of| BoundMake {
         of,
         name: nouns::name_of(steps),
-        is_position: is_position(&binding.place),
+        is_position: is_position(&binding.place) || is_of_stream(&binding.v1),
     });
     let v1_length = u32::try_from(binding.v1.len()).ok()?;
     let [said, noun] = spoken(&binding, v2, entry);
     let mut spoken = [said, noun, None];
+    let mut apart = raised(&binding.v1, v2);
     let numbers = match encoded(&binding.v1).zip(encoded(v2)) {
         Some(((kind, ours), (_, theirs))) => {
+            apart = raised(&ours, &theirs);
             let thing = kind_of_encoded(&kind).unwrap_or_default();
             let number = StandIn {
                 v1: key(copy, &thing, &ours),
@@ -370,7 +395,9 @@ fn entry(line: &[u8]) -> Option<Option<HashedLine>> {
             .then(|| NumberPair::of(copy, thing, [&binding.v1, v2])),
     };
     let id = binding.id;
-    let line = HashedLine { id, entry, back, token, issued, make, v1_length, numbers, spoken };
+    let raise = hash((copy, apart));
+    let line =
+        HashedLine { id, entry, back, token, issued, make, v1_length, numbers, raise, spoken };
     Some(Some(line))
 }
 
@@ -383,6 +410,12 @@ fn is_position(place: &str) -> bool {
     let place = place.to_ascii_lowercase();
     let last = place.rsplit([':', '.', '/', '[']).next().unwrap_or(&place);
     NAMES.iter().any(|name| last.contains(name))
+}
+
+/// Whether a value is a letter and numbers: `s121_4_0_10`. A version is written with a `v`.
+fn is_of_stream(text: &str) -> bool {
+    let rest = text.strip_prefix(|c: char| c.is_ascii_lowercase() && c != 'v');
+    rest.is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_digit() || byte == b'_'))
 }
 
 /// What numbers with their words name: `issue7`, `PROJ-12`.
@@ -609,25 +642,44 @@ impl<'b> Bound<'b> {
         noun.is_some_and(|noun| self.twins(a, &Named::of(noun)).any(|entry| entry.is(b)))
     }
 
-    /// Whether `a` and `b` are numbers of one thing, of whatever kind: one that was issued by then,
-    /// and none that stands beside them. Where the kind is known, and v1's number is not, they are
-    /// as far apart as others of the kind.
+    /// Whether `a` and `b` are numbers of one thing, of whatever kind: one that was issued by then.
+    /// Where the kind is known, and v1's number is not, they are as far apart as others of the kind.
     fn is_of_any(&self, a: &str, b: &str, nouns: &[String], others: &[String]) -> bool {
-        let numbers = &self.bindings.numbers;
-        let both = pair(self.copy, a, b);
-        let from = numbers.partition_point(|pair| pair.both < both);
-        let pairs = numbers[from..].iter().take_while(|pair| pair.both == both);
-        let thing = |noun: &String| hash((self.copy, noun.as_str()));
-        let known = |noun: &&String| self.bindings.kinds.contains(&thing(noun));
-        let mut known = nouns.iter().filter(known).peekable();
-        let apart = raised(a, b);
-        let as_others =
-            |noun: &String| self.bindings.kinds.contains(&hash((self.copy, noun.as_str(), apart)));
-        let may_be = known.peek().is_none() || known.any(as_others);
-        let is_other = |pair: &NumberPair| others.iter().any(|noun| thing(noun) == pair.thing);
+        /// Kinds of things that have a number, of which one is asked for that stands not beside it.
+        const KINDS: usize = 64;
+        let Bindings { numbers, kinds, raises, .. } = self.bindings;
+        let (v1, both) = (hash((self.copy, a)), pair(self.copy, a, b));
+        let from = numbers.partition_point(|pair| (pair.v1, pair.both) < (v1, both));
         let is_issued =
             |pair: &NumberPair| self.issued.is_none_or(|issued| issued.has(pair.issuer));
-        may_be && pairs.into_iter().any(|pair| is_issued(pair) && !is_other(pair))
+        let mut pairs = numbers[from..]
+            .iter()
+            .take_while(|pair| pair.v1 == v1 && pair.both == both)
+            .filter(|pair| is_issued(pair))
+            .peekable();
+        if pairs.peek().is_none() {
+            return false;
+        }
+        let thing = |noun: &String| hash((self.copy, noun.as_str()));
+        let apart = raised(a, b);
+        let mut known = nouns.iter().filter(|noun| kinds.contains(&thing(noun))).peekable();
+        let as_others = |noun: &String| kinds.contains(&hash((self.copy, noun.as_str(), apart)));
+        if known.peek().is_some() && !known.any(as_others) {
+            return false;
+        }
+        // What stands beside it is no thing of its kind, where it may be another, and nothing else
+        // is as far apart.
+        let others: Vec<u64> = others.iter().map(thing).collect();
+        if pairs.any(|pair| !others.contains(&pair.thing)) {
+            return true;
+        }
+        let first = numbers.partition_point(|pair| pair.v1 < v1);
+        let mut own = numbers[first..].iter().take_while(|pair| pair.v1 == v1).take(KINDS);
+        let may_be_another = own.any(|pair| !others.contains(&pair.thing));
+        let is_alone = raises
+            .get(&hash((self.copy, apart)))
+            .is_some_and(|kinds| kinds.iter().flatten().all(|kind| others.contains(kind)));
+        !(may_be_another && is_alone)
     }
 
     /// Takes in what stands beside `a`: kinds that it may be of, and those that it is not.
