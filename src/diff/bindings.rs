@@ -2,9 +2,9 @@
 //! are written differently.
 //!
 //! `bindings.jsonl` says which value of v1's stands for which of v2's, for each copy of the
-//! recording by itself. What is kept of one is hashes, 56 bytes: texts are always at hand where
-//! they are compared. A value that means something only beside its kind of thing (`4` of a page) is
-//! bound only there.
+//! recording by itself. What is kept of one is hashes, 56 bytes, and 40 more of a number: texts are
+//! always at hand where they are compared. A value that means something only beside its kind of
+//! thing (`4` of a page) is bound only there.
 
 use std::fs::File;
 use std::hash::{DefaultHasher, Hasher as _};
@@ -403,13 +403,14 @@ fn entry(line: &[u8]) -> Option<Option<HashedLine>> {
 
 /// Whether a value at a place says where a reader is: `next_batch`, `cursor`, `end`.
 fn is_position(place: &str) -> bool {
-    const NAMES: [&str; 16] = [
-        "cursor", "next", "prev", "sync", "page", "marker", "batch", "continu", "since", "offset",
-        "position", "before", "after", "start", "end", "from",
+    const NAMES: [&str; 9] = [
+        "cursor", "next", "prev", "sync", "marker", "batch", "continu", "offset", "position",
     ];
+    /// Parts of other words.
+    const WHOLE: [&str; 7] = ["page", "since", "before", "after", "start", "end", "from"];
     let place = place.to_ascii_lowercase();
     let last = place.rsplit([':', '.', '/', '[']).next().unwrap_or(&place);
-    NAMES.iter().any(|name| last.contains(name))
+    NAMES.iter().any(|name| last.contains(name)) || WHOLE.contains(&last)
 }
 
 /// Whether a value is a letter and numbers: `s121_4_0_10`. A version is written with a `v`.
