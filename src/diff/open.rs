@@ -32,7 +32,8 @@ pub(super) struct LeftAnswer {
     is_lost: bool,
     /// What its client had of the content; nothing where bytes are missing inside.
     had: HeardContent,
-    /// When the first of it came, in nanoseconds since the request, where that is known.
+    /// When the first of it came, in nanoseconds since the request, where that is known: with the
+    /// head, but for streams.
     began_ns: Option<i64>,
 }
 
@@ -67,9 +68,12 @@ impl LeftAnswer {
         let request = exchange.request.as_ref();
         let answer = exchange.response.as_ref().filter(|_| exchange.is_begun());
         let pieces = answer.and_then(|answer| answer.message.extras.as_ref());
+        let had = answer.map(|answer| HeardContent::of(&answer.message)).unwrap_or_default();
+        let began = pieces.and_then(|extras| extras.pieces.first()).map(|(_, at)| *at);
+        let head = answer.and_then(|answer| answer.first_byte_ns);
         Self {
-            had: answer.map(|answer| HeardContent::of(&answer.message)).unwrap_or_default(),
-            began_ns: pieces.and_then(|extras| extras.pieces.first()).map(|(_, at)| *at),
+            had,
+            began_ns: began.or(head.filter(|_| had.events.is_none())),
             status: status.filter(|&status| status > 0),
             reset: request.and_then(|one| reset_of(one.message.extras.as_deref())),
             is_lost: exchange.completeness == Completeness::ResponseDamaged,
@@ -143,7 +147,7 @@ pub(super) fn begun(
             let both = a.bytes.len().min(b.bytes.len());
             let had = if is_left_too || b.is_cut() { both } else { a.bytes.len() };
             binary(&a.bytes[..had], &b.bytes[..both], sink);
-            true
+            had > 0
         }
         Format::Html => of_markup(context, Language::Html, [v1, v2], is_left_too, sink),
         Format::Xml => of_markup(context, Language::Xml, [v1, v2], is_left_too, sink),
@@ -230,8 +234,7 @@ impl LeftAnswer {
     fn is_silent(&self, outcome: &Outcome) -> bool {
         let read = outcome.left_ns.or(outcome.failed_ns).zip(outcome.sent_ns);
         let Some(read) = read.map(|(end, sent)| end - sent) else { return false };
-        let is_stream = self.had.events.is_some();
-        let in_time = self.began_ns.map_or(!is_stream, |began| began.saturating_mul(2) <= read);
+        let in_time = self.began_ns.is_some_and(|began| began.saturating_mul(2) <= read);
         let has_any = self.had.events.unwrap_or(1) > 0 && self.had.bytes > 0;
         let came = outcome.response.as_ref().map_or(0, |answer| answer.body.length);
         has_any && in_time && came == 0
