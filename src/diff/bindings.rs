@@ -403,9 +403,8 @@ fn entry(line: &[u8]) -> Option<Option<HashedLine>> {
 
 /// Whether a value at a place says where a reader is: `next_batch`, `cursor`, `end`.
 fn is_position(place: &str) -> bool {
-    const NAMES: [&str; 9] = [
-        "cursor", "next", "prev", "sync", "marker", "batch", "continu", "offset", "position",
-    ];
+    const NAMES: [&str; 9] =
+        ["cursor", "next", "prev", "sync", "marker", "batch", "continu", "offset", "position"];
     /// Parts of other words.
     const WHOLE: [&str; 7] = ["page", "since", "before", "after", "start", "end", "from"];
     let place = place.to_ascii_lowercase();
@@ -752,6 +751,12 @@ impl<'b> Bound<'b> {
     /// Which of the answers issued what v1 calls `a`: those of one number are of one answer.
     pub(super) fn rank(&self, a: &str, things: &Named) -> Option<u32> {
         self.twins(a, things).map(|entry| entry.rank).min()
+    }
+
+    /// Whether v2 issued something in the place of what v1 calls `a`, by itself or as one of
+    /// `things`.
+    pub(super) fn has(&self, a: &str, things: &Named) -> bool {
+        self.twins(a, things).next().is_some()
     }
 
     /// Names a value of v2's.
