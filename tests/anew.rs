@@ -14,6 +14,7 @@ mod dice;
 mod spoken;
 
 use dice::Dice;
+use shadowtap::message::encoding::base64_of;
 use spoken::{Said, Talk, answer, diff, diff_beside, json, talk};
 
 impl Dice {
@@ -355,6 +356,67 @@ fn a_location_that_loses_https_is_a_change() {
     ] {
         same(v1, |side, _, _| to([v1, v2][side]));
     }
+}
+
+/// What a framework signs: its payload in base64, when v1 or v2 answers, and a signature.
+fn signed(payload: &str, side: usize, dice: &mut Dice) -> String {
+    signed_at(payload, [1_795_341_600, 1_795_341_600 + 86_400][side], dice)
+}
+
+fn signed_at(payload: &str, seconds: u32, dice: &mut Dice) -> String {
+    let time = base64_of(&seconds.to_be_bytes(), true);
+    format!("{}.{time}.{}", base64_of(payload.as_bytes(), true), dice.of(BASE62, 27))
+}
+
+#[test]
+fn what_is_signed_is_read_and_its_time_and_signature_are_not() {
+    type Paid = fn(usize, usize) -> String;
+    let user = |n: usize, role: &str| format!("{{\"user_id\":{n},\"role\":\"{role}\"}}");
+    let token = |text: &str| body(format!("{{\"session\":\"{text}\"}}"));
+    same("a session", |side, n, dice| token(&signed(&user(n, "user"), side, dice)));
+    other("signed long ago", |side, n, dice| {
+        let at = [1_795_341_600, 1_005_341_600][side];
+        token(&signed_at(&user(n, "user"), at, dice))
+    });
+    same("a nonce", |side, _, dice| {
+        let nonce = dice.of(HEX, 40);
+        token(&signed(&format!("{{\"csrf\":\"{nonce}\"}}"), side, dice))
+    });
+    same("a nonce alone", |side, _, dice| {
+        let nonce = dice.of(HEX, 40);
+        token(&signed(&format!("\"{nonce}\""), side, dice))
+    });
+    same("a cookie", |side, n, dice| {
+        let session = signed(&user(n, "user"), side, dice);
+        json("{}").with("Set-Cookie", &format!("s={session}; Path=/"))
+    });
+    same("bytes", |_, _, dice| {
+        let text = dice.of(BASE62, 60);
+        token(&format!(".{text}.aSl2mA.{}", dice.of(BASE62, 27)))
+    });
+    same("an address", |_, n, dice| {
+        token(&format!("user{n}@shop.test:1wNAtQ:{}", dice.of(BASE62, 43)))
+    });
+    let payloads: [Paid; 5] = [
+        |side, n| format!("{{\"user_id\":{},\"role\":\"user\"}}", n + side),
+        |side, n| format!("{{\"user_id\":{n},\"role\":\"{}\"}}", ["user", "admin"][side]),
+        |side, n| format!("{{\"user_id\":{n}{}}}", [",\"role\":\"user\"", ""][side]),
+        |side, n| format!("[{n},\"cart\",{}]", n * 3 + side),
+        |side, n| format!("\"file{}\"", n + side),
+    ];
+    for payload in payloads {
+        other(&payload(0, 7), |side, n, dice| token(&signed(&payload(side, n), side, dice)));
+        other(&payload(0, 7), |side, n, dice| {
+            let session = signed(&payload(side, n), side, dice);
+            json("{}").with("Set-Cookie", &format!("s={session}; Path=/"))
+        });
+    }
+    other("another file", |side, n, dice| {
+        token(&format!("/download?t=doc{}:1wNAtQ:{}", n + side, dice.of(BASE62, 43)))
+    });
+    other("another address", |side, n, dice| {
+        token(&format!("user{}@shop.test:1wNAtQ:{}", n + side, dice.of(BASE62, 43)))
+    });
 }
 
 #[test]

@@ -357,6 +357,185 @@ fn a_small_number_stands_for_another_only_beside_its_thing() {
     assert_eq!(run(|n| format!("{{\"url\":\"/orders/{n}\"}}")), ["$.url"]);
 }
 
+/// Numbers that v1 and v2 issued: the exchange, the place, the kind of thing, v1's and v2's.
+type Issued = (usize, &'static str, &'static str, u32, u32);
+
+fn numbers(all: &[Issued]) -> Vec<Binding> {
+    let one = |&(at, place, thing, v1, v2): &Issued| Binding {
+        thing: Some(thing.to_owned()),
+        ..binding(at, place, &v1.to_string(), &v2.to_string())
+    };
+    all.iter().map(one).collect()
+}
+
+/// Customer 7 is 1007 at v2, order 7 is 2007, order 8 is 2008: where `form` differs whose ids these
+/// are, of an answer to `asked` with v1's customer and order, and with those that v2 says.
+fn named(asked: &str, kind: &str, form: fn(u32, u32) -> String, v2: (u32, u32)) -> Vec<String> {
+    let made = |v1: u32, v2: u32| [v1, v2].map(|id| json(format!("{{\"id\":{id}}}")));
+    let of = |route: &str, [v1, v2]: [spoken::Said; 2]| talk(route, v1, v2);
+    let talks = [
+        of("POST /customers", made(7, 1007)),
+        of("POST /orders", made(7, 2007)),
+        of("POST /orders", made(8, 2008)),
+        talk(asked, answer(200, kind, form(7, 7)), answer(200, kind, form(v2.0, v2.1))),
+    ];
+    let bound = numbers(&[
+        (0, "$.id", "customer", 7, 1007),
+        (1, "$.id", "order", 7, 2007),
+        (2, "$.id", "order", 8, 2008),
+    ]);
+    diff_under(&talks, "", [&bound, &[]]).places()
+}
+
+#[test]
+fn another_things_id_is_none_of_a_thing_whose_kind_is_told() {
+    type Form = fn(u32, u32) -> String;
+    let forms: [(&str, Form); 9] = [
+        // By what holds it, by the path, by the name of a list.
+        ("GET /feed", |c, o| format!("[{{\"order\":{{\"id\":{o}}},\"customer\":{{\"id\":{c}}}}}]")),
+        ("GET /orders/7", |c, o| format!("{{\"id\":{o},\"customer_id\":{c}}}")),
+        ("GET /orders", |c, o| format!("{{\"items\":[{{\"id\":{o},\"customer_id\":{c}}}]}}")),
+        ("GET /x", |c, o| {
+            format!("{{\"orders\":[{{\"id\":{o}}}],\"customers\":[{{\"id\":{c}}}]}}")
+        }),
+        // By what stands beside it.
+        ("GET /search", |c, o| {
+            format!("[{{\"type\":\"order\",\"id\":{o}}},{{\"type\":\"customer\",\"id\":{c}}}]")
+        }),
+        ("GET /x", |c, o| {
+            format!(
+                "{{\"a\":{{\"__typename\":\"Order\",\"id\":{o}}},\"b\":{{\"kind\":\"shop.customer\",\"id\":{c}}}}}"
+            )
+        }),
+        ("GET /feed", |c, o| format!("[{{\"id\":{o},\"customer\":{{\"id\":{c}}}}}]")),
+        // By what a form and a page call it.
+        ("GET /x", |c, o| format!("{{\"order\":{o},\"customer\":{c}}}")),
+        ("GET /customers/7/orders", |c, o| {
+            format!("{{\"data\":[{{\"id\":{o},\"customer\":{{\"id\":{c}}}}}]}}")
+        }),
+    ];
+    for (asked, form) in forms {
+        let of = |v2| named(asked, "application/json", form, v2);
+        assert_eq!(of((1007, 2007)), [""; 0], "{asked} {}", form(7, 7));
+        for other in [(1007, 1007), (2007, 2007), (2007, 1007), (1007, 2008)] {
+            assert!(!of(other).is_empty(), "{asked} {} {other:?}", form(7, 7));
+        }
+    }
+    // Where nothing tells, it may be any.
+    let any: Form = |_, o| format!("{{\"changes\":[{{\"id\":{o}}}]}}");
+    for id in [1007, 2007] {
+        assert_eq!(named("GET /x", "application/json", any, (0, id)), [""; 0], "{id}");
+    }
+    assert_eq!(named("GET /x", "application/json", any, (0, 2008)), ["$.changes[*].id"]);
+    // `user_id` may say the `id` of a user once more.
+    let twice: Form = |c, _| format!("{{\"id\":{c},\"customer_id\":{c}}}");
+    assert_eq!(named("GET /me", "application/json", twice, (1007, 0)), [""; 0]);
+}
+
+#[test]
+fn what_is_as_far_apart_as_others_may_be_of_a_kind_that_is_not_known() {
+    let profile = |id: u32| json(format!("{{\"id\":{id},\"customer\":{{\"id\":{id}}}}}"));
+    let made = |id: u32| json(format!("{{\"id\":{id}}}"));
+    let run = |items: u32| {
+        let talks = [
+            talk("POST /customers", made(7), made(1007)),
+            talk("POST /orders", made(7), made(2007)),
+            talk("POST /items", made(9), made(items)),
+            talk("GET /profile", profile(7), profile(1007)),
+        ];
+        let bound = numbers(&[
+            (0, "$.id", "customer", 7, 1007),
+            (1, "$.id", "order", 7, 2007),
+            (2, "$.id", "item", 9, items),
+        ]);
+        diff_under(&talks, "", [&bound, &[]]).places()
+    };
+    assert_eq!(run(1009), [""; 0], "all but orders are a thousand higher");
+    assert_eq!(run(3009), ["$.id"], "it is the customer's");
+}
+
+#[test]
+fn a_page_says_the_number_that_was_asked_for_in_many_ways() {
+    type Form = fn(u32, u32) -> String;
+    let forms: [Form; 11] = [
+        |_, o| format!("<form><input type=hidden name=id value={o}></form>"),
+        |_, o| format!("<form><input type=hidden name=order value={o}></form>"),
+        |_, o| format!("<table><tr id={o}><td>x</td></tr></table>"),
+        |_, o| format!("<div data-id={o}>x</div>"),
+        |_, o| format!("<a href='/order.php?id={o}'>x</a>"),
+        |_, o| format!("<select name=which><option value={o} selected>x</option></select>"),
+        |_, o| format!("<h1>Order No. {o}</h1>"),
+        |_, o| format!("<title>Order {o}</title>"),
+        |_, o| format!("<table><tr><th>ID</th><td>{o}</td></tr></table>"),
+        |_, o| format!("<button onclick='remove({o})'>x</button>"),
+        |_, o| format!("<button onclick='show(\"order\", \"{o}\")'>x</button>"),
+    ];
+    for form in forms {
+        for asked in ["GET /orders/7", "GET /orders/7/page"] {
+            let of = |order: u32| named(asked, "text/html", form, (0, order));
+            assert_eq!(of(2007), [""; 0], "{asked} {}", form(0, 7));
+            for other in [1007, 2008, 8] {
+                assert!(!of(other).is_empty(), "{asked} {} {other}", form(0, 7));
+            }
+        }
+    }
+    let count: Form = |_, o| format!("<p>{o} pieces</p>");
+    assert!(!named("GET /orders/7", "text/html", count, (0, 2007)).is_empty());
+    let page: Form = |_, o| format!("<p>page {o}</p>");
+    assert!(!named("GET /orders/7", "text/html", page, (0, 2007)).is_empty());
+}
+
+#[test]
+fn a_number_that_people_count_is_no_id() {
+    let run = |form: fn(u32, u32) -> String, v2: (u32, u32)| {
+        let made = [7, 1007].map(|id| json(format!("{{\"id\":{id},\"number\":1}}")));
+        let [v1, other] = made;
+        let [a, b] = [(7, 7), v2].map(|(id, number)| json(form(id, number)));
+        let talks = [talk("POST /orders", v1, other), talk("GET /orders/7", a, b)];
+        let bound = numbers(&[(0, "$.id", "order", 7, 1007)]);
+        diff_under(&talks, "", [&bound, &[]]).places()
+    };
+    // The seventh of a customer, by chance, is the seventh of all.
+    let alone = |_: u32, number: u32| format!("{{\"number\":{number}}}");
+    assert_eq!(run(alone, (0, 1007)), ["$.number"]);
+    assert_eq!(run(|_, number| format!("{{\"house\":{{\"no\":{number}}}}}"), (0, 1007)).len(), 1);
+    // What always has its id as its number.
+    let both = |id: u32, number: u32| format!("{{\"id\":{id},\"number\":{number}}}");
+    assert_eq!(run(both, (1007, 1007)), [""; 0]);
+    assert_eq!(run(both, (1007, 1008)), ["$.number"]);
+    // Numbers that are issued as such, as issues have them beside their ids.
+    let issue = |id: u32, number: u32| json(format!("{{\"id\":{id},\"number\":{number}}}"));
+    let listed = |v2: (u32, u32)| {
+        let made = talk("POST /issues", issue(8, 3), issue(1008, 503));
+        let talks = [made, talk("GET /issues", issue(8, 3), issue(v2.0, v2.1))];
+        let bound = numbers(&[
+            (0, "$.id", "issue", 8, 1008),
+            (0, "$.number", "issue", 3, 503),
+            (0, "$.id", "issue", 3, 1003),
+        ]);
+        diff_under(&talks, "", [&bound, &[]]).places()
+    };
+    assert_eq!(listed((1008, 503)), [""; 0]);
+    assert_eq!(listed((1008, 1003)).len(), 1);
+}
+
+#[test]
+fn an_answer_names_nothing_that_was_issued_after_it() {
+    let shown = |id: u32| json(format!("{{\"plans\":[{{\"id\":{id},\"name\":\"pro\"}}]}}"));
+    let made = |id: u32| json(format!("{{\"id\":{id}}}"));
+    let run = |early: u32| {
+        let talks = [
+            talk("GET /plans", shown(2), shown(early)),
+            talk("POST /orders", made(2), made(1002)),
+            talk("GET /found", shown(2), shown(1002)),
+        ];
+        let bound = numbers(&[(1, "$.id", "order", 2, 1002)]);
+        diff_under(&talks, "", [&bound, &[]]).places()
+    };
+    assert_eq!(run(2), [""; 0]);
+    assert_eq!(run(1002), ["$.plans[*].id"]);
+}
+
 #[test]
 fn a_number_in_base64_is_that_of_its_thing() {
     // `Task:2` and `Task:1002`.
@@ -373,6 +552,79 @@ fn a_number_in_base64_is_that_of_its_thing() {
     assert_eq!(run(&cursor("Y3Vyc29yOjI="), &cursor("Y3Vyc29yOjEwMDI=")), [""; 0]);
     assert_eq!(run(&cursor("Y3Vyc29yOjI="), &cursor("Y3Vyc29yOjEwMDM=")), ["$.endCursor"]);
     assert_eq!(run("{\"stock\":2}", "{\"stock\":1002}"), ["$.stock"]);
+}
+
+#[test]
+fn a_number_in_base64_is_of_no_other_kind() {
+    // `User:2`, `User:5002`; `Task:2`, `Task:1002`.
+    let ids = [
+        ("VXNlcjoy", "VXNlcjo1MDAy"),
+        ("VGFzazoy", "VGFzazoxMDAy"),
+        // `User:3`, `User:5003`.
+        ("VXNlcjoz", "VXNlcjo1MDAz"),
+    ];
+    let bound = [0, 1, 2].map(|n| binding(n, "$.id", ids[n].0, ids[n].1));
+    let run = |place: &str, v1: &str, v2: &str| {
+        let said = |id: &str| json(format!("{{\"{place}\":\"{id}\"}}"));
+        let made = |n: usize| talk("POST /x", said(ids[n].0), said(ids[n].1));
+        let talks = [made(0), made(1), made(2), talk("GET /x", said(v1), said(v2))];
+        diff_under(&talks, "", [&bound, &[]]).places()
+    };
+    for (v1, v2) in ids {
+        assert_eq!(run("id", v1, v2), [""; 0]);
+    }
+    for (v1, v2) in [
+        // `User:1002`, `Task:5002`; `Task:3`, which nobody uses, and `Task:5003`.
+        ("VXNlcjoy", "VXNlcjoxMDAy"),
+        ("VGFzazoy", "VGFzazo1MDAy"),
+        ("VGFzazoz", "VGFzazo1MDAz"),
+    ] {
+        assert_eq!(run("node", v1, v2).len(), 1, "{v1} {v2}");
+    }
+    // The places of a list have a kind of their own: either may be meant.
+    assert_eq!(run("after", "Y3Vyc29yOjI=", "Y3Vyc29yOjEwMDI="), [""; 0]);
+}
+
+#[test]
+fn what_v1_issued_is_no_position_elsewhere() {
+    let bound = [
+        binding(0, "$.next_batch", "s122_4_0", "s422_46_0"),
+        binding(0, "$.invoice", "INV-2026-00001", "INV-2026-01001"),
+        binding(0, "$.previous", "INV-2025-00700", "INV-2025-00700"),
+    ];
+    let issued = |position: &str, invoice: &str| {
+        json(format!(
+            "{{\"next_batch\":\"{position}\",\"invoice\":\"{invoice}\",\"previous\":\"INV-2025-00700\"}}"
+        ))
+    };
+    let run = |name: &str, v1: &str, v2: &str| {
+        let said = |text: &str| json(format!("{{\"{name}\":\"{text}\"}}"));
+        let made = talk(
+            "POST /x",
+            issued("s122_4_0", "INV-2026-00001"),
+            issued("s422_46_0", "INV-2026-01001"),
+        );
+        let talks = [made, talk("GET /y", said(v1), said(v2))];
+        diff_under(&talks, "", [&bound, &[]]).places()
+    };
+    for (name, v1, v2) in [
+        ("start", "s122_4_0", "s422_46_0"),
+        // What nobody uses, and what stands where such are issued.
+        ("end", "s119_3_0", "s417_45_0"),
+        ("next_batch", "s122_4_0", "s423_46_0"),
+        ("invoice", "INV-2026-00009", "INV-2026-01009"),
+    ] {
+        assert_eq!(run(name, v1, v2), [""; 0], "{name} {v1} {v2}");
+    }
+    for (name, v1, v2) in [
+        ("start", "s122_4_0", "s423_46_0"),
+        ("end", "s119_3_0", "s422_46_0"),
+        ("no", "INV-2025-00107", "INV-2025-00114"),
+        ("previous", "INV-2025-00700", "INV-2025-00701"),
+        ("invoice", "INV-2026-00001", "INV-2026-01002"),
+    ] {
+        assert_eq!(run(name, v1, v2).len(), 1, "{name} {v1} {v2}");
+    }
 }
 
 #[test]

@@ -2,9 +2,9 @@
 //! are written differently.
 //!
 //! `bindings.jsonl` says which value of v1's stands for which of v2's, for each copy of the
-//! recording by itself. What is kept of one is hashes, 56 bytes: texts are always at hand where
-//! they are compared. A value that means something only beside its kind of thing (`4` of a page) is
-//! bound only there.
+//! recording by itself. What is kept of one is hashes, 56 bytes, and 40 more of a number: texts are
+//! always at hand where they are compared. A value that means something only beside its kind of
+//! thing (`4` of a page) is bound only there.
 
 use std::fs::File;
 use std::hash::{DefaultHasher, Hasher as _};
@@ -13,13 +13,14 @@ use std::io;
 use rayon::prelude::*;
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::nouns;
+use super::issued::{IssuedBy, Issuers};
+use super::nouns::{self, Called, Named};
 use crate::bind::find::strength::encoded;
 use crate::bind::find::things;
 use crate::limits::{BINDINGS, SHARED_IDS};
 use crate::message::encoding;
 use crate::message::kinds::{self, ValueKind};
-use crate::message::place;
+use crate::message::place::{self, Place};
 use crate::outcome::ReplayId;
 use crate::record::flows::Binding;
 use crate::record::lines::Batches;
@@ -38,6 +39,23 @@ struct StandIn {
     rank: u32,
     /// Whether it names one thing, so that v2 must name that thing always so.
     names: bool,
+    /// How it is called where v1 issued it.
+    born: Called,
+}
+
+/// Two numbers of a thing, v1's and v2's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct NumberPair {
+    /// Of copy and v1's.
+    v1: u64,
+    /// Of copy and both.
+    both: u64,
+    /// Of copy and thing.
+    thing: u64,
+    /// Of copy, thing and by how much v2's is higher.
+    raised: u64,
+    /// Which exchange issues it.
+    issuer: u32,
 }
 
 /// The other way: v2's value, and v1's.
@@ -66,10 +84,19 @@ pub(super) struct Bindings {
     entries: Vec<StandIn>,
     /// v2's values, of any place.
     issued: Vec<u64>,
-    /// Hashes of copy, v1's number and v2's, whatever they name.
-    numbers: Vec<u64>,
-    /// What values are made of that v2 issued anew in the same make.
+    /// Numbers, whatever they name.
+    numbers: Vec<NumberPair>,
+    /// The exchanges that issue them.
+    pub(super) issuers: Issuers,
+    /// Hashes of copy and thing of the kinds of things that numbers are bound of, and of by how much
+    /// v2's are higher.
+    kinds: FxHashSet<u64>,
+    /// Kinds of things by how much v2's numbers are higher, as far as there is room.
+    raises: FxHashMap<u64, RaisedKinds>,
+    /// What positions are made of that v2 issued anew in the same make.
     makes: FxHashSet<u64>,
+    /// The same of any values, with the names under which they are issued.
+    named_makes: FxHashSet<u64>,
     /// Which lengths v1's values have: most of what may be a value is told apart by it.
     lengths: FxHashSet<u32>,
     shared: FxHashMap<ReplayId, Vec<SharedValue>>,
@@ -123,8 +150,16 @@ impl Bindings {
                         }
                         bindings.entries.push(StandIn { rank, ..line.entry });
                         bindings.issued.push(line.issued);
-                        bindings.numbers.extend(line.numbers);
-                        bindings.makes.extend(line.make);
+                        if let Some(pair) = line.numbers {
+                            let issuer = bindings.issuers.number(line.id.exchange);
+                            bindings.numbers.push(NumberPair { issuer, ..pair });
+                            bindings.kinds.extend([pair.thing, pair.raised]);
+                            bindings.add_raise(line.raise, pair.thing);
+                        }
+                        if let Some(make) = line.make {
+                            bindings.named_makes.insert(hash((make.of, make.name)));
+                            bindings.makes.extend(make.is_position.then_some(make.of));
+                        }
                         bindings.lengths.insert(line.v1_length);
                         back[0].extend(line.back);
                         back[1].extend(line.token);
@@ -136,10 +171,35 @@ impl Bindings {
         bindings.entries.par_sort_unstable_by_key(|entry| (entry.v1, entry.v2));
         bindings.numbers.par_sort_unstable();
         bindings.numbers.dedup();
+        bindings.keep_first_issuers();
         bindings.issued.par_sort_unstable();
         bindings.issued.dedup();
         bindings.find_shared(file, back)?;
         Ok(bindings)
+    }
+
+    /// Notes that numbers of a kind are that much higher.
+    fn add_raise(&mut self, raise: u64, thing: u64) {
+        const MOST: usize = 1 << 14;
+        if self.raises.len() < MOST || self.raises.contains_key(&raise) {
+            let kinds = self.raises.entry(raise).or_default();
+            if let Some(room) = kinds.iter_mut().find(|kind| kind.is_none_or(|kind| kind == thing))
+            {
+                *room = Some(thing);
+            }
+        }
+    }
+
+    /// Keeps of the issuers of one pair as many as the first of all in time is among.
+    fn keep_first_issuers(&mut self) {
+        const KEPT: usize = 8;
+        let (mut of, mut count) = (None, 0);
+        self.numbers.retain(|pair| {
+            let this = Some((pair.both, pair.thing));
+            count = if of == this { count + 1 } else { 1 };
+            of = this;
+            count <= KEPT
+        });
     }
 
     /// Finds values of v2's that stand for several of v1's of one place. Tokens name nothing, but
@@ -235,12 +295,49 @@ struct HashedLine {
     token: Option<Back>,
     issued: u64,
     /// What both are made of, where they differ.
-    make: Option<u64>,
+    make: Option<BoundMake>,
     v1_length: u32,
     /// Both, where they are numbers of a thing.
-    numbers: Option<u64>,
+    numbers: Option<NumberPair>,
+    /// By how much v2's number is higher than v1's.
+    raise: u64,
     /// The same as people say it, with the length of v1's.
-    spoken: [Option<(StandIn, u32)>; 2],
+    spoken: [Option<(StandIn, u32)>; 3],
+}
+
+/// What two values are made of.
+struct BoundMake {
+    of: u64,
+    /// The hash of the name under which they are issued.
+    name: u64,
+    /// Whether they say where a reader is.
+    is_position: bool,
+}
+
+/// The kind of thing that a name in base64 begins with: `Task:`, `gid://shop/Order/`.
+fn kind_of_encoded(kind: &str) -> Option<String> {
+    let mut words = kind.rsplit(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+    words.next().and_then(things::singular)
+}
+
+/// Some kinds of things.
+type RaisedKinds = [Option<u64>; 4];
+
+/// By how much a number is higher than another one.
+fn raised(v1: &str, v2: &str) -> Option<i64> {
+    Some(v2.parse::<i64>().ok()?.wrapping_sub(v1.parse().ok()?))
+}
+
+impl NumberPair {
+    fn of(copy: u32, thing: &str, [v1, v2]: [&str; 2]) -> Self {
+        Self {
+            v1: hash((copy, v1)),
+            both: pair(copy, v1, v2),
+            thing: hash((copy, thing)),
+            raised: hash((copy, thing, raised(v1, v2))),
+            issuer: 0,
+        }
+    }
 }
 
 /// A line as hashes; nothing of what v2 did not issue, none where it is no binding.
@@ -252,29 +349,73 @@ fn entry(line: &[u8]) -> Option<Option<HashedLine>> {
     let Some(v2) = binding.v2.as_deref() else { return Some(None) };
     let thing = binding.thing.as_deref().unwrap_or_default();
     let names = names_one_thing(&binding, v2);
+    let is_number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let make = kinds::make_of(&binding.v1).filter(|_| *binding.v1 != *v2);
+    let make = make.filter(|make| kinds::make_of(v2) == Some(*make));
+    let is_of_thing = !thing.is_empty();
+    let place = (is_of_thing || make.is_some()).then(|| binding.place.parse::<Place>().ok());
+    let place = place.flatten();
+    let steps = place.as_ref().map_or(&[][..], Place::steps);
+    let copy = binding.id.copy;
     let entry = StandIn {
-        v1: key(binding.id.copy, thing, &binding.v1),
+        v1: key(copy, thing, &binding.v1),
         v2: hash(v2),
         length: u32::try_from(v2.len()).ok()?,
         rank: 0,
         names,
+        born: Called::at(steps),
     };
-    let issued = key(binding.id.copy, thing, v2);
+    let issued = key(copy, thing, v2);
     let back = names.then(|| Back::of(&binding, v2));
     let token = (!names && is_token_of(&binding, v2)).then(|| Back::of(&binding, v2));
-    let make = kinds::make_of(&binding.v1).filter(|_| *binding.v1 != *v2);
-    let make = make.filter(|make| kinds::make_of(v2) == Some(*make));
+    let make = make.map(|of| BoundMake {
+        of,
+        name: nouns::name_of(steps),
+        is_position: is_position(&binding.place) || is_of_stream(&binding.v1),
+    });
     let v1_length = u32::try_from(binding.v1.len()).ok()?;
-    let spoken = spoken(&binding, v2, entry);
-    let is_number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let [said, noun] = spoken(&binding, v2, entry);
+    let mut spoken = [said, noun, None];
+    let mut apart = raised(&binding.v1, v2);
     let numbers = match encoded(&binding.v1).zip(encoded(v2)) {
-        Some(((_, ours), (_, theirs))) => Some(pair(binding.id.copy, &ours, &theirs)),
-        None => (!thing.is_empty() && is_number(&binding.v1) && is_number(v2))
-            .then(|| pair(binding.id.copy, &binding.v1, v2)),
+        Some(((kind, ours), (_, theirs))) => {
+            apart = raised(&ours, &theirs);
+            let thing = kind_of_encoded(&kind).unwrap_or_default();
+            let number = StandIn {
+                v1: key(copy, &thing, &ours),
+                v2: hash(&*theirs),
+                length: theirs.len() as u32,
+                born: Called::Otherwise,
+                ..entry
+            };
+            spoken[2] = (!thing.is_empty()).then_some((number, ours.len() as u32));
+            Some(NumberPair::of(copy, &thing, [&ours, &theirs]))
+        }
+        None => (is_of_thing && is_number(&binding.v1) && is_number(v2))
+            .then(|| NumberPair::of(copy, thing, [&binding.v1, v2])),
     };
     let id = binding.id;
-    let line = HashedLine { id, entry, back, token, issued, make, v1_length, numbers, spoken };
+    let raise = hash((copy, apart));
+    let line =
+        HashedLine { id, entry, back, token, issued, make, v1_length, numbers, raise, spoken };
     Some(Some(line))
+}
+
+/// Whether a value at a place says where a reader is: `next_batch`, `cursor`, `end`.
+fn is_position(place: &str) -> bool {
+    const NAMES: [&str; 9] =
+        ["cursor", "next", "prev", "sync", "marker", "batch", "continu", "offset", "position"];
+    /// Parts of other words.
+    const WHOLE: [&str; 7] = ["page", "since", "before", "after", "start", "end", "from"];
+    let place = place.to_ascii_lowercase();
+    let last = place.rsplit([':', '.', '/', '[']).next().unwrap_or(&place);
+    NAMES.iter().any(|name| last.contains(name)) || WHOLE.contains(&last)
+}
+
+/// Whether a value is a letter and numbers: `s121_4_0_10`. A version is written with a `v`.
+fn is_of_stream(text: &str) -> bool {
+    let rest = text.strip_prefix(|c: char| c.is_ascii_lowercase() && c != 'v');
+    rest.is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_digit() || byte == b'_'))
 }
 
 /// What numbers with their words name: `issue7`, `PROJ-12`.
@@ -426,6 +567,8 @@ pub struct Bound<'b> {
     copy: u32,
     /// What was asked for: a number behind `#` is one of its kind.
     target: &'b [u8],
+    /// What v1 had issued by then, where that is known.
+    issued: Option<IssuedBy<'b>>,
 }
 
 /// Shortest payload of a token, in bytes.
@@ -439,7 +582,7 @@ const LONGEST_VALUE: usize = 8 << 10;
 
 impl<'b> Bound<'b> {
     pub(super) const fn new(bindings: &'b Bindings, copy: u32) -> Self {
-        Self { bindings, copy, target: b"" }
+        Self { bindings, copy, target: b"", issued: None }
     }
 
     /// The same for an answer to a request for `target`.
@@ -447,62 +590,172 @@ impl<'b> Bound<'b> {
         Self { target, ..self }
     }
 
+    /// The same for an answer before which no more was issued.
+    pub(super) const fn after(self, issued: Option<IssuedBy<'b>>) -> Self {
+        Self { issued, ..self }
+    }
+
     /// What a value at `at` of a text may name by what stands before it. What was asked for goes by
-    /// many names behind a `#`: `Bug #8` in an answer about `/issues/8`.
-    fn nouns(&self, text: &str, at: usize) -> Vec<String> {
+    /// many names behind a `#`: `Bug #8` in an answer about `/issues/8`; and by none in a call:
+    /// `remove(8)`.
+    fn nouns(&self, text: &str, at: usize) -> Named {
         let mut found: Vec<String> = nouns::before(text, at).into_iter().collect();
-        if text.get(..at).is_some_and(|head| head.ends_with('#')) {
+        let before = text.get(..at).and_then(|head| head.bytes().next_back());
+        if matches!(before, Some(b'#' | b'(' | b'\'' | b'"')) {
             let digits = text[at..].bytes().take_while(u8::is_ascii_digit).count();
             let asked = nouns::of_number(&text[at..at + digits], self.target);
-            let own = asked.or_else(|| nouns::of(self.target).filter(|_| found.is_empty()));
+            let behind = text.as_bytes().get(at + digits);
+            let own = match before {
+                Some(b'#') => asked.or_else(|| nouns::of(self.target).filter(|_| found.is_empty())),
+                _ => asked.filter(|_| matches!(behind, Some(b')' | b',' | b'\'' | b'"'))),
+            };
             found.extend(own.filter(|noun| !found.contains(noun)));
         }
-        found
+        Named { nouns: found, ..Named::default() }
     }
 
     /// Whether `b` is what v2 issued in the place of `a`.
-    pub(super) fn is_twin(&self, a: &str, b: &str, things: &[String]) -> bool {
-        let is_any = || things.iter().any(|thing| thing == nouns::ANY_THING);
-        let numbers = &self.bindings.numbers;
-        let is_pair = |a: &str, b: &str| numbers.binary_search(&pair(self.copy, a, b)).is_ok();
+    pub(super) fn is_twin(&self, a: &str, b: &str, things: &Named) -> bool {
+        let mut own = self.twins(a, things).peekable();
+        let is_own = own.peek().is_some();
+        if own.any(|entry| entry.is(b)) || things.asked && self.is_asked(a, b) {
+            return true;
+        }
+        // What v1 calls a thing of this kind is what v2 calls that one, and no other.
+        if is_own || self.bindings.numbers.is_empty() {
+            return false;
+        }
+        if things.any && self.is_of_any(a, b, &things.nouns, &things.others) {
+            return true;
+        }
         // The place of a list behind the thing of that number.
-        let are_of_pair = || {
-            let both = encoded(a).zip(encoded(b)).filter(|(ours, theirs)| ours.0 == theirs.0);
-            both.is_some_and(|((_, ours), (_, theirs))| is_pair(&ours, &theirs))
-        };
-        self.twins(a, things).any(|entry| entry.is(b))
-            || !numbers.is_empty() && (is_any() && is_pair(a, b) || are_of_pair())
+        let both = encoded(a).zip(encoded(b)).filter(|(ours, theirs)| ours.0 == theirs.0);
+        both.is_some_and(|((kind, ours), (_, theirs))| {
+            let kind: Vec<String> = kind_of_encoded(&kind).into_iter().collect();
+            self.is_of_any(&ours, &theirs, &kind, &[])
+        })
     }
 
-    /// The bindings of a value, as itself and as one of `things`.
-    fn twins(&self, a: &str, things: &[String]) -> impl Iterator<Item = &'b StandIn> {
+    /// Whether v2 calls what was asked for `b`, and v1 `a`.
+    fn is_asked(&self, a: &str, b: &str) -> bool {
+        let noun = nouns::of_number(a, self.target);
+        noun.is_some_and(|noun| self.twins(a, &Named::of(noun)).any(|entry| entry.is(b)))
+    }
+
+    /// Whether `a` and `b` are numbers of one thing, of whatever kind: one that was issued by then.
+    /// Where the kind is known, and v1's number is not, they are as far apart as others of the kind.
+    fn is_of_any(&self, a: &str, b: &str, nouns: &[String], others: &[String]) -> bool {
+        /// Kinds of things that have a number, of which one is asked for that stands not beside it.
+        const KINDS: usize = 64;
+        let Bindings { numbers, kinds, raises, .. } = self.bindings;
+        let (v1, both) = (hash((self.copy, a)), pair(self.copy, a, b));
+        let from = numbers.partition_point(|pair| (pair.v1, pair.both) < (v1, both));
+        let is_issued =
+            |pair: &NumberPair| self.issued.is_none_or(|issued| issued.has(pair.issuer));
+        let mut pairs = numbers[from..]
+            .iter()
+            .take_while(|pair| pair.v1 == v1 && pair.both == both)
+            .filter(|pair| is_issued(pair))
+            .peekable();
+        if pairs.peek().is_none() {
+            return false;
+        }
+        let thing = |noun: &String| hash((self.copy, noun.as_str()));
+        let apart = raised(a, b);
+        let mut known = nouns.iter().filter(|noun| kinds.contains(&thing(noun))).peekable();
+        let as_others = |noun: &String| kinds.contains(&hash((self.copy, noun.as_str(), apart)));
+        if known.peek().is_some() && !known.any(as_others) {
+            return false;
+        }
+        // What stands beside it is no thing of its kind, where it may be another, and nothing else
+        // is as far apart.
+        let others: Vec<u64> = others.iter().map(thing).collect();
+        if pairs.any(|pair| !others.contains(&pair.thing)) {
+            return true;
+        }
+        let first = numbers.partition_point(|pair| pair.v1 < v1);
+        let mut own = numbers[first..].iter().take_while(|pair| pair.v1 == v1).take(KINDS);
+        let may_be_another = own.any(|pair| !others.contains(&pair.thing));
+        let is_alone = raises
+            .get(&hash((self.copy, apart)))
+            .is_some_and(|kinds| kinds.iter().flatten().all(|kind| others.contains(kind)));
+        !(may_be_another && is_alone)
+    }
+
+    /// Takes in what stands beside `a`: kinds that it may be of, and those that it is not.
+    pub(super) fn tell(
+        &self,
+        a: &str,
+        kinds: Vec<String>,
+        others: Vec<String>,
+        things: &mut Named,
+    ) {
+        things.others = others;
+        if self.twins(a, things).next().is_some() {
+            return;
+        }
+        let told = Named { nouns: kinds, called: things.called, ..Named::default() };
+        let is_bound = self.twins(a, &told).next().is_some();
+        if is_bound {
+            things.nouns = told.nouns;
+        } else {
+            things.nouns.extend(told.nouns);
+        }
+    }
+
+    /// The bindings of a value, as itself and as one of `things`. An `id` is none of those that were
+    /// issued as a number, where one was as an `id`; a number is none that was issued as an `id`.
+    fn twins(&self, a: &str, things: &Named) -> impl Iterator<Item = &'b StandIn> {
         let bindings = self.bindings;
         let some = bindings.lengths.contains(&(a.len() as u32));
         let of = move |thing: &str| if some { bindings.of(key(self.copy, thing, a)) } else { &[] };
-        let of_things: Vec<&StandIn> = things.iter().flat_map(|thing| of(thing)).collect();
+        let mut of_things: Vec<&StandIn> =
+            things.nouns.iter().flat_map(|thing| of(thing)).collect();
+        let other = match things.called {
+            Called::Otherwise => None,
+            Called::Id => Some(Called::Number),
+            Called::Number => Some(Called::Id),
+        };
+        if let Some(other) = other
+            && of_things.iter().any(|entry| entry.born != other)
+        {
+            of_things.retain(|entry| entry.born != other);
+        } else if things.called == Called::Number {
+            of_things.clear();
+        }
         let numbered = if some && numbered(a).is_some() { of(NUMBERED) } else { &[] };
         of("").iter().chain(of_things).chain(numbered)
     }
 
     /// Names what v2 calls the thing that v1 calls `a`: equal to [`Bound::name`] of v2's own.
-    pub(super) fn twin(&self, a: &str, things: &[String]) -> Option<u64> {
+    pub(super) fn twin(&self, a: &str, things: &Named) -> Option<u64> {
         self.twins(a, things).next().map(|entry| entry.v2)
     }
 
-    /// Whether two texts are made as values are that v2 issued anew.
-    pub(super) fn are_of_one_make(&self, a: &str, b: &str) -> bool {
-        let make = || kinds::make_of(a).filter(|make| self.bindings.makes.contains(make));
-        !self.bindings.makes.is_empty() && make().is_some_and(|m| kinds::make_of(b) == Some(m))
+    /// Whether two texts are made as values are that v2 issued anew: under the same name, or as
+    /// positions are. One that v1 issued is v2's own elsewhere, and v2's own is no other.
+    pub(super) fn is_position(&self, a: &str, b: &str, things: &Named) -> bool {
+        let Bindings { makes, named_makes, .. } = self.bindings;
+        if named_makes.is_empty() {
+            return false;
+        }
+        let Some(make) = kinds::make_of(a).filter(|make| kinds::make_of(b) == Some(*make)) else {
+            return false;
+        };
+        named_makes.contains(&hash((make, things.name)))
+            || makes.contains(&make)
+                && self.twins(a, things).next().is_none()
+                && !self.was_issued(b, things)
     }
 
     /// Which of the answers issued what v1 calls `a`: those of one number are of one answer.
-    pub(super) fn rank(&self, a: &str, things: &[String]) -> Option<u32> {
+    pub(super) fn rank(&self, a: &str, things: &Named) -> Option<u32> {
         self.twins(a, things).map(|entry| entry.rank).min()
     }
 
     /// Whether v2 issued something in the place of what v1 calls `a`, by itself or as one of
     /// `things`.
-    pub(super) fn has(&self, a: &str, things: &[String]) -> bool {
+    pub(super) fn has(&self, a: &str, things: &Named) -> bool {
         self.twins(a, things).next().is_some()
     }
 
@@ -513,7 +766,7 @@ impl<'b> Bound<'b> {
 
     /// How v2 breaks the identity of what v1 calls `a`, by calling it `b`; none where it does not,
     /// or where `a` names nothing.
-    pub(super) fn broken(&self, a: &str, b: &str, things: &[String]) -> Option<&'static str> {
+    pub(super) fn broken(&self, a: &str, b: &str, things: &Named) -> Option<&'static str> {
         let mut all = self.twins(a, things).peekable();
         all.peek()?;
         if !all.all(|entry| entry.names && !entry.is(b)) {
@@ -524,7 +777,7 @@ impl<'b> Bound<'b> {
 
     /// The same of what names no thing for good, as an entity tag does: only where v2 issued `b`
     /// for another value of v1's.
-    pub(super) fn mistaken(&self, a: &str, b: &str, things: &[String]) -> Option<&'static str> {
+    pub(super) fn mistaken(&self, a: &str, b: &str, things: &Named) -> Option<&'static str> {
         let mut all = self.twins(a, things).peekable();
         all.peek()?;
         let is_another = !all.any(|entry| entry.is(b)) && self.was_issued(b, things);
@@ -532,10 +785,10 @@ impl<'b> Bound<'b> {
     }
 
     /// Whether v2 issued a value in the place of any of v1's.
-    fn was_issued(&self, b: &str, things: &[String]) -> bool {
+    fn was_issued(&self, b: &str, things: &Named) -> bool {
         let issued =
             |thing: &str| self.bindings.issued.binary_search(&key(self.copy, thing, b)).is_ok();
-        issued("") || things.iter().any(|thing| issued(thing))
+        issued("") || things.nouns.iter().any(|thing| issued(thing))
     }
 
     /// `a` with values of v2's in the place of v1's, wherever `b` has them; none where it has none.
@@ -544,7 +797,7 @@ impl<'b> Bound<'b> {
         &self,
         a: &str,
         b: &str,
-        things: &[String],
+        things: &Named,
     ) -> (Option<String>, Option<&'static str>) {
         if self.is_twin(a, b, things) {
             return (Some(b.to_owned()), None);
@@ -627,7 +880,8 @@ impl<'b> Bound<'b> {
         let is_start = |at: usize| is_border(a, at) && is_border(b, y - (x - at));
         for start in span.starts.iter().rev().copied().filter(|&at| is_start(at)) {
             let from = y - (x - start);
-            let nouns = self.nouns(a, start);
+            let mut nouns = self.nouns(a, start);
+            nouns.nouns.extend(nouns::spoken(a, start));
             let ends = span.ends.iter().rev().chain(span.narrow.iter().rev());
             for end in ends.copied().filter(|&end| is_border(a, end)) {
                 for entry in self.twins(&a[start..end], &nouns) {
@@ -784,7 +1038,7 @@ mod tests {
             ("header:etag", "second-2", "b-9", None),
         ]);
         let bound = Bound::new(&all, 1);
-        let of = |a: &str, b: &str| bound.mistaken(a, b, &[]);
+        let of = |a: &str, b: &str| bound.mistaken(a, b, &Named::default());
         assert_eq!(of("second-2", "a-9"), Some(ANOTHER_THING));
         // Its own, one that nobody knows, and what v1 issued to nobody.
         for (a, b) in [("second-2", "b-9"), ("second-2", "c-9"), ("third-3", "a-9")] {
@@ -808,8 +1062,8 @@ mod tests {
         ]);
         assert!((0..3).all(|n| all.shared_in(format!("{n}-0").parse().unwrap()).is_empty()));
         let bound = Bound::new(&all, 1);
-        assert_eq!(bound.rebound(v1, later, &[]), (None, None));
-        assert_eq!(bound.rebound(v1, v2, &[]), (Some(v2.to_owned()), None));
+        assert_eq!(bound.rebound(v1, later, &Named::default()), (None, None));
+        assert_eq!(bound.rebound(v1, v2, &Named::default()), (Some(v2.to_owned()), None));
         // The payload alone, of a second each: v2 made two in one.
         let payloads: Vec<String> =
             [1, 2].map(|n| encoding::base64_of(format!(r#"{{"at":{n}}}"#).as_bytes(), true)).into();
@@ -822,7 +1076,11 @@ mod tests {
         // An id in a form does name a thing.
         let id = "8d7f2f0e-3c43-4a5e-9d7b-0c6d1a2b3c4d";
         let all = bindings(&[(place, id, "59a0299b-f951-4525-8b61-9c9eb22ee12d", None)]);
-        let found = Bound::new(&all, 1).broken(id, "2cb2d0a4-c43c-4639-94a9-73c39d2c029d", &[]);
+        let found = Bound::new(&all, 1).broken(
+            id,
+            "2cb2d0a4-c43c-4639-94a9-73c39d2c029d",
+            &Named::default(),
+        );
         assert_eq!(found, Some(TWO_IDS));
     }
 
@@ -835,7 +1093,7 @@ mod tests {
             ("$.page", "8", "1008", Some("page")),
         ]);
         let bound = Bound::new(&all, 1).asked(b"/pages/8/edit?x=1");
-        let of = |a: &str, b: &str| bound.rebound(a, b, &[]).0;
+        let of = |a: &str, b: &str| bound.rebound(a, b, &Named::default()).0;
         for (a, b) in [
             ("3f2a91c07be41d05", "00aa11bb22cc33dd"),
             ("artifacts:/2/3f2a91c07be41d05/x", "artifacts:/2/00aa11bb22cc33dd/x"),
@@ -853,17 +1111,25 @@ mod tests {
         }
         assert_eq!(of("x3f2a91c07be41d05", "x00aa11bb22cc33dd"), None, "within a word");
         assert_eq!(of("8", "1008"), None, "a number alone names nothing");
-        assert_eq!(bound.rebound("8", "1008", &["page".to_owned()]).0.as_deref(), Some("1008"));
+        assert_eq!(
+            bound.rebound("8", "1008", &Named::of("page".to_owned())).0.as_deref(),
+            Some("1008")
+        );
         assert_eq!(of("/orders/8", "/orders/1008"), None, "of another kind");
         let elsewhere = Bound::new(&all, 1).asked(b"/pages/9/edit");
-        assert_eq!(elsewhere.rebound("Order #8", "Order #1008", &[]).0, None, "of another kind");
+        assert_eq!(
+            elsewhere.rebound("Order #8", "Order #1008", &Named::default()).0,
+            None,
+            "of another kind"
+        );
         assert_eq!(of("page 8", "page 1008"), None, "of how many");
         assert_eq!(
             of("3f2a91c07be41d05 costs 5", "00aa11bb22cc33dd costs 6").as_deref(),
             Some("00aa11bb22cc33dd costs 5"),
             "what else differs stays"
         );
-        let other = Bound::new(&all, 2).rebound("3f2a91c07be41d05", "00aa11bb22cc33dd", &[]);
+        let other =
+            Bound::new(&all, 2).rebound("3f2a91c07be41d05", "00aa11bb22cc33dd", &Named::default());
         assert_eq!(other, (None, None), "of another copy");
     }
 
@@ -881,12 +1147,12 @@ mod tests {
             ("/orders/4711?x=1", "/orders/47?x=1"),
             ("/files/3f2a91c07be41d05", "/files/3f2a91c07be41d05ff"),
         ] {
-            assert_eq!(bound.rebound(a, b, &[]).0.as_deref(), Some(b), "{a}");
+            assert_eq!(bound.rebound(a, b, &Named::default()).0.as_deref(), Some(b), "{a}");
         }
         for (a, b) in [("/carts/290", "/carts/2907"), ("/carts/29", "/carts/290"), ("a", "ab")] {
-            assert_eq!(bound.rebound(a, b, &[]).0, None, "{a}");
+            assert_eq!(bound.rebound(a, b, &Named::default()).0, None, "{a}");
         }
-        assert_eq!(bound.rebound("/carts/290", "/carts/290/x", &[]), (None, None));
+        assert_eq!(bound.rebound("/carts/290", "/carts/290/x", &Named::default()), (None, None));
     }
 
     #[test]
@@ -929,12 +1195,12 @@ mod tests {
             .collect();
         assert_eq!(shared, [1]);
         let bound = Bound::new(&all, 1);
-        assert_eq!(bound.broken("aaaa1111bbbb", "9999", &[]), None);
-        assert_eq!(bound.broken("aaaa1111bbbb", "7777", &[]), Some(TWO_IDS));
-        assert_eq!(bound.broken("aaaa1111bbbb", "8888", &[]), Some(ANOTHER_THING));
-        assert_eq!(bound.broken("gggg4444", "7777", &[]), None, "names no thing");
-        assert_eq!(bound.broken("unknown", "7777", &[]), None);
-        let text = bound.rebound("/x/aaaa1111bbbb?y=1", "/x/7777?y=1", &[]);
+        assert_eq!(bound.broken("aaaa1111bbbb", "9999", &Named::default()), None);
+        assert_eq!(bound.broken("aaaa1111bbbb", "7777", &Named::default()), Some(TWO_IDS));
+        assert_eq!(bound.broken("aaaa1111bbbb", "8888", &Named::default()), Some(ANOTHER_THING));
+        assert_eq!(bound.broken("gggg4444", "7777", &Named::default()), None, "names no thing");
+        assert_eq!(bound.broken("unknown", "7777", &Named::default()), None);
+        let text = bound.rebound("/x/aaaa1111bbbb?y=1", "/x/7777?y=1", &Named::default());
         assert_eq!(text, (None, Some(TWO_IDS)), "in a text");
     }
 
@@ -944,10 +1210,13 @@ mod tests {
         let bound = Bound::new(&all, 1);
         let long = |word: &str, n: usize| format!("{word}-").repeat(n);
         steps::hold_to_n_log_n(1_000, |n| {
-            assert_eq!(bound.rebound(&long("a1", n), &long("b2", n), &[]), (None, None));
+            assert_eq!(
+                bound.rebound(&long("a1", n), &long("b2", n), &Named::default()),
+                (None, None)
+            );
         });
         proptest::proptest!(|(a in "\\PC{0,40}", b in "\\PC{0,40}")| {
-            let _ = bound.rebound(&a, &b, &[]);
+            let _ = bound.rebound(&a, &b, &Named::default());
         });
     }
 

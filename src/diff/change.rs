@@ -12,7 +12,7 @@ use super::Kind;
 use super::bindings::is_of_identity;
 pub use super::context::{Asked, Context, Look};
 use super::identity;
-use super::nouns;
+use super::nouns::{self, Named};
 use super::parts::{self, DifferingPart};
 use crate::message::kinds;
 use crate::message::kinds::ValueKind;
@@ -91,14 +91,14 @@ impl Context<'_> {
         a: &str,
         b: &str,
         number: bool,
-        things: impl FnOnce() -> Vec<String>,
+        things: impl FnOnce() -> Named,
     ) -> Differ {
         let Some(bound) = self.bound else { return Differ::So(self.seen(a, b, number)) };
         let things = things();
         match bound.rebound(a, b, &things) {
             (_, Some(label)) => Differ::Identity(label),
             (Some(rebound), None) if rebound == b => Differ::Not,
-            (None, None) if !number && bound.are_of_one_make(a, b) && !self.asked_for(a) => {
+            (None, None) if !number && bound.is_position(a, b, &things) && !self.asked_for(a) => {
                 Differ::So(Look::Kind(ValueKind::Position).into())
             }
             (rebound, None) => Differ::So(self.seen(rebound.as_deref().unwrap_or(a), b, number)),
@@ -107,7 +107,24 @@ impl Context<'_> {
 
     /// The same of a value at these steps of an answer.
     pub(super) fn differ_at(&self, a: &str, b: &str, number: bool, steps: &[Step<'_>]) -> Differ {
-        match self.differ(a, b, number, || nouns::at(steps, &self.request.target)) {
+        self.differ_beside(a, b, number, steps, |_| {})
+    }
+
+    /// The same where what stands beside the value says more of what it may name.
+    pub(super) fn differ_beside(
+        &self,
+        a: &str,
+        b: &str,
+        number: bool,
+        steps: &[Step<'_>],
+        beside: impl FnOnce(&mut Named),
+    ) -> Differ {
+        let things = || {
+            let mut things = nouns::at(steps, &self.request.target);
+            beside(&mut things);
+            things
+        };
+        match self.differ(a, b, number, things) {
             Differ::So(SeenChange { look: Look::Plain, .. })
                 if !number && nouns::is_entity_tag(steps) && [a, b].iter().all(|t| is_tag(t)) =>
             {

@@ -230,6 +230,20 @@ impl Context<'_> {
             || then.since(other).saturating_abs() <= exact.saturating_mul(2)
     }
 
+    /// Whether a time was in the year before v1 was asked.
+    pub(super) fn is_of_last_year(&self, at: Timestamp) -> bool {
+        const YEAR: i64 = 366 * DAY_NS;
+        const SLACK: i64 = 60 * NANOS_PER_SEC;
+        (-SLACK..=YEAR).contains(&self.expected_at.since(at))
+    }
+
+    /// Whether v1 made a time while it answered, and v2 long before or after.
+    pub(super) fn is_stale(&self, a: Timestamp, b: Timestamp) -> bool {
+        const FRESH: i64 = 60 * NANOS_PER_SEC;
+        let is_fresh = a.since(self.expected_at).saturating_abs() <= FRESH;
+        is_fresh && self.actual_at.is_some() && !self.same_distance(a, b, 0)
+    }
+
     /// Whether two instants are both near their requests, or both as far from them. `exact` is how
     /// exact they are, where that is coarse.
     fn same_distance(&self, a: Timestamp, b: Timestamp, exact: i64) -> bool {

@@ -12,10 +12,14 @@ use base64::alphabet::{STANDARD, URL_SAFE};
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
 use super::change::{Change, Context, Differ, SeenChange, Sink, kind_of, mix, shown_below};
+use super::nouns::Named;
 use super::rules::RuleVerdict;
 use super::{Kind, json, nouns, parts, query};
 use crate::message::json::code;
+use crate::message::kinds;
+use crate::message::signed::{Payload, Signed};
 use crate::message::tokens::{Token, tokens};
+use crate::time::{NANOS_PER_SEC, Timestamp};
 
 /// Documents inside documents that are opened, one in another.
 const MAX_DEPTH: usize = 3;
@@ -48,6 +52,18 @@ impl Base {
         }
     }
 
+    /// The base of a part of the value that is called so.
+    fn below(&self, name: &str) -> Self {
+        Self {
+            place: format!("{} {name}", self.place),
+            general: format!("{} {name}", self.general),
+            hash: mix(self.hash, name.as_bytes()),
+            kind: self.kind,
+            names: self.names.clone(),
+            depth: self.depth + 1,
+        }
+    }
+
     /// The hash of the document's root.
     pub(super) fn root_hash(&self) -> u64 {
         mix(self.hash, b" $")
@@ -73,7 +89,7 @@ impl Base {
         &self,
         context: &Context<'_>,
         [a, b]: [Option<&str>; 2],
-        things: impl FnOnce() -> Vec<String>,
+        things: impl FnOnce() -> Named,
         sink: &mut Sink,
     ) {
         let (label, seen) = match (a, b) {
@@ -108,7 +124,7 @@ impl Base {
         &self,
         context: &Context<'_>,
         both: [Option<&str>; 2],
-        things: impl FnOnce() -> Vec<String>,
+        things: impl FnOnce() -> Named,
         sink: &mut Sink,
     ) {
         if !self.is_ruled(context, both, sink) {
@@ -142,6 +158,11 @@ pub(super) fn compare(
         }
         return true;
     }
+    if let [Some(a), Some(b)] = [expected, actual].map(signed_of)
+        && signed(context, base, [a, b], sink)
+    {
+        return true;
+    }
     let Some(Surrounded { documents: [a, b], around }) = surrounded(expected, actual) else {
         return query::compare(context, base, expected, actual, sink);
     };
@@ -153,6 +174,57 @@ pub(super) fn compare(
         base.value(context, [Some(&a), Some(&b)], things, sink);
     }
     true
+}
+
+/// The parts of a signed value.
+fn signed_of(text: &str) -> Option<Signed<'_>> {
+    kinds::is_signed(text.as_bytes()).then(|| Signed::of(text.as_bytes())).flatten()
+}
+
+/// Whether a text is a signed value that can be read.
+pub(super) fn is_signed(text: &str) -> bool {
+    signed_of(text).is_some_and(|signed| signed.payload().is_some())
+}
+
+/// Compares what two signed values say, and when they were signed. False where they say the same, or
+/// one of them cannot be read: then they are values as others are.
+fn signed(context: &Context<'_>, base: &Base, sides: [Signed<'_>; 2], sink: &mut Sink) -> bool {
+    let before = (sink.changes.len(), sink.more);
+    let at =
+        |signed: Signed<'_>| Some(Timestamp::from_nanos(signed.at()?.checked_mul(NANOS_PER_SEC)?));
+    let times = sides.map(at);
+    let payloads = sides.map(Signed::payload);
+    // Where a secret was hidden, other characters stand for those of the payload and the time.
+    let is_plain = matches!(
+        payloads[0],
+        Some(Payload::Json(Cow::Borrowed(_)) | Payload::Text(Cow::Borrowed(_)))
+    );
+    if is_plain && !times[0].is_some_and(|at| context.is_of_last_year(at)) {
+        return false;
+    }
+    match payloads {
+        [Some(Payload::Json(a)), Some(Payload::Json(b))] => {
+            if !json::compare_within(context, base, a.as_bytes(), b.as_bytes(), sink) {
+                return false;
+            }
+        }
+        [Some(Payload::Text(a)), Some(Payload::Text(b))] => {
+            let inner = base.below("payload");
+            if a == b {
+                sink.saw(inner.hash);
+            } else if !compare(context, &inner, &a, &b, sink) {
+                inner.value(context, [Some(&a), Some(&b)], Named::default, sink);
+            }
+        }
+        _ => return false,
+    }
+    if let [Some(a), Some(b)] = times
+        && context.is_stale(a, b)
+    {
+        let [a, b] = [a, b].map(|at| at.to_string());
+        base.below("signed_at").value(context, [Some(&a), Some(&b)], Named::default, sink);
+    }
+    (sink.changes.len(), sink.more) != before
 }
 
 /// Compares two texts that are documents in code, equal around them, as `callback({…});` is; false
@@ -184,14 +256,14 @@ fn called(text: &str) -> Option<(&str, &str, &str)> {
 /// Whether a value may hold a document: a cheap test.
 pub(super) fn may_hold(text: &str) -> bool {
     let start = data_of(text).1.trim_ascii_start().as_bytes();
-    match start.first() {
+    (match start.first() {
         Some(b'{' | b'[') => true,
         Some(b'%') => start.starts_with(b"%7B") || start.starts_with(b"%5B"),
         // Braces and brackets in base64.
         Some(b'e') => matches!(start.get(1), Some(b'y' | b'w' | b'3')),
         Some(b'W') => start.len() > 2,
         _ => false,
-    }
+    }) || kinds::is_signed(text.as_bytes())
 }
 
 /// Whether a text may hold a document somewhere inside, as scripts (`window.state = {…};`) and

@@ -28,7 +28,9 @@ use super::change::{Change, Context, Look, Sink, cut_at, hash_place, short, show
 use super::cluster::{Drafts, MemberSet};
 use super::conditional::{self, Meeting};
 use super::index::Index;
+use super::issued::{IssueTimes, IssuedBy, Issuers};
 use super::judging::{Judge, Lacking, known_noise, noise_places, write_row};
+use super::nouns::Named;
 use super::rules::RouteRules;
 use super::skipped::{Skipped, Undone, was_refused};
 use super::sockets;
@@ -71,6 +73,8 @@ struct Near<'a> {
     account: &'a Account,
     /// The batch before, and this one: what is in them is not read again.
     batches: [Option<&'a LineBatch>; 2],
+    /// What v1 had issued, and when.
+    issued: &'a IssueTimes,
 }
 
 impl Near<'_> {
@@ -93,6 +97,8 @@ struct Recorded<'e> {
     rules: Arc<RouteRules>,
     /// Whether the places of its answers are counted.
     count: bool,
+    /// What v1 had issued by then, where that is known.
+    issued: Option<IssuedBy<'e>>,
 }
 
 /// Diffs a run. `progress` is told how many bytes of how many were walked.
@@ -219,6 +225,9 @@ impl Engine<'_> {
         let mut batches = Batches::new(&self.exchanges).map_err(reading("exchanges.jsonl"))?;
         let mut rank = 0_u32;
         let mut before: Option<LineBatch> = None;
+        let nobody = Issuers::default();
+        let issuers = self.bindings.as_ref().map_or(&nobody, |bindings| &bindings.issuers);
+        let mut issued = IssueTimes::new(issuers);
         while let Some(batch) = batches.next().map_err(reading("exchanges.jsonl"))? {
             let first = rank as usize;
             let last = first
@@ -227,7 +236,13 @@ impl Engine<'_> {
             // What earlier batches have counted says which places need no more samples: the same
             // for any number of threads.
             let account = &joined.account;
-            let near = Near { account, batches: [before.as_ref(), Some(&batch)] };
+            if self.bindings.is_some() {
+                let lines = self.survey.places[first..last]
+                    .iter()
+                    .filter_map(|&(offset, length)| batch.at(offset, length));
+                issued.read(issuers, lines, last == self.survey.places.len());
+            }
+            let near = Near { account, batches: [before.as_ref(), Some(&batch)], issued: &issued };
             let eyes = &*onlooker;
             let compared: Vec<io::Result<(Compared, Option<Sighting<O>>)>> = (first..last)
                 .into_par_iter()
@@ -333,7 +348,8 @@ impl Engine<'_> {
         let method = String::from_utf8_lossy(&message.method).into_owned();
         let shown = cut_at(&self.settings.masker.target(&target), limits::SHOWN_TARGET);
         compared.target = (message.target.clone(), shown);
-        let recorded = Recorded { rank, exchange, request, method, is_left, rules, count };
+        let issued = near.issued.by(exchange);
+        let recorded = Recorded { rank, exchange, request, method, is_left, rules, count, issued };
         for at in outcomes {
             self.replayed(&recorded, at, &mut compared, show)?;
         }
@@ -578,7 +594,8 @@ impl Engine<'_> {
             readings: &self.readings,
             masker: &self.settings.masker,
             bound: bindings.map(|bindings| {
-                Bound::new(bindings, outcome.id.copy).asked(&request.message.target)
+                let bound = Bound::new(bindings, outcome.id.copy).asked(&request.message.target);
+                bound.after(recorded.issued)
             }),
             asked: Default::default(),
         };
@@ -651,7 +668,7 @@ impl Engine<'_> {
         let is_own = |tag: &str| {
             let opaque = tag.strip_prefix("W/").unwrap_or(tag);
             let written = [tag, opaque, opaque.trim_matches('"')];
-            let thing = [nouns::entity_tag_of(&context.request.target)];
+            let thing = Named::of(nouns::entity_tag_of(&context.request.target));
             context.bound.is_some_and(|bound| written.iter().any(|tag| bound.has(tag, &thing)))
         };
         let meeting = conditional::meeting(context.request, is_own, statuses);

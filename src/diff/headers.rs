@@ -9,7 +9,7 @@ use super::change::{Context, Differ, SeenChange, Sink, Step, hash_place, kind_of
 use super::context::Look;
 use super::embedded::{self, Base};
 use super::header_table::{How, built_in, members};
-use super::nouns;
+use super::nouns::{self, Named};
 use super::query;
 use super::rules::RuleVerdict;
 use crate::message::Headers;
@@ -558,7 +558,7 @@ fn cookie_attributes(
             (Some(_), None) => ("removed", SeenChange::PLAIN),
             (None, _) => ("added", SeenChange::PLAIN),
             // A path may name what v2 issued: `/interaction/8f3c…`.
-            (Some(a), Some(b)) => match context.differ(a, b, false, Vec::new) {
+            (Some(a), Some(b)) => match context.differ(a, b, false, Named::default) {
                 Differ::Not => continue,
                 Differ::Identity(label) => (label, SeenChange::PLAIN),
                 Differ::So(seen) => ("changed", seen),

@@ -10,6 +10,7 @@ use std::cmp::Ordering;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::bindings::Bound;
+use super::nouns::Named;
 
 /// How two lists of ids name the same things.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,7 +29,7 @@ pub(super) fn same(
     bound: Bound<'_>,
     left: &[String],
     right: &[String],
-    things: &[String],
+    things: &Named,
 ) -> Option<Same> {
     if left.len() != right.len() || left.len() < 2 {
         return None;
@@ -60,7 +61,7 @@ pub(super) fn shuffled(
     bound: Bound<'_>,
     left: &[String],
     places: &[usize],
-    things: &[String],
+    things: &Named,
 ) -> Option<[bool; 2]> {
     let ranks = left.iter().map(|text| bound.rank(text, things)).collect::<Option<Vec<u32>>>()?;
     if ranks.iter().collect::<FxHashSet<_>>().len() < FEWEST {

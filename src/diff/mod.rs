@@ -25,6 +25,7 @@ pub mod headers;
 mod identity;
 mod index;
 mod instants;
+mod issued;
 pub mod json;
 mod judging;
 pub mod markup;

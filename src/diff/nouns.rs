@@ -1,49 +1,180 @@
 //! The kinds of things that a value may name where it stands: only there a small number is bound.
 
+use std::borrow::Cow;
+use std::hash::{Hash as _, Hasher as _};
+
+use rustc_hash::FxHasher;
+
 use crate::bind::find::things::{self, Nouns, Stands, singular};
 use crate::message::place::{Step, Trail};
 use crate::message::target::path_and_query;
 
-/// What an `id` may name that does not say of what it is.
-pub(super) const ANY_THING: &str = "any thing";
+/// How a value is called that names a thing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Called {
+    /// In any other way: in a link, by the name of its thing.
+    #[default]
+    Otherwise,
+    /// `id`, `uuid`, `key`.
+    Id,
+    /// `number`, `no`: what people count, perhaps anew for each customer.
+    Number,
+}
+
+impl Called {
+    /// How a value at these steps is called.
+    pub(super) fn at(steps: &[Step<'_>]) -> Self {
+        const NUMBERS: [&str; 4] = ["no", "nr", "num", "number"];
+        match steps.last() {
+            Some(Step::Name(name)) if NUMBERS.iter().any(|own| name.eq_ignore_ascii_case(own)) => {
+                Self::Number
+            }
+            Some(Step::Name(name)) if things::is_nameless(name) => Self::Id,
+            _ => Self::Otherwise,
+        }
+    }
+}
+
+/// What a value may name where it stands.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Named {
+    /// The kinds of things, as its name, what holds it and what was asked for tell them.
+    pub(super) nouns: Vec<String>,
+    /// How it is called.
+    pub(super) called: Called,
+    /// The hash of its name; 0 where it has none.
+    pub(super) name: u64,
+    /// Whether it may name a thing of a kind that nothing tells: the `id` of what changed, of what
+    /// was found.
+    pub(super) any: bool,
+    /// Kinds that it does not name: what stands beside it does.
+    pub(super) others: Vec<String>,
+    /// Whether it may be the number that was asked for, whatever it is called.
+    pub(super) asked: bool,
+}
+
+impl Named {
+    /// Of the kind called `noun`, however it is called.
+    pub(super) fn of(noun: String) -> Self {
+        Self { nouns: vec![noun], ..Self::default() }
+    }
+
+    fn add(&mut self, nouns: impl IntoIterator<Item = String>) {
+        for noun in nouns {
+            if !self.nouns.contains(&noun) {
+                self.nouns.push(noun);
+            }
+        }
+    }
+}
+
+/// The hash of a name under which values are issued.
+pub(super) fn name_of(steps: &[Step<'_>]) -> u64 {
+    let named = steps.iter().rev().find_map(|step| match step {
+        Step::Name(name)
+        | Step::Attribute(name)
+        | Step::Element(name, _)
+        | Step::Header(name)
+        | Step::Cookie(name) => Some(name),
+        _ => None,
+    });
+    named.map_or(0, |name| {
+        let mut hasher = FxHasher::default();
+        name.to_ascii_lowercase().hash(&mut hasher);
+        hasher.finish() | 1
+    })
+}
 
 /// What a value may name that stands at a place of an answer to a request for `target`.
-pub(super) fn at(steps: &[Step<'_>], target: &[u8]) -> Vec<String> {
+pub(super) fn at(steps: &[Step<'_>], target: &[u8]) -> Named {
     let nouns = path_of(target);
-    let mut found = Vec::new();
-    follow(steps, None, &mut |trail| found = things::at(trail, Stands::Issued, None, &nouns).0);
+    let mut found = Named { called: Called::at(steps), name: name_of(steps), ..Named::default() };
+    follow(steps, None, &mut |trail| {
+        found.nouns = things::at(trail, Stands::Issued, None, &nouns).0;
+    });
+    // What a page has in attributes and cells has no better name.
+    found.asked = matches!(steps.last(), Some(Step::Attribute(_) | Step::Text(_)));
     // The `id` of a list's elements may be of any thing: what changed, what was found.
-    if let Some(Step::Name(name)) = steps.last()
-        && things::is_nameless(name)
-    {
-        found.push(ANY_THING.to_owned());
-    }
+    found.any = found.called == Called::Id;
     // `object_id` is of whatever the answer is about.
-    let named = steps.last().and_then(Step::name).is_some_and(is_any_thing);
-    if named {
-        found.extend(of(target).filter(|noun| !found.contains(noun)));
+    if steps.last().and_then(Step::name).is_some_and(is_any_thing) {
+        found.add(of(target));
     }
     // A number in a link's query names what its parameter is called.
     if let Some(Step::Query(name)) = steps.last() {
-        found.extend(singular(name).filter(|name| !found.contains(name)));
+        found.add(singular(name));
     }
-    // `"task": 5` is the task of that number, and `"tasks": [5]` are some.
+    // `"task": 5` is the task of that number, and `"tasks": [5]` are some; so is what a form has as
+    // its `task`.
     let member = steps.iter().rev().find(|step| !matches!(step, Step::Index(_)));
+    let is_field = matches!(steps, [.., Step::Attribute(_), Step::Attribute(_)]);
     if let Some(Step::Name(name)) = member
         && (!things::is_counter(name) || things::is_reference(name))
     {
-        found.extend(singular(name).filter(|name| !found.contains(name)));
+        found.add(singular(name));
+    } else if let Some(Step::Attribute(name)) = member
+        && is_field
+        && (!things::is_counter(name) || things::is_reference(name))
+    {
+        found.add(singular(name));
     }
     found
 }
 
 /// What a parameter of a link to `path` may name: `5` in `/topic.php?id=5` a topic.
-pub(super) fn of_link(name: &str, path: &str, target: &[u8]) -> Vec<String> {
+pub(super) fn of_link(name: &str, path: &str, target: &[u8]) -> Named {
     let mut found = at(&[Step::Query(name.into())], target);
-    found.extend(
-        of(path.as_bytes()).filter(|noun| things::is_nameless(name) && !found.contains(noun)),
-    );
+    if things::is_nameless(name) {
+        found.add(of(path.as_bytes()));
+        found.asked = true;
+    }
     found
+}
+
+/// What an object in an answer says of itself beside its `id`, which is `own`: what kinds of thing
+/// it may be, and of which kinds it names others.
+pub(super) fn beside<'m>(
+    own: &str,
+    members: impl Iterator<Item = (Cow<'m, str>, Beside<'m>)>,
+) -> (Vec<String>, Vec<String>) {
+    const KINDS: [&str; 9] = [
+        "__typename",
+        "type",
+        "kind",
+        "@type",
+        "object",
+        "object_type",
+        "entity_type",
+        "resource_type",
+        "model",
+    ];
+    let (mut kinds, mut others) = (Vec::new(), Vec::new());
+    for (name, value) in members {
+        match value {
+            Beside::Text(text) if KINDS.iter().any(|own| name.eq_ignore_ascii_case(own)) => {
+                // `shop.order`: what a service calls its kinds.
+                kinds.extend(text.rsplit(['.', '/', ':', '#']).next().and_then(singular));
+            }
+            Beside::Thing => others.extend(singular(&name)),
+            // `user_id` may say the `id` of a user once more.
+            Beside::Number(text) | Beside::Text(text) if text != own => {
+                let noun = things::identified(&name).filter(|noun| !noun.is_empty());
+                others.extend(noun.and_then(singular));
+            }
+            Beside::Number(_) | Beside::Text(_) => {}
+            Beside::Other => {}
+        }
+    }
+    (kinds, others)
+}
+
+/// What stands beside an `id`.
+pub(super) enum Beside<'m> {
+    Text(Cow<'m, str>),
+    Number(Cow<'m, str>),
+    /// An object with an `id` of its own.
+    Thing,
+    Other,
 }
 
 /// Whether a field of this name holds the id of a thing of any kind.
@@ -100,6 +231,21 @@ fn follow(steps: &[Step<'_>], before: Option<&Trail<'_>>, then: &mut dyn FnMut(&
     if rest.is_empty() { then(&trail) } else { follow(rest, Some(&trail), then) }
 }
 
+/// What a word before a number in a text says that it names: `Order 7`, `Order No. 7`; a page of
+/// that many is none.
+pub(super) fn spoken(text: &str, at: usize) -> Option<String> {
+    const NUMBERS: [&str; 4] = ["no", "nr", "num", "number"];
+    let said = text.get(..at)?.strip_suffix(' ')?;
+    let word = last_word(said.strip_suffix('.').unwrap_or(said));
+    let is_number = NUMBERS.iter().any(|own| word.eq_ignore_ascii_case(own));
+    let word = match is_number {
+        true => last_word(said.trim_end_matches('.').strip_suffix(word)?.trim_end()),
+        false => last_word(said),
+    };
+    let is_thing = is_number || !things::is_counter(word) || things::is_reference(word);
+    singular(word).filter(|_| is_thing)
+}
+
 /// What stands before a value in a text says what it names: `pages/8`, `page_8_title`, `page=8`,
 /// `Page #8`.
 pub(super) fn before(text: &str, at: usize) -> Option<String> {
@@ -134,7 +280,8 @@ mod tests {
     fn the_id_of_any_object_is_of_what_was_asked_for() {
         let at = |name: &'static str| at(&[Step::Root, Step::Name(name.into())], b"/issues/8/edit");
         for name in ["object_id", "objectId", "target-id"] {
-            assert!(at(name).contains(&"issue".to_owned()), "{name} {:?}", at(name));
+            let found = at(name).nouns;
+            assert!(found.contains(&"issue".to_owned()), "{name} {found:?}");
         }
         for (name, noun) in [
             ("task", Some("task")),
@@ -143,11 +290,11 @@ mod tests {
             ("page", None),
         ] {
             let named = [Step::Root, Step::Name(name.into()), Step::Index(2)];
-            let found = super::at(&named, b"/issues/8");
+            let found = super::at(&named, b"/issues/8").nouns;
             assert_eq!(found.first().map(String::as_str), noun, "{name}");
         }
         for name in ["object", "order_id", "amount"] {
-            assert!(!at(name).contains(&"issue".to_owned()), "{name}");
+            assert!(!at(name).nouns.contains(&"issue".to_owned()), "{name}");
         }
     }
 

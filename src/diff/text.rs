@@ -162,7 +162,7 @@ fn hunk(
         for (a, b) in left.zip(right) {
             let (one, other) = (sides[0][a], sides[1][b]);
             if one != other {
-                let (label, look) = match context.differ(one, other, false, Vec::new) {
+                let (label, look) = match context.differ(one, other, false, Default::default) {
                     Differ::Not => continue,
                     Differ::Identity(label) => (label, SeenChange::PLAIN),
                     Differ::So(seen) => ("changed", seen),

@@ -10,6 +10,7 @@ use rustc_hash::FxHasher;
 use serde::{Deserialize, Serialize};
 
 use super::dates;
+use super::signed::{Payload, Signed};
 use crate::time::{NANOS_PER_SEC, Timestamp};
 
 /// What a value looks like.
@@ -494,33 +495,18 @@ fn jwt(bytes: &[u8]) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'='))
 }
 
-/// A payload of one byte, a time of four, a signature of SHA-1, and what stands between them.
-const SHORTEST_SIGNED: usize = 1 + 4 + 27 + 2;
-
-/// `payload.time.signature`, or with colons: a payload of any length, a time of four to eight
-/// characters in base 62 or base64url, and a signature of SHA-1, SHA-256 or SHA-512. The payload
-/// may be JSON as it is.
+/// `payload.time.signature`, or with colons: a signature that looks random. One of SHA-1 has no digit
+/// now and then; it is told from a name by its time.
 pub(crate) fn is_signed(bytes: &[u8]) -> bool {
-    let text = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-    let separator = |byte: &u8| matches!(byte, b'.' | b':');
-    if bytes.len() < SHORTEST_SIGNED {
-        return false;
-    }
-    let Some(last) = bytes.iter().rposition(separator) else { return false };
-    let Some(first) = bytes[..last].iter().rposition(|byte| *byte == bytes[last]) else {
-        return false;
-    };
-    let (payload, time, signature) = (&bytes[..first], &bytes[first + 1..last], &bytes[last + 1..]);
-    let is_json = matches!(payload, [b'[', .., b']'] | [b'{', .., b'}'] | [b'"', .., b'"'])
-        && payload.iter().all(|byte| matches!(byte, b' '..=b'~'));
-    let is_plain = || payload.iter().all(|byte| text(byte) || separator(byte) || *byte == b'=');
-    !payload.is_empty()
-        && (is_json || is_plain())
-        && (4..=8).contains(&time.len())
-        && time.iter().all(text)
-        && matches!(signature.len(), 27 | 43 | 86)
-        && signature.iter().all(text)
-        && (is_json || mixed(signature) == 3 && changes_of_kind(signature) * 4 >= signature.len())
+    let Some(signed) = Signed::of(bytes) else { return false };
+    let signature = signed.signature;
+    let capitals = || signature.windows(2).any(|pair| pair.iter().all(u8::is_ascii_uppercase));
+    signed.is_json()
+        || mixed(signature) == 3 && changes_of_kind(signature) * 4 >= signature.len()
+        || mixed(signature) == 2
+            && changes_of_kind(signature) * 5 >= signature.len()
+            && signed.at().is_some()
+            && (capitals() || matches!(signed.payload(), Some(Payload::Json(_))))
 }
 
 /// `e81a76**********************`: what pages show of salts, hashes and keys. Of a card or an
@@ -825,6 +811,9 @@ mod tests {
             (".eJyrViouSVWyUlAqLU4t.aSl2mA.kJ8sQx0_vLw2T9bZfNn5rYc1XhE", ValueKind::Signed),
             ("1:1rAbCd:kJ8sQx0_vLw2T9bZfNn5rYc1XhEkJ8sQx0_vLw2T9bZ", ValueKind::Signed),
             ("[\"ann\", true].awwxoQ.kJ8sQx0_vLw2T9bZfNn5rYc1XhE", ValueKind::Signed),
+            ("eyJ1IjoxfQ.aSl2mA.kJxsQxq_vLwzTpbZfNnerYcOXhE", ValueKind::Signed),
+            ("ann.aSl2mA.kJxsQX-_vLwzTpbZ-NnerYcO_hE", ValueKind::Signed),
+            ("eve+1@shop.test:1rAbCd:kJ8sQx0_vLw2T9bZfNn5rYc1XhE", ValueKind::Signed),
             ("LH********************", ValueKind::Masked(20)),
             ("658595••••••••", ValueKind::Masked(8)),
             ("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", ValueKind::TraceParent),
@@ -849,6 +838,9 @@ mod tests {
             "The quick brown fox jumps",
             "ORDER_CONFIRMED",
             "application/json",
+            "a.b.c",
+            "module.assets.someVeryLongCamelCaseNamesX",
+            "shop.index.createXMLHttpRequestForOnes",
         ] {
             assert_eq!(of_text(text), None, "{text}");
         }

@@ -22,6 +22,7 @@ pub(crate) mod packed;
 pub mod place;
 pub mod population;
 pub mod protobuf;
+pub(crate) mod signed;
 pub mod target;
 pub mod tokens;
 pub mod trace;

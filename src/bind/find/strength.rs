@@ -32,7 +32,7 @@ const PARTS: usize = 64;
 pub(super) fn is_strong(text: &str) -> bool {
     let bytes = text.as_bytes();
     if !(SHORTEST..=LONGEST).contains(&bytes.len()) {
-        return false;
+        return is_short_position(bytes);
     }
     // Told in one pass: nearly all texts are asked for, and few go on behind it.
     let (mut digits, mut letters, mut held) = (0, 0, 0);
@@ -310,6 +310,17 @@ fn is_version(text: &str) -> bool {
         && text.len() <= 32
 }
 
+/// `s2_0_0`: where a young stream is, as servers of Matrix number what their clients have seen; a
+/// version is written with a `v`.
+fn is_short_position(bytes: &[u8]) -> bool {
+    let (Some(letter), 5..SHORTEST) = (bytes.first(), bytes.len()) else { return false };
+    let mut numbers = bytes[1..].split(|byte| *byte == b'_');
+    letter.is_ascii_lowercase()
+        && *letter != b'v'
+        && numbers.all(|number| !number.is_empty() && number.iter().all(u8::is_ascii_digit))
+        && bytes.iter().filter(|byte| **byte == b'_').count() >= 2
+}
+
 /// `!jsVtLhgegXzQwRbfTM:chat.test`: drawn letters behind a sign of their kind, with the server that
 /// drew them, as Matrix names rooms and events.
 fn is_sigil(bytes: &[u8]) -> bool {
@@ -391,6 +402,8 @@ mod tests {
             "2026-11-28T10:00:00.345Z",
             "2026-11-28T10:00:00.345678+01:00",
             "https://shop.example/3f2a91c07be41d05",
+            "s2_0_0",
+            "t17_4_0",
         ] {
             assert!(is_strong(text), "{text}");
         }
@@ -424,6 +437,10 @@ mod tests {
             "a text with 8 words",
             "charset=utf-8; x",
             "short1",
+            "v1_0_2",
+            "s2_0",
+            "s2__0_1",
+            "S2_0_0",
             "größe123456",
         ] {
             assert!(!is_strong(text), "{text}");

@@ -383,6 +383,11 @@ pub(crate) fn is_nameless(name: &str) -> bool {
     identifies(name) == Some("")
 }
 
+/// What a field of this name identifies: `page` of `page_id`, nothing of its own of `id`.
+pub(crate) fn identified(name: &str) -> Option<&str> {
+    identifies(name)
+}
+
 /// Whether a field of this name identifies something.
 pub(super) fn is_identifier(name: &str) -> bool {
     identifies(name).is_some()

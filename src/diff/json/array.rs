@@ -7,7 +7,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use super::super::bindings::Bound;
 use super::super::change::{Look, SeenChange, Step};
 use super::super::identity::{FEWEST, Same, both_in_order, is_ordered, shuffled};
-use super::super::nouns;
+use super::super::nouns::{self, Named};
 use super::super::rules::ArrayRule;
 use super::JsonWalk;
 use super::nodes::{equal, hash, same_text};
@@ -120,7 +120,7 @@ impl<'a> JsonWalk<'_, '_, 'a> {
         let mut ids = members.filter(|(name, value)| {
             let name = name.text();
             let is_id = !value.is_container() && !KEYS.contains(&&*name);
-            is_id && bound.twin(&value.text(), &[]).is_some()
+            is_id && bound.twin(&value.text(), &Named::default()).is_some()
         });
         ids.find_map(|(name, _)| self.likely_keys(left, right, &name.text()))
     }

@@ -24,6 +24,7 @@ use super::change::{
 use super::elapsed::elapsed;
 use super::embedded::{self, Base, may_hold, may_surround};
 use super::header_table;
+use super::nouns::{self, Beside, Called, Named};
 use super::query;
 use super::rules::{Located, RuleVerdict};
 use crate::limits;
@@ -139,7 +140,7 @@ impl<'a> JsonWalk<'_, '_, 'a> {
                 // their escapes count.
                 let (left, right) = (a.text(), b.text());
                 if left != right || left.contains('\u{fffd}') && a.raw() != b.raw() {
-                    if self.context.bound.is_some_and(|b| b.is_twin(&left, &right, &[])) {
+                    if self.is_twin(&left, &right) {
                         self.sink.twins.push(hash);
                     } else if self.is_field(&left, &right) {
                         // The table of header fields says that they are equal.
@@ -162,6 +163,52 @@ impl<'a> JsonWalk<'_, '_, 'a> {
         }
     }
 
+    /// Whether v2 issued one text in the place of the other, and it says nothing of its own.
+    fn is_twin(&self, left: &str, right: &str) -> bool {
+        let is_twin = |bound: Bound<'_>| bound.is_twin(left, right, &Named::default());
+        self.context.bound.is_some_and(is_twin) && !embedded::is_signed(left)
+    }
+
+    /// What the members beside the present place say of what it may name.
+    fn beside(&self, [left, right]: [&str; 2], named: &mut Named) {
+        /// Longest object whose members are asked, in bytes: each of them may ask.
+        const LONGEST: usize = 4 << 10;
+        let (Some(bound), Some(objects)) = (self.context.bound, self.around.last()) else {
+            return;
+        };
+        if named.called == Called::Otherwise || objects[0].len().max(objects[1].len()) > LONGEST {
+            return;
+        }
+        let [Ok(ours), Ok(theirs)] = objects.map(Tape::parse) else { return };
+        let members = ours.root().members().map(|(name, value)| {
+            let told = match value.kind() {
+                Type::String | Type::Escaped => Beside::Text(value.text()),
+                Type::Number => Beside::Number(value.text()),
+                Type::Object if value.members().any(|(name, _)| name.text() == "id") => {
+                    Beside::Thing
+                }
+                _ => Beside::Other,
+            };
+            (name.text(), told)
+        });
+        match named.called {
+            Called::Number => {
+                // The number of what has it as its `id`, too.
+                let has_id = |object: &Tape<'_>, own: &str| {
+                    let mut members = object.root().members();
+                    members.any(|(name, value)| name.text() == "id" && value.text() == own)
+                };
+                if has_id(&ours, left) && has_id(&theirs, right) {
+                    (named.called, named.any) = (Called::Id, true);
+                }
+            }
+            _ => {
+                let (kinds, others) = nouns::beside(left, members);
+                bound.tell(left, kinds, others, named);
+            }
+        }
+    }
+
     /// Whether the present place is a header field of a message in the document, whose values the
     /// table of header fields holds for equal.
     fn is_field(&self, left: &str, right: &str) -> bool {
@@ -176,7 +223,8 @@ impl<'a> JsonWalk<'_, '_, 'a> {
         let differ = if self.sink.is_full() && self.context.bound.is_none() {
             Differ::So(SeenChange::PLAIN)
         } else {
-            self.context.differ_at(left, right, number, &self.path)
+            let beside = |named: &mut Named| self.beside([left, right], named);
+            self.context.differ_beside(left, right, number, &self.path, beside)
         };
         match differ {
             Differ::Not => self.sink.twins.extend(self.hashes.last()),
@@ -524,7 +572,7 @@ impl<'t, 'a> Added<'t, 'a> {
 
     /// Takes the added member whose name is what v2 issued in the place of `name`.
     fn take_twin(&mut self, bound: Bound<'_>, name: &str) -> Option<Node<'t, 'a>> {
-        let twin = bound.twin(name, &[])?;
+        let twin = bound.twin(name, &Named::default())?;
         let by_name = self.by_name.get_or_init(|| {
             let named = |(at, member): (usize, &Option<(Node<'t, 'a>, Node<'t, 'a>)>)| {
                 Some((Bound::name(&member.as_ref()?.0.text()), at))
