@@ -7,24 +7,11 @@
 //! and where it says for two things what v1 said of one.
 
 use super::features::{Feature, Weight};
-use super::hashing::value_at;
+use super::hashing::{hash_of, value_at};
 use super::matcher::{Causes, Prepared, Stock, both};
 use super::moving::Clocks;
-use super::naming::{Names, is_key};
+use super::naming::{Names, key_of, key_place};
 use super::recording::{CallRecording, RecordedCall};
-use crate::message::Headers;
-use crate::message::place::{Step, Trail};
-
-/// The header field by which a write is done once, as a place.
-pub(super) fn key_place() -> u64 {
-    Trail::new(Step::Header("idempotency-key".into())).hash()
-}
-
-/// The value of that field, in whatever spelling of its name.
-pub(super) fn key_of(headers: &Headers) -> Option<&[u8]> {
-    let mut fields = headers.iter().filter(|(name, _)| std::str::from_utf8(name).is_ok_and(is_key));
-    fields.next().map(|(_, value)| value.trim_ascii())
-}
 
 impl CallRecording {
     /// Whether a call that is equal by kind is about the same thing: what names it is equal or
@@ -101,11 +88,13 @@ impl CallRecording {
     }
 
     /// Whether v1 made a call for an exchange that v2 has not been sent, while others are at v2
-    /// that may have made this one.
+    /// that may have made this one. What a queue or a timer makes is of no exchange.
     pub(super) fn is_to_come(&self, causes: &Causes, index: u32, stock: &Stock) -> bool {
         let Some(number) = self.calls[index as usize].caused_by else { return false };
         let sent = || stock.under_way.as_ref().map_or(1, |watch| watch.times_sent(number));
+        let aim = self.calls[index as usize].aim;
         causes.traced.is_none()
+            && !self.aims[aim as usize].is_apart
             && !causes.open.is_empty()
             && !causes.open.contains(&number)
             && sent() == 0
@@ -145,7 +134,7 @@ impl CallRecording {
     fn keys(&self, prepared: &Prepared, call: &RecordedCall) -> Option<(u64, u64)> {
         let mine = prepared.key?;
         let request = self.request(call);
-        Some((mine, super::hashing::hash_of(key_of(&request.headers)?)))
+        Some((mine, hash_of(key_of(&request.headers)?)))
     }
 
     /// Keeps what v2 said in the place of v1's values: what it made up, and what it read where v1

@@ -12,13 +12,13 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use super::another::{key_of, key_place};
 use super::bound::BoundValues;
 use super::cause::{self, in_common};
 use super::features::{self, Content, Described, Feature, PackedFeatures, Subject, Weight};
 use super::hashing::{hash_of, text_hash};
 use super::ledger::CallPlace;
 use super::namespace::TurnedPairs;
+use super::naming::{key_of, key_place};
 use super::reads;
 use super::recording::{CallRecording, scope_of};
 use crate::exchange::ExchangeId;
@@ -497,8 +497,9 @@ impl CallRecording {
                 return pick;
             }
             // Exchanges at v2 have made all of theirs: one before them made this call late, else it
-            // is made again.
-            return self.late(list, *from, stock).unwrap_or(pick);
+            // is made again. Of which exchange v1 made a call is not always known.
+            let late = self.late(list, *from, stock);
+            return late.or_else(|| self.of_nobody(list, from, stock)).unwrap_or(pick);
         }
         if causes.traced.is_some() && changes {
             return self.strangers(list, stock);
@@ -540,6 +541,19 @@ impl CallRecording {
         let fits =
             |index: &&u32| stock.is_free(self, **index) && stock.is_of_the_past(self, **index);
         let &index = list.get(from as usize..)?.iter().take(CANDIDATES).find(fits)?;
+        Some(Pick { index, again: false, takes: true })
+    }
+
+    /// A call of which nothing tells for which exchange v1 made it.
+    fn of_nobody(&self, list: &[u32], from: &mut u32, stock: &Stock) -> Option<Pick> {
+        let is_given = |index: &u32| !stock.is_free(self, *index);
+        while list.get(*from as usize).is_some_and(is_given) {
+            *from += 1;
+        }
+        let fits = |index: &&u32| {
+            stock.is_free(self, **index) && self.calls[**index as usize].caused_by.is_none()
+        };
+        let &index = list.get(*from as usize..)?.iter().take(CANDIDATES).find(fits)?;
         Some(Pick { index, again: false, takes: true })
     }
 

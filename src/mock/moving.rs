@@ -4,9 +4,10 @@
 
 use crate::message::dates;
 use crate::message::kinds::{self, ValueKind};
-use crate::time::{NANOS_PER_SEC, Timestamp};
+use crate::time::Timestamp;
 
-const MINUTE: i64 = 60;
+/// In milliseconds, as all times here.
+const MINUTE: i64 = 60_000;
 const HOUR: i64 = 60 * MINUTE;
 const DAY: i64 = 24 * HOUR;
 /// How far two clocks may be apart, and how long v2 may take to make a call.
@@ -19,7 +20,7 @@ const CALENDAR: i64 = 400 * DAY;
 /// A time as a value says it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct SaidTime {
-    seconds: i64,
+    millis: i64,
     /// How many days further it is where the day stands before the month.
     other: i16,
     is_day: bool,
@@ -39,24 +40,24 @@ impl SaidTime {
     pub(super) fn of(kind: ValueKind, text: &str) -> Option<Self> {
         if kind == ValueKind::Moment {
             let moment = dates::whole(text)?;
-            let [first, second] = moment.readings.map(seconds);
+            let [first, second] = moment.readings.map(millis);
             let other = i16::try_from((second - first) / DAY).unwrap_or(0);
-            return Some(Self { seconds: first, other, is_day: moment.exact_s >= DAY });
+            return Some(Self { millis: first, other, is_day: moment.exact_s >= DAY });
         }
-        let seconds = seconds(kinds::instant_of(kind, text)?);
-        Some(Self { seconds, other: 0, is_day: kind == ValueKind::Date })
+        let millis = millis(kinds::instant_of(kind, text)?);
+        Some(Self { millis, other: 0, is_day: kind == ValueKind::Date })
     }
 
     /// As one number, and back.
     pub(super) const fn pack(self) -> u64 {
-        (self.seconds as u64) << 20 | (self.other as u16 as u64) << 4 | self.is_day as u64
+        (self.millis as u64) << 17 | (self.other as u16 as u64) << 1 | self.is_day as u64
     }
 
     /// The time that [`Self::pack`] wrote.
     pub(super) const fn unpack(packed: u64) -> Self {
         Self {
-            seconds: (packed as i64) >> 20,
-            other: (packed >> 4) as u16 as i16,
+            millis: (packed as i64) >> 17,
+            other: (packed >> 1) as u16 as i16,
             is_day: packed & 1 == 1,
         }
     }
@@ -72,7 +73,7 @@ impl SaidTime {
     }
 
     fn readings(self) -> [i64; 2] {
-        [self.seconds, self.seconds + i64::from(self.other) * DAY]
+        [self.millis, self.millis + i64::from(self.other) * DAY]
     }
 
     /// Both with the same one of their readings.
@@ -86,7 +87,7 @@ impl SaidTime {
     }
 
     fn is_between(self, time: i64, from: Timestamp, to: Timestamp) -> bool {
-        (seconds(from) - self.slack()..=seconds(to) + self.slack()).contains(&time)
+        (millis(from) - self.slack()..=millis(to) + self.slack()).contains(&time)
     }
 }
 
@@ -109,7 +110,7 @@ impl Clocks {
 
     /// Whether a time is as far from v2's clock as v1's is from its own.
     fn moved(&self, at: i64, then: i64, are_days: bool) -> bool {
-        let [v1, v2] = [self.v1, self.v2].map(seconds);
+        let [v1, v2] = [self.v1, self.v2].map(millis);
         let (by, clock) = (at - then, v2 - v1);
         let is_long_after = clock.abs() > LONG_AFTER;
         // Of a time that is rounded to hours as much as that may be missing.
@@ -118,8 +119,9 @@ impl Clocks {
         if !are_days && (by - clock).abs() <= slack {
             return true;
         }
-        // v2 may be run at the recorded time.
-        if !are_whole(MINUTE) && by.abs() <= SLACK {
+        // v2 may be run at the recorded time. A number that is far from that may count anything.
+        let is_around = (then - v1).abs() <= CALENDAR;
+        if is_around && !are_whole(MINUTE) && by.abs() <= SLACK {
             return true;
         }
         // The same hour of another day; in summer another one of UTC than in winter.
@@ -148,16 +150,19 @@ fn is_same_day_of_later_month(at: i64, then: i64, v1: i64, v2: i64) -> bool {
 
 /// The number of the month that a time is in.
 fn month(time: i64) -> i64 {
-    let text = Timestamp::from_parts(time, 0).rfc3339();
+    let text = Timestamp::from_nanos(time.saturating_mul(NANOS)).rfc3339();
     let number = |digits: &[u8]| {
         digits.iter().fold(0, |sum, digit| sum * 10 + i64::from(digit.wrapping_sub(b'0')))
     };
     number(&text[..4]) * 12 + number(&text[5..7])
 }
 
-fn seconds(time: Timestamp) -> i64 {
-    time.nanos().div_euclid(NANOS_PER_SEC)
+fn millis(time: Timestamp) -> i64 {
+    time.nanos().div_euclid(NANOS)
 }
+
+/// Of a millisecond.
+const NANOS: i64 = 1_000_000;
 
 #[cfg(test)]
 mod tests {
@@ -237,6 +242,9 @@ mod tests {
             ("1798761600", "1798848000"),
             ("2026-12-24T10:00:00Z", "2026-12-24T22:00:00Z"),
             ("2026-12-24T10:00:00Z", "2026-12-25T10:00:00Z"),
+            // Numbers that are no times.
+            ("1234567890", "1234567891"),
+            ("1541815603606", "1541815603607"),
             // v1 says now, v2 a year ago.
             ("2026-09-21T13:33:20Z", "2025-11-30T21:00:00Z"),
         ] {

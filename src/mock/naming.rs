@@ -1,6 +1,7 @@
 //! Which of the values that vary by themselves name what a call is about: a customer's UUID does, a
 //! nonce does not.
 
+use crate::message::Headers;
 use crate::message::dates;
 use crate::message::kinds::{self, ValueKind};
 use crate::message::place::{Step, Trail};
@@ -141,9 +142,8 @@ fn noun_at(at: &Trail<'_>) -> Vec<String> {
 /// Whether words name a thing that is there before somebody writes of it: who pays, with what, what
 /// is paid for.
 fn is_thing(words: &[String]) -> bool {
-    const THINGS: [&str; 46] = [
+    const THINGS: [&str; 44] = [
         "account",
-        "agent",
         "assignee",
         "author",
         "beneficiary",
@@ -165,7 +165,6 @@ fn is_thing(words: &[String]) -> bool {
         "method",
         "organisation",
         "organization",
-        "owner",
         "patient",
         "payee",
         "payer",
@@ -234,6 +233,17 @@ fn words(name: &str) -> Vec<String> {
 pub(super) fn is_key(name: &str) -> bool {
     let plain = plain(name);
     plain.contains("idempoten") || plain == "paypalrequestid"
+}
+
+/// The header field by which a write is done once, as a place.
+pub(super) fn key_place() -> u64 {
+    Trail::new(Step::Header("idempotency-key".into())).hash()
+}
+
+/// The value of that field, in whatever spelling of its name.
+pub(super) fn key_of(headers: &Headers) -> Option<&[u8]> {
+    let mut fields = headers.iter().filter(|(name, _)| std::str::from_utf8(name).is_ok_and(is_key));
+    fields.next().map(|(_, value)| value.trim_ascii())
 }
 
 const DAY: i64 = 24 * 3_600 * NANOS_PER_SEC;

@@ -176,6 +176,9 @@ pub(super) struct Aim {
     pub(super) host: Arc<str>,
     pub(super) route: Arc<str>,
     pub(super) calls: Vec<u32>,
+    /// Whether some of them were not made, answer and all, while v1 served the exchange that caused
+    /// them: v1 may make them later, and others then.
+    pub(super) is_apart: bool,
     /// By value: the calls that have it, in order.
     pub(super) postings: Posts,
 }
@@ -596,6 +599,7 @@ impl CallRecording {
                 host: Arc::clone(host),
                 route: Arc::clone(route),
                 calls: Vec::new(),
+                is_apart: false,
                 postings: Posts::default(),
             });
             number(aims.len() - 1)
@@ -622,9 +626,10 @@ impl CallRecording {
             feature.known = match feature.time {
                 Some(time) => seen.time_before(time, call.at),
                 None => {
-                    // What is put may be new; what is changed is there.
+                    // What is put may be new; what is changed or taken away is there.
                     let is_put = feature.names == Names::Path && route.starts_with("PUT ");
-                    let may_be_new = is_put || feature.names == Names::Value;
+                    let may_be_new = feature.names == Names::Value
+                        || !route.starts_with("DELETE ") && !route.starts_with("PATCH ");
                     let is_new = may_be_new && (is_put && is_made || may_have_made(feature.text));
                     feature.known && !is_new
                         || feature.names != Names::No && seen.before(feature.text, call.at)
@@ -662,6 +667,7 @@ impl CallRecording {
             self.near_ingress.add(pair(call.aim, number), index);
         }
         let aim = &mut self.aims[call.aim as usize];
+        aim.is_apart |= cause.is_none_or(|cause| cause.ends_at < call.ends_at);
         aim.calls.push(index);
         for feature in &taken.features {
             aim.postings.add(feature.value, index);

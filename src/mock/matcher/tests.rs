@@ -772,7 +772,7 @@ fn a_write_for_whom_v1_does_not_name_is_another_write() {
             let cases: [(&str, Says<'_>, usize); 5] = [
                 ("equal", &|n| own(n), 0),
                 ("the neighbour's", &|n| own((n + 1) % 20), 20),
-                ("always the first", &|n| own(0), 19),
+                ("always the first", &|_| own(0), 19),
                 ("one of ten", &|n| if n % 10 == 3 { id(style, n, true) } else { own(n) }, 2),
                 ("unknown", &|n| id(style, n, true), if name == "holding" { 0 } else { 20 }),
             ];
@@ -886,6 +886,92 @@ fn a_write_for_another_day_is_another_write() {
             .map(|at| days(at, ahead)[..length].to_owned());
         let mut desk = Desk::of(&[about("x", 0, "x"), of(&then)]);
         assert_eq!(desk.ask(&of(&now)), "= 1", "{then} {now}");
+    }
+}
+
+/// Exchanges with a call of v1's each, so many side by side; what v2's calls are answered with where
+/// they come in the same order.
+fn side_by_side(lasts_s: u32, copies: usize) -> Vec<(u32, bool)> {
+    let key = |number: u32, anew: bool| id("UUID", number as usize, anew);
+    let pay = |key: &str| about("reference", 1, key);
+    let mut all = Vec::new();
+    for ordinal in 0..8 {
+        let asked = said("POST", format!("/checkout/{ordinal}"), &[], String::new());
+        let mut asked = asked.exchange(ordinal * 10, "{}");
+        asked.client = "192.0.2.9:4000".parse().unwrap();
+        asked.server = "10.0.0.1:8080".parse().unwrap();
+        asked.id = ExchangeId { connection: 1, ordinal };
+        asked.response.as_mut().unwrap().last_byte_ns = Some(i64::from(lasts_s) * 1_000_000_000);
+        all.extend([asked, pay(&key(ordinal, false)).exchange(ordinal * 10 + 5, "{}")]);
+    }
+    let recording =
+        CallRecording::build(all, &EgressSelection::default(), FeatureRules::default()).unwrap();
+    let watch = Arc::new(recording.watch());
+    let mut stock = Stock::new(&recording, 1, Some(Arc::clone(&watch)));
+    let mut got = Vec::new();
+    for ordinal in 0..8 {
+        watch.begin(ExchangeId { connection: 1, ordinal });
+        if let Some(ended) = ordinal.checked_sub(lasts_s / 10) {
+            watch.end(ExchangeId { connection: 1, ordinal: ended });
+        }
+        for copy in 0..copies {
+            let request = pay(&key(ordinal + 100 * copy as u32, true)).request();
+            let query = CallQuery::new("api.example", &request);
+            let prepared = recording.prepare(&query, Some(&watch));
+            let policy = MatchPolicy::default();
+            match recording.choose(&query, &prepared, &policy, &mut stock, false) {
+                FoundCall::Answer { index, again, .. } => got.push((index, again)),
+                FoundCall::Miss { reason, .. } => panic!("{reason:?}"),
+            }
+        }
+    }
+    got
+}
+
+#[test]
+fn equal_calls_of_exchanges_side_by_side_are_no_repeated_calls() {
+    for lasts_s in [8, 25, 45] {
+        let got = side_by_side(lasts_s, 1);
+        assert!(got.iter().all(|(_, again)| !again), "{lasts_s} {got:?}");
+        let mut each: Vec<u32> = got.iter().map(|(index, _)| *index).collect();
+        each.sort_unstable();
+        assert_eq!(each, [0, 1, 2, 3, 4, 5, 6, 7], "{lasts_s}");
+        // Who makes each twice is found out.
+        let repeated = side_by_side(lasts_s, 2).iter().filter(|(_, again)| *again).count();
+        assert!((7..=8).contains(&repeated), "{lasts_s} {repeated}");
+    }
+}
+
+/// What a queue sends is of no exchange, whichever is open at that moment: v2's may be faster.
+#[test]
+fn what_a_queue_sends_is_none_of_what_is_to_come() {
+    let mut all = Vec::new();
+    for ordinal in 0..8 {
+        let asked = said("POST", format!("/checkout/{ordinal}"), &[], String::new());
+        let mut asked = asked.exchange(ordinal * 10, "{}");
+        asked.client = "192.0.2.9:4000".parse().unwrap();
+        asked.server = "10.0.0.1:8080".parse().unwrap();
+        asked.id = ExchangeId { connection: 1, ordinal };
+        asked.response.as_mut().unwrap().last_byte_ns = Some(5_000_000_000);
+        let mail = about("letter", 1, &id("UUID", ordinal as usize, false));
+        all.extend([asked, mail.exchange(ordinal * 10 + 13, "{}")]);
+    }
+    let recording =
+        CallRecording::build(all, &EgressSelection::default(), FeatureRules::default()).unwrap();
+    let watch = Arc::new(recording.watch());
+    let mut stock = Stock::new(&recording, 1, Some(Arc::clone(&watch)));
+    for ordinal in 0..8_u32 {
+        watch.begin(ExchangeId { connection: 1, ordinal });
+        let request = about("letter", 1, &id("UUID", ordinal as usize, false)).request();
+        let query = CallQuery::new("api.example", &request);
+        let prepared = recording.prepare(&query, Some(&watch));
+        let found = recording.choose(&query, &prepared, &MatchPolicy::default(), &mut stock, false);
+        assert!(
+            matches!(found, FoundCall::Answer { index, tier: Tier::Exact, again: false, .. }
+                if index == ordinal),
+            "{ordinal} {found:?}"
+        );
+        watch.end(ExchangeId { connection: 1, ordinal });
     }
 }
 
