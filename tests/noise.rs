@@ -15,7 +15,7 @@ use dice::Dice;
 use shadowtap::diff::approvals::{Approval, Approvals};
 use shadowtap::diff::{Class, Cluster};
 use shadowtap::time::Timestamp;
-use spoken::{Said, Talk, answer, diff, diff_with, json, talk};
+use spoken::{Said, Talk, answer, diff, diff_beside, diff_with, json, talk};
 
 /// Thirty requests of one kind, answered by both versions.
 fn thirty(kind: &str, v1: impl Fn(usize) -> String, v2: impl Fn(usize) -> String) -> Vec<Talk> {
@@ -126,6 +126,51 @@ fn a_right_answer_for_an_error_is_fixed() {
     }
 }
 
+/// Where v1 answers others of a route, that it has none for one says something: the thing was
+/// deleted, is somebody else's, was asked for too often. A method that it refuses is refused.
+#[test]
+fn an_error_that_says_something_is_not_fixed_by_an_answer() {
+    for status in [404, 410, 429] {
+        let talks: Vec<Talk> = (0..20)
+            .map(|n| {
+                let v1 = || match n % 2 {
+                    0 => json(format!("{{\"n\":{n}}}")),
+                    _ => answer(status, "application/json", "{}"),
+                };
+                talk(&format!("GET /notes/{n}"), v1(), json(format!("{{\"n\":{n}}}")))
+            })
+            .collect();
+        let totals = diff(&talks).findings.totals;
+        assert_eq!((totals.fixed, totals.mismatched), (0, 10), "{status}");
+    }
+    let refused =
+        |n: usize| talk(&format!("DELETE /notes/{n}"), answer(405, "text/plain", "no"), json("{}"));
+    let totals = diff(&(0..20).map(refused).collect::<Vec<_>>()).findings.totals;
+    assert_eq!((totals.fixed, totals.mismatched), (0, 20));
+}
+
+/// A baseline in staging may fail now and then, as v2 does: but v1 never did.
+#[test]
+fn no_status_that_v1_never_gave_is_noise() {
+    for status in [302, 401, 404, 500, 503] {
+        let said = |fails: bool| match fails {
+            true => answer(status, "text/plain", "no"),
+            false => json("{}"),
+        };
+        let one = |n: usize| talk(&format!("GET /a/{n}"), json("{}"), said(n % 25 == 3));
+        let talks: Vec<Talk> = (0..100).map(one).collect();
+        for remainder in [3, 4] {
+            let staged: Vec<Said> = (0..100).map(|n| said(n % 25 == remainder)).collect();
+            let found = diff_beside(&talks, &staged);
+            assert_eq!(found.findings.totals.mismatched, 4, "{status}");
+        }
+        // v1 itself did, of equal requests.
+        let flaky: Vec<Talk> =
+            (0..100).map(|n| talk("GET /a", said(n % 9 == 0), said(n % 10 == 0))).collect();
+        assert_eq!(diff(&flaky).findings.totals.mismatched, 0, "{status}");
+    }
+}
+
 fn tagged(tag: &str, body: &str) -> Said {
     json(body).with("ETag", tag)
 }
@@ -143,6 +188,11 @@ fn validators_of_v1_explain_what_v2_cannot_know() {
     // The content that v1's client had was another one.
     let found = diff(&[full("{\"n\":1}"), conditional("{\"n\":2}")]);
     assert_eq!(found.places(), ["$.n"]);
+    // Nothing tells what it was.
+    let found = diff(&[conditional("{\"error\":1}")]);
+    let totals = &found.findings.totals;
+    assert_eq!((totals.compared, totals.mismatched), (0, 0));
+    assert_eq!(totals.not_compared["content-not-recorded"], 1);
     // Without a validator it is another answer.
     let found = diff(&[talk("GET /p/1", not_modified(), json("{\"n\":1}"))]);
     assert_eq!(found.findings.totals.mismatched, 1);

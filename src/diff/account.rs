@@ -287,6 +287,16 @@ impl Account {
         *self.routes[route as usize].statuses.entry(status).or_default() += 1;
     }
 
+    /// Whether v1 gave a status to any such request.
+    pub(super) fn gave(&self, route: u32, status: u16) -> bool {
+        self.routes[route as usize].statuses.contains_key(&status)
+    }
+
+    /// Whether v1 had an answer to any such request that is no error.
+    pub(super) fn answers(&self, route: u32) -> bool {
+        self.routes[route as usize].statuses.keys().any(|status| *status < 400)
+    }
+
     /// Whether a status that v2 gave where v1's is not known is one that v1 gives to a quarter of
     /// such requests.
     fn is_usual(&self, stat: &Stat) -> bool {

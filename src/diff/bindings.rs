@@ -500,6 +500,12 @@ impl<'b> Bound<'b> {
         self.twins(a, things).map(|entry| entry.rank).min()
     }
 
+    /// Whether v2 issued something in the place of what v1 calls `a`, by itself or as one of
+    /// `things`.
+    pub(super) fn has(&self, a: &str, things: &[String]) -> bool {
+        self.twins(a, things).next().is_some()
+    }
+
     /// Names a value of v2's.
     pub(super) fn name(b: &str) -> u64 {
         hash(b)

@@ -6,6 +6,7 @@
 
 use super::change::{Context, Look, Sink};
 use super::{Kind, compare};
+use crate::message::method::is_safe;
 use crate::message::{Body, Headers, Request, Response};
 
 /// How two answers to one conditional request meet.
@@ -30,19 +31,31 @@ pub(super) fn is_conditional(headers: &Headers) -> bool {
         .any(|name| headers.get(name).is_some())
 }
 
-/// How the answers to a request meet.
-pub(super) fn meeting(request: &Request, expected: u16, actual: u16) -> Meeting {
+/// How the answers to a request meet. `is_own` says whether a validator of v1's was sent as the one
+/// that v2 gave in its place.
+pub(super) fn meeting(
+    request: &Request,
+    is_own: impl Fn(&str) -> bool,
+    [expected, actual]: [u16; 2],
+) -> Meeting {
+    let value = |name: &str| request.headers.get(name).map(<[u8]>::trim_ascii);
     // `*` names no tag of v1.
-    let names = |name: &str| {
-        request
-            .headers
-            .get(name)
-            .is_some_and(|value| !value.trim_ascii().is_empty() && value != b"*")
-    };
+    let names = |name: &str| value(name).is_some_and(|value| !value.is_empty() && value != b"*");
     let known = || names("if-none-match") || names("if-modified-since");
+    // Who was sent its own tag has no reason to refuse it (RFC 9110 §13.2.2).
+    let is_strange = |name: &str| {
+        let tags = value(name).and_then(|value| std::str::from_utf8(value).ok());
+        // A time has a comma, too.
+        let one = tags.into_iter().chain(tags.into_iter().flat_map(|tags| tags.split(',')));
+        names(name) && !one.map(|tag| tag.trim()).any(&is_own)
+    };
+    // What was asked for by its content is given, or has not changed (§13.1.2).
+    let is_write = !is_safe(&request.method);
     match (expected, actual) {
         (200..=299 | 304, 412)
-            if names("if-match") || names("if-unmodified-since") || names("if-none-match") =>
+            if is_strange("if-match")
+                || is_strange("if-unmodified-since")
+                || is_write && is_strange("if-none-match") =>
         {
             Meeting::Refused
         }
@@ -113,12 +126,12 @@ mod tests {
 
     fn request(name: &str, value: &str) -> Request {
         let headers = [(name.as_bytes(), value.as_bytes())].into_iter().collect();
-        Request { headers, ..Request::default() }
+        Request { method: "GET".into(), headers, ..Request::default() }
     }
 
     #[test]
     fn what_validators_of_v1_explain() {
-        let of = |name, value, a, b| meeting(&request(name, value), a, b);
+        let of = |name, value, a, b| meeting(&request(name, value), |_| false, [a, b]);
         assert_eq!(of("If-None-Match", "\"1\"", 304, 200), Meeting::Given);
         assert_eq!(
             of("If-Modified-Since", "Sat, 28 Nov 2026 00:00:00 GMT", 304, 200),
@@ -128,6 +141,13 @@ mod tests {
         assert_eq!(of("If-Match", "\"1\"", 204, 412), Meeting::Refused);
         assert_eq!(of("If-Unmodified-Since", "x", 200, 412), Meeting::Refused);
         assert_eq!(of("If-Range", "\"1\"", 206, 200), Meeting::Part);
+        let create = Request { method: "PUT".into(), ..request("If-None-Match", "\"1\"") };
+        assert_eq!(meeting(&create, |_| false, [204, 412]), Meeting::Refused);
+        // v2 refuses the tag that it gave itself, and what no condition forbids.
+        let own = |name| meeting(&request(name, "\"0\", \"1\""), |it| it == "\"1\"", [200, 412]);
+        assert_eq!(own("If-Match"), Meeting::Plain);
+        assert_eq!(own("If-Unmodified-Since"), Meeting::Plain);
+        assert_eq!(of("If-None-Match", "\"1\"", 200, 412), Meeting::Plain);
         // What they do not.
         assert_eq!(of("If-Match", "*", 200, 412), Meeting::Plain, "any version would do");
         assert_eq!(of("If-Match", "\"1\"", 412, 200), Meeting::Plain, "v2 does not check");

@@ -34,7 +34,7 @@ use super::skipped::{Skipped, Undone, was_refused};
 use super::sockets;
 use super::spool::SpoolRecord;
 use super::survey::{DiffSurvey, NONE, survey};
-use super::{Class, Kind, Totals, calls, compare, csv, open, renames, ties};
+use super::{Class, Kind, Totals, calls, compare, csv, nouns, open, renames, ties};
 use crate::exchange::socket::SocketSession;
 use crate::exchange::socket::list::SocketForm;
 use crate::exchange::{Completeness, Exchange, TimedRequest, UNANSWERED, tells_status_alone};
@@ -375,6 +375,10 @@ impl Engine<'_> {
             }
             return Ok(());
         }
+        if !recorded.is_left && self.lacks_content(recorded, &outcome) {
+            compared.not.push("content-not-recorded");
+            return Ok(());
+        }
         let row = if recorded.is_left {
             self.left_row(recorded, &outcome, started, &compared.target.1)
         } else {
@@ -385,6 +389,19 @@ impl Engine<'_> {
             None => compared.not.push(exchange.completeness.name()),
         }
         Ok(())
+    }
+
+    /// Whether v2 gave the content of which v1 said that its client had it, and no answer in the
+    /// recording tells what that was.
+    fn lacks_content(&self, recorded: &Recorded<'_>, outcome: &Outcome) -> bool {
+        let v1 = recorded.exchange.response.as_ref();
+        let statuses = v1.zip(outcome.response.as_ref()).filter(|_| outcome.failure.is_none());
+        let statuses = statuses.map(|(v1, v2)| [v1.message.status, v2.status]);
+        let request = &recorded.request.message;
+        statuses.is_some_and(|both| {
+            conditional::meeting(request, |_| false, both) == Meeting::Given
+                && !self.survey.full.contains_key(&recorded.rank)
+        })
     }
 
     /// The row of an outcome whose answer is compared with v1's.
@@ -497,7 +514,7 @@ impl Engine<'_> {
                 .map(|all| Bound::new(all, outcome.id.copy).asked(&request.message.target)),
             asked: Default::default(),
         };
-        let is_left_too = outcome.failure.is_some();
+        let is_left_too = outcome.failure.is_some() || outcome.left_ns.is_some();
         let heard = open::begun(&context, exchange, [v1, v2], is_left_too, sink);
         self.hide_echoes(&request.message, &[v1, v2], sink);
         heard
@@ -629,7 +646,15 @@ impl Engine<'_> {
         [expected, actual]: [&Response; 2],
         sink: &mut Sink,
     ) {
-        let meeting = conditional::meeting(context.request, expected.status, actual.status);
+        let statuses = [expected.status, actual.status];
+        // What v2 issued is the tag, with or without what is written around it (RFC 9110 §8.8.3).
+        let is_own = |tag: &str| {
+            let opaque = tag.strip_prefix("W/").unwrap_or(tag);
+            let written = [tag, opaque, opaque.trim_matches('"')];
+            let thing = [nouns::entity_tag_of(&context.request.target)];
+            context.bound.is_some_and(|bound| written.iter().any(|tag| bound.has(tag, &thing)))
+        };
+        let meeting = conditional::meeting(context.request, is_own, statuses);
         if meeting == Meeting::Plain {
             return compare::answers(context, expected, actual, sink);
         }

@@ -29,11 +29,18 @@ pub(super) fn retry(stream: &str) -> Option<&str> {
     values.map(|value| value.strip_prefix(' ').unwrap_or(value)).filter(is_number).last()
 }
 
-/// The whole events of two streams, as far as both go; none where one of them has none.
-pub(super) fn as_far_as_both(a: &str, b: &str) -> Option<[Vec<u8>; 2]> {
+/// The whole events of a stream that a client left, and as many of another one: where that `is_open`
+/// still, as far as both go. None where there are none to compare.
+pub(super) fn begun(a: &str, b: &str, is_open: bool) -> Option<[Vec<u8>; 2]> {
     let (a, b) = (each(a, false), each(b, false));
     let both = a.len().min(b.len());
-    (both > 0).then(|| [array(&a[..both]), array(&b[..both])])
+    let of_a = if is_open { both } else { a.len() };
+    (of_a > 0).then(|| [array(&a[..of_a]), array(&b[..both])])
+}
+
+/// How many whole events a stream has.
+pub(super) fn count(stream: &str) -> usize {
+    each(stream, false).len()
 }
 
 fn array(events: &[Vec<u8>]) -> Vec<u8> {
@@ -127,7 +134,7 @@ mod tests {
             of("event: tick\nid:7\nretry: 10\ndata: one\ndata: two \"x\"\n\n\n"),
             r#"[{"event":"tick","id":"7","data":"one\ntwo \"x\""}]"#
         );
-        let both = as_far_as_both("data: 1\n\ndata: 2\n\nda", "data: 1\n\ndata: 3\n\ndata: 4\n\n");
+        let both = begun("data: 1\n\ndata: 2\n\nda", "data: 1\n\ndata: 3\n\ndata: 4\n\n", false);
         assert_eq!(
             both,
             Some(
@@ -135,7 +142,7 @@ mod tests {
                     .map(|json| json.to_vec())
             )
         );
-        assert_eq!(as_far_as_both("data: 1", "data: 1\n\n"), None, "not one is whole");
+        assert_eq!(begun("data: 1", "data: 1\n\n", false), None, "not one is whole");
         let whole = "data: 1\n\ndata: 2\n\n";
         for (a, b, events) in [
             (whole, "data: 1\n\ndata: 2\n", "[{\"data\":\"1\"}]"),

@@ -311,10 +311,32 @@ impl Judge<'_> {
             .then_some(PartNoise { why: &decision.why, by_looks: drawn || looks })
     }
 
+    /// Whether v1 failed where v2 answers. That v2 lets in whom v1 refused, or takes what v1 found
+    /// wrong, is no mending; and where v1 answers others, that it has none here says something: the
+    /// thing was deleted, is somebody else's, or was asked for too often.
+    fn is_fixed(&self, stat: &Stat) -> bool {
+        let failed = |status| match status {
+            404 | 410 | 429 => !self.account.answers(stat.route),
+            _ => status >= 500 || status == 408,
+        };
+        statuses(stat).is_some_and(|(v1, v2)| failed(v1) && (200..400).contains(&v2))
+    }
+
+    /// The status that v2 gave, where v1 gave it to no such request in the recording: that it gives
+    /// it elsewhere, as a baseline in staging, excuses nothing.
+    fn strange(&self, key: u32) -> Option<u16> {
+        let stat = &self.account.stats[key as usize];
+        let (_, status) = statuses(stat).filter(|_| stat.general != grpc::STATUS)?;
+        (!self.account.gave(stat.route, status)).then_some(status)
+    }
+
     /// Why a change is noise; none where it is not. `unheard` says that v1 never had the value.
     fn noise(&self, change: &SpooledChange, unheard: bool) -> Option<String> {
         if self.known[change.key as usize] {
             return Some("named by the noise file".to_owned());
+        }
+        if self.strange(change.key).is_some() {
+            return None;
         }
         let (decision, _) = &self.decisions[change.key as usize];
         if decision.never_empty && change.actual.as_deref() == Some("") {
@@ -382,7 +404,7 @@ impl Judge<'_> {
                 "additions are approved by [diff] additions".to_owned(),
             );
         }
-        if is_fixed(stat) && self.settings.rules.fixed == FixedErrors::Report {
+        if self.is_fixed(stat) && self.settings.rules.fixed == FixedErrors::Report {
             let why = "v1 failed here, v2 answers ([diff] fixed = \"fail\" counts it)".to_owned();
             return (Class::Fixed, usize::MAX, why);
         }
@@ -392,7 +414,9 @@ impl Judge<'_> {
         {
             return (Class::Consequence, usize::MAX, self.skipped.why(write));
         }
-        let why = if (decision.measured || decision.shaped) && unheard() {
+        let why = if let Some(status) = self.strange(change.key).filter(|_| decision.measured) {
+            format!("{}; but v1 never gave {status} in the recording", decision.why)
+        } else if (decision.measured || decision.shaped) && unheard() {
             format!(
                 "{}; but v1 has only {} values there, and never this one",
                 decision.why,
@@ -422,13 +446,6 @@ fn statuses(stat: &Stat) -> Option<(u16, u16)> {
 
 fn is_new_error(stat: &Stat) -> bool {
     statuses(stat).is_some_and(|(v1, v2)| v1 < 400 && v2 >= 400)
-}
-
-/// Whether v1 failed where v2 answers. That v2 lets in whom v1 refused, or takes what v1 found
-/// wrong, is no mending.
-fn is_fixed(stat: &Stat) -> bool {
-    let failed = |status| status >= 500 || matches!(status, 404 | 405 | 408 | 410 | 429);
-    statuses(stat).is_some_and(|(v1, v2)| failed(v1) && (200..400).contains(&v2))
 }
 
 pub(super) fn write_row<W: Write>(

@@ -73,6 +73,11 @@ pub(super) fn is_entity_tag(steps: &[Step<'_>]) -> bool {
     named.next().is_some_and(|name| things::is_entity_tag(name))
 }
 
+/// What an entity tag of `target` names.
+pub(super) fn entity_tag_of(target: &[u8]) -> String {
+    path_of(target).entity_tag()
+}
+
 /// What a request for `target` is about.
 pub(super) fn of(target: &[u8]) -> Option<String> {
     path_of(target).own().next().and_then(singular)

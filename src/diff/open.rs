@@ -3,6 +3,8 @@
 //! not, nor begin otherwise.
 
 use super::beginning::Begun;
+use std::borrow::Cow;
+
 use super::content::{binary, json_lines, kind_of, shown};
 use super::markup::Language;
 use super::{beginning, events, form, json, markup, text};
@@ -28,13 +30,50 @@ pub(super) struct LeftAnswer {
     reset: Option<u32>,
     /// There may have been one, which the capture lacks.
     is_lost: bool,
+    /// What its client had of the content; nothing where bytes are missing inside.
+    had: HeardContent,
+    /// When the first of it came, in nanoseconds since the request, where that is known: with the
+    /// head, but for streams.
+    began_ns: Option<i64>,
+}
+
+/// How much of an answer's content was there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, PartialOrd)]
+struct HeardContent {
+    /// Whole events of a stream of events.
+    events: Option<usize>,
+    bytes: u64,
+}
+
+impl HeardContent {
+    fn of(answer: &Response) -> Self {
+        let events = stream_of(answer).map(|text| events::count(&text));
+        Self { events, bytes: answer.body.length }
+    }
+
+    /// Whether there is less of it than of `other`. How far codings shorten the same content tells
+    /// nothing.
+    fn is_less_than(self, other: Self, is_coded: bool) -> bool {
+        match (self.events, other.events) {
+            (Some(own), Some(other)) => own < other,
+            _ if is_coded => self.bytes == 0 && other.bytes > 0,
+            _ => self.bytes < other.bytes,
+        }
+    }
 }
 
 impl LeftAnswer {
     pub(super) fn of(exchange: &Exchange) -> Self {
         let status = exchange.response.as_ref().map(|answer| answer.message.status);
         let request = exchange.request.as_ref();
+        let answer = exchange.response.as_ref().filter(|_| exchange.is_begun());
+        let pieces = answer.and_then(|answer| answer.message.extras.as_ref());
+        let had = answer.map(|answer| HeardContent::of(&answer.message)).unwrap_or_default();
+        let began = pieces.and_then(|extras| extras.pieces.first()).map(|(_, at)| *at);
+        let head = answer.and_then(|answer| answer.first_byte_ns);
         Self {
+            had,
+            began_ns: began.or(head.filter(|_| had.events.is_none())),
             status: status.filter(|&status| status > 0),
             reset: request.and_then(|one| reset_of(one.message.extras.as_deref())),
             is_lost: exchange.completeness == Completeness::ResponseDamaged,
@@ -44,15 +83,19 @@ impl LeftAnswer {
 
 /// Compares what is known: v1's status, and whether there was an answer at all.
 pub(super) fn compare(left: LeftAnswer, outcome: &Outcome, masker: &Masker, sink: &mut Sink) {
-    let LeftAnswer { status: v1, reset, is_lost } = left;
+    let LeftAnswer { status: v1, reset, is_lost, .. } = left;
     let v2 = outcome.response.as_ref().map(|answer| answer.status).filter(|&status| status > 0);
     let said = v1.map(|status| status.to_string());
-    let is_as_before = is_as_open(v1, v2, outcome) || is_as_wrong(reset, outcome);
+    let is_as_before = is_as_open(left, v2, outcome) || is_as_wrong(reset, outcome);
     if let (Some(failure), false) = (&outcome.failure, is_as_before) {
         let (kind, detail) = (failure.kind.name(), masker.text(&failure.detail).into_owned());
         return sink.plain(Kind::Failure, kind, kind, said, Some(detail), Look::Plain);
     }
     let Some(after) = v2 else { return };
+    if v1 == v2 && left.is_silent(outcome) {
+        let detail = Some("nothing of the content for as long as v1's client read".to_owned());
+        return sink.plain(Kind::Failure, "timeout", "timeout", said, detail, Look::Plain);
+    }
     // A client that gave up had no error: one that comes now is v2's.
     let differs = v1.map_or(after >= 400 && !is_lost, |before| before != after);
     if differs {
@@ -71,10 +114,10 @@ pub(super) fn begun(
     is_left_too: bool,
     sink: &mut Sink,
 ) -> bool {
-    if events(context, v1, v2, sink) {
+    let is_open = is_left_too || v2.body.is_cut() || !exchange.is_begun();
+    if events(context, [v1, v2], is_open, sink) {
         return true;
     }
-    let is_coded = |answer: &Response| content::is_coded(answer.headers.all("content-encoding"));
     let (a, b) = (&v1.body, &v2.body);
     // Where bytes are missing inside, nobody knows what stood in which place.
     if !exchange.is_begun() || is_coded(v1) || is_coded(v2) || a.bytes.is_empty() {
@@ -104,7 +147,7 @@ pub(super) fn begun(
             let both = a.bytes.len().min(b.bytes.len());
             let had = if is_left_too || b.is_cut() { both } else { a.bytes.len() };
             binary(&a.bytes[..had], &b.bytes[..both], sink);
-            true
+            had > 0
         }
         Format::Html => of_markup(context, Language::Html, [v1, v2], is_left_too, sink),
         Format::Xml => of_markup(context, Language::Xml, [v1, v2], is_left_too, sink),
@@ -160,26 +203,51 @@ fn of_json(
     }
 }
 
-/// Compares the events of two streams as far as both go; whether there were any.
-fn events(context: &Context<'_>, v1: &Response, v2: &Response, sink: &mut Sink) -> bool {
-    let text = |answer: &Response| {
-        let coded = content::is_coded(answer.headers.all("content-encoding"));
-        let plain = kind_of(&answer.headers).is_events() && !coded && !answer.body.is_cut();
-        let text = String::from_utf8_lossy(&answer.body.bytes).into_owned();
-        plain.then_some(text)
-    };
-    let (Some(a), Some(b)) = (text(v1), text(v2)) else { return false };
-    let both = events::as_far_as_both(&a, &b);
+/// Compares the events that v1's client had with as many of v2's, fewer where v2's stream `is_open`;
+/// whether there were any.
+fn events(context: &Context<'_>, both: [&Response; 2], is_open: bool, sink: &mut Sink) -> bool {
+    let [Some(a), Some(b)] = both.map(stream_of) else { return false };
+    let both = events::begun(&a, &b, is_open);
     both.is_some_and(|[a, b]| json::compare(context, &a, &b, sink))
 }
 
+/// The text of a stream of events that is as it was sent.
+fn stream_of(answer: &Response) -> Option<Cow<'_, str>> {
+    let plain = kind_of(&answer.headers).is_events() && !is_coded(answer) && !answer.body.is_cut();
+    plain.then(|| String::from_utf8_lossy(&answer.body.bytes))
+}
+
+fn is_coded(answer: &Response) -> bool {
+    content::is_coded(answer.headers.all("content-encoding"))
+}
+
+impl LeftAnswer {
+    /// Whether v2 broke its answer off before all had come that v1's client had.
+    fn is_cut_short(&self, outcome: &Outcome) -> bool {
+        let heard = outcome.response.as_ref().map(HeardContent::of).unwrap_or_default();
+        let is_coded = outcome.response.as_ref().is_some_and(is_coded);
+        heard.is_less_than(self.had, is_coded)
+    }
+
+    /// Whether nothing of v2's content came where v1's had come long before its client left: in
+    /// less than half of the time, where it is known.
+    fn is_silent(&self, outcome: &Outcome) -> bool {
+        let read = outcome.left_ns.or(outcome.failed_ns).zip(outcome.sent_ns);
+        let Some(read) = read.map(|(end, sent)| end - sent) else { return false };
+        let in_time = self.began_ns.is_some_and(|began| began.saturating_mul(2) <= read);
+        let has_any = self.had.events.unwrap_or(1) > 0 && self.had.bytes > 0;
+        let came = outcome.response.as_ref().map_or(0, |answer| answer.body.length);
+        has_any && in_time && came == 0
+    }
+}
+
 /// Whether v2's answer is as open as v1's: it was being sent, or had not begun for who gave up.
-fn is_as_open(v1: Option<u16>, v2: Option<u16>, outcome: &Outcome) -> bool {
-    let kind = outcome.failure.as_ref().map(|failure| failure.kind);
-    match kind {
-        Some(FailureKind::Timeout) => v1.is_none() || v2.is_some(),
-        // A stream may be cut where v1's was.
-        Some(FailureKind::Closed) => v1.is_none() || v2.is_some(),
+fn is_as_open(left: LeftAnswer, v2: Option<u16>, outcome: &Outcome) -> bool {
+    let is_begun = left.status.is_none() || v2.is_some();
+    match outcome.failure.as_ref().map(|failure| failure.kind) {
+        Some(FailureKind::Timeout) => is_begun && !left.is_silent(outcome),
+        // A stream may be cut where v1's was, not before.
+        Some(FailureKind::Closed) => is_begun && !left.is_cut_short(outcome),
         _ => false,
     }
 }
@@ -207,6 +275,89 @@ mod tests {
         let left = LeftAnswer { status: v1, ..LeftAnswer::default() };
         compare(left, &outcome, &Masker::off(), &mut sink);
         sink.changes.iter().map(|change| change.label.to_string()).collect()
+    }
+
+    /// What is told where v1's client left after it had `v1`, the first of it 10 ms behind the
+    /// request, and v2's answer was `v2`: it `failed`, or was left after as long, 100 ms.
+    fn of_content(kind: &str, v1: &str, v2: &str, failed: Option<FailureKind>) -> Vec<String> {
+        let answer = |text: &str| Response {
+            status: 200,
+            headers: [(&b"Content-Type"[..], kind.as_bytes())].into_iter().collect(),
+            body: Body::whole(text.as_bytes().to_vec()),
+            ..Response::default()
+        };
+        let left = LeftAnswer {
+            status: Some(200),
+            had: HeardContent::of(&answer(v1)),
+            began_ns: Some(10_000_000),
+            ..LeftAnswer::default()
+        };
+        let outcome = Outcome {
+            sent_ns: Some(5),
+            left_ns: failed.is_none().then_some(100_000_005),
+            failure: failed.map(|kind| Failure::new(kind, "so")),
+            response: Some(answer(v2)),
+            ..Outcome::default()
+        };
+        let mut sink = Sink::default();
+        compare(left, &outcome, &Masker::off(), &mut sink);
+        sink.changes.iter().map(|change| change.label.to_string()).collect()
+    }
+
+    #[test]
+    fn v2_may_not_break_off_before_v1s_client_had_left() {
+        let closed = Some(FailureKind::Closed);
+        let (octets, stream) = ("application/octet-stream", "text/event-stream");
+        let none: [&str; 0] = [];
+        for (v2, told) in [("", true), ("ab", true), ("abc", false), ("abcdef", false)] {
+            let found = of_content(octets, "abc", v2, closed);
+            assert_eq!(found, if told { vec!["closed"] } else { vec![] }, "{v2}");
+        }
+        let (two, three) = ("data: 1\n\ndata: 2\n\n", "data: 1\n\ndata: 2\n\ndata: 3\n\n");
+        assert_eq!(of_content(stream, three, two, closed), ["closed"]);
+        assert_eq!(of_content(stream, two, three, closed), none);
+        // Comments and the beginning of an event are no event.
+        let longer = ": a long comment to keep the connection\n\ndata: 1\n\ndata";
+        assert_eq!(of_content(stream, two, longer, closed), ["closed"]);
+        assert_eq!(of_content(stream, longer, "data: 1\n\n", closed), none);
+    }
+
+    #[test]
+    fn v2_may_be_slow_but_not_silent_where_v1_was_not() {
+        let none: [&str; 0] = [];
+        for kind in ["application/json", "text/event-stream"] {
+            assert_eq!(of_content(kind, "data: 1\n\n", "", None), ["timeout"], "{kind}");
+            assert_eq!(of_content(kind, "data: 1\n\n", "d", None), none, "it is slower");
+            assert_eq!(of_content(kind, "", "", None), none, "a long poll");
+        }
+    }
+
+    #[test]
+    fn a_stream_that_v2_ends_has_the_events_that_v1s_client_had() {
+        let request = Request::default();
+        let answer = |events: usize| Response {
+            headers: [(&b"Content-Type"[..], &b"text/event-stream"[..])].into_iter().collect(),
+            body: Body::whole((0..events).fold(String::new(), |all, n| all + &event(n))),
+            ..Response::default()
+        };
+        fn event(number: usize) -> String {
+            format!("data: {{\"n\":{number}}}\n\n")
+        }
+        let left = Exchange {
+            marks: vec!["response: ended-inside at packet 7".to_owned()],
+            ..Exchange::between("10.0.0.9:1".parse().unwrap(), "10.0.0.1:80".parse().unwrap())
+        };
+        let told = |v1: usize, v2: usize, is_left_too: bool| {
+            let mut sink = Sink::default();
+            let both = [&answer(v1), &answer(v2)];
+            begun(&Context::plain(&request), &left, both, is_left_too, &mut sink);
+            !sink.changes.is_empty()
+        };
+        assert!(told(5, 2, false), "it ended after two of five");
+        assert!(told(5, 0, false));
+        for (v1, v2, is_left_too) in [(5, 2, true), (5, 5, false), (2, 5, false), (0, 3, false)] {
+            assert!(!told(v1, v2, is_left_too), "{v1} {v2} {is_left_too}");
+        }
     }
 
     #[test]

@@ -55,7 +55,16 @@ pub(super) fn unseen(overall: &[RuleResult], policy: &Policy) -> Vec<String> {
         .into_iter()
         .filter_map(|(name, key, change)| {
             let change = change?;
-            let rule = overall.iter().find(|rule| is_ratio(rule) && rule.rule == name)?;
+            let Some(rule) = overall.iter().find(|rule| is_ratio(rule) && rule.rule == name) else {
+                // Typical latency is asked about by default; the tail only by who wants to know.
+                return (name == TAIL).then(|| {
+                    format!(
+                        "p99 was not judged, since {name} is inf, and {key} = {} asks that a \
+                         change of it be seen. Give {name} a limit, or leave out {key}.",
+                        times(change)
+                    )
+                });
+            };
             let judged = matches!(rule.finding, Finding::Pass | Finding::CannotSay);
             let unseen = rule.noticeable.is_none_or(|noticed| noticed > change);
             (judged && rule.limit < change && unseen).then(|| demand(rule, key, change))
@@ -82,4 +91,17 @@ fn demand(rule: &RuleResult, key: &str, change: f64) -> String {
         rule.count,
         times(change)
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_of_the_tail_that_nothing_judges_cannot_be_seen() {
+        let policy = |must_see_p99| Policy { must_see_p99, ..Policy::default() };
+        assert!(unseen(&[], &policy(None)).is_empty(), "nobody asks about the tail");
+        let why = unseen(&[], &policy(Some(1.5)));
+        assert!(why.len() == 1 && why[0].contains("must_see_p99 = 1.5"), "{why:?}");
+    }
 }

@@ -9,8 +9,31 @@ use crate::measure::Summary;
 /// Most reasons for skipping that are told.
 const REASONS: usize = 3;
 
-/// Why there is no verdict: too little of the tapped connections could be read.
+/// Why there is no verdict: too little of the tapped connections could be read, or too much of what
+/// they said was not replayed.
 pub(super) fn too_little(summary: &Summary, policy: &Policy) -> Option<String> {
+    unreadable(summary, policy).or_else(|| {
+        let (skipped, recorded) = (skipped(summary), summary.recorded());
+        let share = recorded.saturating_sub(skipped) as f64 / recorded.max(1) as f64;
+        (skipped > 0 && share < policy.min_seen).then(|| {
+            format!(
+                "Of {} {} not replayed ({}): what is left is {} of the traffic, and min_seen asks \
+                 for {}. Replay them (--unsafe-methods), or lower min_seen.",
+                plural(recorded, "exchange", "exchanges"),
+                plural(skipped, "was", "were"),
+                reasons(summary),
+                percent(share),
+                percent(policy.min_seen)
+            )
+        })
+    })
+}
+
+fn skipped(summary: &Summary) -> u64 {
+    summary.skipped.values().sum()
+}
+
+fn unreadable(summary: &Summary, policy: &Policy) -> Option<String> {
     let shares = summary.capture_ledger.seen.readable_share()?;
     (shares.connections < policy.min_seen).then(|| {
         format!(
@@ -113,7 +136,7 @@ pub(super) fn sentences(summary: &Summary, totals: &Totals) -> Vec<String> {
             unread(summary)
         ));
     }
-    let skipped: u64 = summary.skipped.values().sum();
+    let skipped = skipped(summary);
     if skipped > 0 {
         said.push(format!("{} not replayed: {}.", were(skipped), reasons(summary)));
     }
@@ -144,12 +167,22 @@ fn were(exchanges: u64) -> String {
     plural(exchanges, "exchange was", "exchanges were")
 }
 
-/// How the first line of a pass begins: what approvals hide is said.
-pub(super) fn none_differs(totals: &Totals) -> String {
+/// How the first line of a pass begins: what approvals and skips hide is said.
+pub(super) fn none_differs(summary: &Summary, totals: &Totals) -> String {
     let compared = plural(totals.compared, "compared exchange", "compared exchanges");
+    let hidden = match skipped(summary) {
+        0 => String::new(),
+        skipped => {
+            let recorded = count(summary.recorded().max(skipped));
+            let were = if skipped == 1 { "was" } else { "were" };
+            format!("; {} of {recorded} {were} not replayed", count(skipped))
+        }
+    };
     match totals.approved {
-        0 => format!("None of {compared} differs."),
-        hidden => format!("Of {compared} {} differ as approved, no other does.", count(hidden)),
+        0 => format!("None of {compared} differs{hidden}."),
+        approved => {
+            format!("Of {compared} {} differ as approved, no other does{hidden}.", count(approved))
+        }
     }
 }
 
@@ -210,6 +243,30 @@ mod tests {
         };
         let unbound = UnboundRequests::of(&evidence);
         (unbound.check(&Policy::default()), unbound.is_ours(&Policy::default()))
+    }
+
+    #[test]
+    fn no_verdict_rests_on_less_than_half_of_the_exchanges() {
+        let of = |skipped: u64, min_seen: f64| {
+            let skipped = [("unsafe method POST".to_owned(), skipped)];
+            let summary = Summary {
+                exchanges: [("complete", 200)].into(),
+                skipped: skipped.into_iter().filter(|(_, count)| *count > 0).collect(),
+                ..Summary::default()
+            };
+            let policy = Policy { min_seen, ..Policy::default() };
+            let totals = Totals { compared: 200, ..Totals::default() };
+            (too_little(&summary, &policy), none_differs(&summary, &totals))
+        };
+        let all = "None of 200 compared exchanges differs";
+        assert_eq!(of(0, 0.5), (None, format!("{all}.")));
+        assert_eq!(of(1, 0.5), (None, format!("{all}; 1 of 200 was not replayed.")));
+        assert_eq!(of(100, 0.5), (None, format!("{all}; 100 of 200 were not replayed.")));
+        let why = of(101, 0.5).0.expect("more than half");
+        assert!(why.contains("101 were not replayed (unsafe method POST × 101)"), "{why}");
+        assert!(why.contains("--unsafe-methods") && why.contains("min_seen"), "{why}");
+        assert_eq!(of(101, 0.4).0, None);
+        assert!(of(1, 1.0).0.is_some());
     }
 
     #[test]

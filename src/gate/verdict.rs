@@ -144,7 +144,7 @@ fn praise(evidence: &Evidence<'_>, rules: &[RuleResult]) -> Vec<String> {
             apart.join(", ")
         )
     } else if totals.mismatched == 0 {
-        seen::none_differs(totals)
+        seen::none_differs(evidence.summary, totals)
     } else {
         format!(
             "{} of {} differ, which is within the limit.",

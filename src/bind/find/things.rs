@@ -137,7 +137,7 @@ pub(crate) fn at(at: &Trail<'_>, stands: Stands, label: Option<&str>, nouns: &No
         Step::Segment(_) => {}
         Step::Cookie(name) => found.0.push(format!("cookie {name}")),
         Step::Header(name) if is_tag(name) => {
-            found.0.push(format!("entity tag of {}", nouns.path));
+            found.0.push(nouns.entity_tag());
         }
         Step::Header(name) if name.eq_ignore_ascii_case("authorization") => {
             found.push(Some("token"));
@@ -556,6 +556,11 @@ impl Nouns {
         let mut hasher = FxHasher::default();
         segments.hash(&mut hasher);
         Self { path: path[..end].to_owned(), segments, hash: hasher.finish() }
+    }
+
+    /// What an entity tag of this path names.
+    pub(crate) fn entity_tag(&self) -> String {
+        format!("entity tag of {}", self.path)
     }
 
     /// The last literal segment before the one of this number.
