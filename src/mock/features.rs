@@ -370,8 +370,8 @@ fn told_of(
 ) -> (Names, bool, Option<SaidTime>) {
     let (text, kind) = telling(value);
     let names = naming::names_by(asked, at, text, kind);
-    if names == Names::Time {
-        let time = kind.and_then(|kind| SaidTime::of(kind, text));
+    if let Some(kind) = kind.filter(|kind| !asked.reads && kind.is_time() && names <= Names::Time) {
+        let time = SaidTime::of(kind, text);
         return (time.map_or(Names::No, |_| names), false, time);
     }
     let exists = !asked.reads && names >= Names::Value && naming::exists(asked, at, text, kind);

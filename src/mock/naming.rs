@@ -45,6 +45,9 @@ pub(super) fn names_by(
     let is_time = kind.is_some_and(ValueKind::is_time);
     let is_fresh = || kind.is_some_and(|kind| is_fresh(kind, text, asked.at));
     match at.last() {
+        _ if is_time && !asked.reads && is_fresh() && at.name().is_some_and(says_when_made) => {
+            Names::No
+        }
         // Ids that are numbers look like times in nanoseconds.
         _ if is_time && !asked.reads && (kind != Some(ValueKind::EpochNanos) || is_fresh()) => {
             Names::Time
@@ -226,6 +229,25 @@ fn words(name: &str) -> Vec<String> {
         before = c;
     }
     all
+}
+
+/// Whether a name says that its value is when the call, or what is sent with it, was made.
+fn says_when_made(name: &str) -> bool {
+    const MADE: [&str; 12] = [
+        "created",
+        "creation",
+        "iat",
+        "instant",
+        "issued",
+        "modified",
+        "now",
+        "sent",
+        "signed",
+        "timestamp",
+        "ts",
+        "updated",
+    ];
+    words(name).iter().any(|word| MADE.contains(&&**word))
 }
 
 /// Whether a name says that a write with its value is done once, however often it is asked for:
