@@ -378,6 +378,32 @@ pub fn instant_of(kind: ValueKind, text: &str) -> Option<Timestamp> {
     }
 }
 
+/// When an identifier that says so was made: a UUID of time (versions 1, 6 and 7) or a ULID, of
+/// this century.
+pub fn made_at(text: &str) -> Option<Timestamp> {
+    /// From the start of the Gregorian calendar until 1970, in steps of 100 ns (RFC 9562 §5.1).
+    const GREGORIAN: i64 = 0x01b2_1dd2_1381_4000;
+    let bytes = text.as_bytes();
+    let hex = |parts: &[&str]| i64::from_str_radix(&parts.concat(), 16).ok();
+    let since_gregorian = |steps: i64| steps.checked_sub(GREGORIAN)?.checked_mul(100);
+    let nanos = match uuid(bytes) {
+        Some(1) => since_gregorian(hex(&[&text[15..18], &text[9..13], &text[..8]])?)?,
+        Some(6) => since_gregorian(hex(&[&text[..8], &text[9..13], &text[15..18]])?)?,
+        Some(7) => hex(&[&text[..8], &text[9..13]])?.checked_mul(1_000_000)?,
+        Some(_) => return None,
+        None if ulid(bytes) => {
+            const DIGITS: &[u8] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+            let digit = |byte: &u8| DIGITS.iter().position(|digit| digit == byte);
+            let mut digits = bytes[..10].iter().map(digit);
+            let millis = digits.try_fold(0_i64, |sum, digit| Some(sum * 32 + digit? as i64))?;
+            millis.checked_mul(1_000_000)?
+        }
+        None => return None,
+    };
+    let is_of_this_century = (978_307_200..4_102_444_800).contains(&(nanos / NANOS_PER_SEC));
+    is_of_this_century.then(|| Timestamp::from_nanos(nanos))
+}
+
 /// `2026-11-22T10:00:00Z`, as most services write it, on a day that each month has.
 fn is_usual_instant(bytes: &[u8]) -> bool {
     let two = |at: usize| {
@@ -906,6 +932,22 @@ mod tests {
         }
         let fingerprint = vec!["a7"; 20].join(":");
         assert_eq!(hex_pairs_at_start(fingerprint.as_bytes()), Some(59));
+    }
+
+    #[test]
+    fn ids_that_say_when_they_were_made_are_read() {
+        for (text, made) in [
+            ("0190163d-8694-739b-aea5-966c26f8ad91", Some("2024-06-14T10:14:09.300Z")),
+            ("c232ab00-9414-11ec-b3c8-9f6bdeced846", Some("2022-02-22T19:22:22Z")),
+            ("1ec9414c-232a-6b00-b3c8-9f6bdeced846", Some("2022-02-22T19:22:22Z")),
+            ("01ARZ3NDEKTSV4RRFFQ69G5FAV", Some("2016-07-30T23:54:10.259Z")),
+            ("f81d4fae-7dec-11d0-a765-00a0c91e6bf6", None),
+            ("6f1d7c1e-0d0a-4d1c-9a53-2f6b1c7c0a11", None),
+            ("507f1f77bcf86cd799439011", None),
+        ] {
+            let made = made.map(|made| made.parse().expect("a time"));
+            assert_eq!(made_at(text), made, "{text}");
+        }
     }
 
     #[test]

@@ -9,8 +9,12 @@ use std::net::IpAddr;
 
 use rustc_hash::FxHashMap;
 
-use super::features;
+use super::features::{self, Content};
+use super::moving::SaidTime;
+use super::naming;
 use crate::exchange::{Exchange, ExchangeId};
+use crate::message::method::is_safe;
+use crate::message::target::path_and_query;
 use crate::message::trace::{TRACESTATE, exchange_in_state};
 use crate::message::{Headers, Request};
 use crate::time::Timestamp;
@@ -40,28 +44,49 @@ pub(super) struct Ingress {
     pub(super) traces: Vec<u64>,
     /// Hashes of the values in it that name something, sorted.
     pub(super) names: Box<[u64]>,
+    /// The times that it says.
+    pub(super) times: Vec<SaidTime>,
+    /// Of one that changes something: hashes of what its answer names, sorted.
+    pub(super) answered: Box<[u64]>,
+    /// Whether somebody is new by it.
+    pub(super) makes_things: bool,
 }
 
 impl Ingress {
+    /// Whether v1 may have made up a value for it: it tells its client, or somebody is new by it.
+    pub(super) fn may_have_made(&self, text: u64) -> bool {
+        self.makes_things || self.answered.binary_search(&text).is_ok()
+    }
+
     /// Of an exchange that has a request.
     pub(super) fn of(exchange: &Exchange) -> Option<Self> {
         let request = exchange.request.as_ref()?;
         let lasted =
             exchange.response.as_ref().and_then(|response| response.last_byte_ns).unwrap_or(0);
+        let Request { method, target, headers, body, .. } = &request.message;
+        let (names, times) = features::names_and_times(target, headers, Content::of(body));
+        let changes = !is_safe(method);
+        let answer = exchange.response.as_ref().filter(|_| changes).map(|answer| &answer.message);
+        let answered =
+            answer.map(|answer| features::names(b"", &answer.headers, Content::of(&answer.body)));
+        let path = String::from_utf8_lossy(path_and_query(target).0);
         Some(Self {
             id: exchange.id,
             at: request.at,
             ends_at: request.at.plus(lasted),
             server: exchange.server.address,
-            traces: traces(&request.message.headers),
-            names: names(&request.message),
+            traces: traces(headers),
+            names,
+            times,
+            answered: answered.unwrap_or_default(),
+            makes_things: changes && naming::makes_things(&path),
         })
     }
 }
 
 /// Hashes of the values in a request that name something, sorted.
 pub(super) fn names(request: &Request) -> Box<[u64]> {
-    features::names(&request.target, &request.headers, features::Content::of(&request.body))
+    features::names(&request.target, &request.headers, Content::of(&request.body))
 }
 
 /// How many of the names two requests have in common.

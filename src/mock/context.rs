@@ -388,6 +388,7 @@ fn is_of_the_client(name: &str) -> bool {
         return false;
     }
     naming::says_new(name)
+        || naming::is_key(name)
         || name.starts_with("_ga")
         || words(name).any(|word| WORDS.contains(&word))
 }

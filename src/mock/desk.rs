@@ -46,6 +46,7 @@ impl SharedMock {
         let request = &*turned;
         let query = CallQuery::new(&host, request);
         let prepared = self.recording.prepare(&query, self.watches.then_some(&*self.under_way));
+        let prepared = prepared.turned(&pairs);
         let decision = self.decide(&query, &prepared);
         let explained = self.explain.as_ref().map(|explain| {
             let call = self.teller.call(&decision.entry, &query, &prepared.route);

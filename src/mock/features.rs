@@ -19,6 +19,7 @@ use sha2::{Digest as _, Sha256};
 use super::context::ContextNames;
 use super::drawn::{Drawn, DrawnSamples};
 use super::hashing::{hash, text_hash, value_at};
+use super::moving::SaidTime;
 use super::naming::{self, Names};
 use super::shelf::{Shelf, ShelfPiece};
 use crate::limits::WALKED_BODY_BYTES;
@@ -75,9 +76,12 @@ pub(super) struct Feature {
     pub(super) kind: u64,
     /// Whether a value that varies by itself names the thing that is asked for.
     pub(super) names: Names,
-    /// Whether the recording has the value before this call: it was not made up for it.
+    /// Whether the value was there before this call, and so was not made up for it: the recording
+    /// has it, or what it is called and what the call does say so.
     pub(super) known: bool,
     pub(super) weight: Weight,
+    /// Of a write: the time that it says.
+    pub(super) time: Option<SaidTime>,
 }
 
 /// Where features stand and what they are, without their values: calls of one make share it.
@@ -90,6 +94,8 @@ struct FeatureSlot {
     names: Names,
     known: bool,
     weight: Weight,
+    /// Whether a time is kept behind the texts.
+    is_timed: bool,
 }
 
 /// The layouts of all recorded calls.
@@ -106,10 +112,11 @@ impl FeatureLayouts {
         let slots: Box<[FeatureSlot]> = features
             .iter()
             .map(|feature| {
-                let Feature { place, text, value, kind, names, known, weight } = *feature;
+                let Feature { place, text, value, kind, names, known, weight, time } = *feature;
                 let typed = value != value_at(place, false, text);
                 let kind = (kind != value).then_some(kind);
-                FeatureSlot { place, typed, kind, names, known, weight }
+                let is_timed = time.is_some();
+                FeatureSlot { place, typed, kind, names, known, weight, is_timed }
             })
             .collect();
         let mut hasher = DefaultHasher::new();
@@ -122,8 +129,9 @@ impl FeatureLayouts {
             self.known.insert(hash, at);
             at
         });
-        let values: Vec<u8> =
-            features.iter().flat_map(|feature| feature.text.to_le_bytes()).collect();
+        let texts = features.iter().map(|feature| feature.text);
+        let times = features.iter().filter_map(|feature| feature.time).map(SaidTime::pack);
+        let values: Vec<u8> = texts.chain(times).flat_map(u64::to_le_bytes).collect();
         (layout, shelf.put(&values))
     }
 
@@ -143,6 +151,7 @@ impl FeatureLayouts {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PackedFeatures<'f> {
     slots: &'f [FeatureSlot],
+    /// … with the times behind the texts.
     texts: &'f [[u8; 8]],
 }
 
@@ -154,9 +163,17 @@ impl PackedFeatures<'_> {
     pub(super) fn get(&self, index: usize) -> Option<Feature> {
         let slot = self.slots.get(index)?;
         let text = u64::from_le_bytes(*self.texts.get(index)?);
-        let FeatureSlot { place, typed, kind, names, known, weight } = *slot;
+        let FeatureSlot { place, typed, kind, names, known, weight, is_timed } = *slot;
         let value = value_at(place, typed, text);
-        Some(Feature { place, text, value, kind: kind.unwrap_or(value), names, known, weight })
+        let time = if is_timed { self.time(index) } else { None };
+        let kind = kind.unwrap_or(value);
+        Some(Feature { place, text, value, kind, names, known, weight, time })
+    }
+
+    fn time(&self, index: usize) -> Option<SaidTime> {
+        let before = self.slots[..index].iter().filter(|slot| slot.is_timed).count();
+        let packed = self.texts.get(self.slots.len() + before)?;
+        Some(SaidTime::unpack(u64::from_le_bytes(*packed)))
     }
 }
 
@@ -206,12 +223,25 @@ pub(super) struct Known<'a> {
 /// Hashes of the values that name something (an order, a cart, a customer), wherever they stand;
 /// sorted.
 pub(super) fn names(target: &[u8], headers: &Headers, content: Content<'_>) -> Box<[u64]> {
-    let mut names = Vec::new();
+    names_and_times(target, headers, content).0
+}
+
+/// The same, and the times that it says.
+pub(super) fn names_and_times(
+    target: &[u8],
+    headers: &Headers,
+    content: Content<'_>,
+) -> (Box<[u64]>, Vec<SaidTime>) {
+    let (mut names, mut times) = (Vec::new(), Vec::new());
     let at = Timestamp::default();
     let subject = Subject { route: "", target, headers, content, reads: false, at };
     walk(&subject, &FeatureRules::default(), &mut |_, value| {
         let names_one = match kind_of(value) {
-            Some(kind) => !kind.is_time(),
+            Some(kind) if kind.is_time() => {
+                times.extend(SaidTime::of(kind, value.text));
+                false
+            }
+            Some(_) => true,
             None => is_identifier(value.text),
         };
         if names_one {
@@ -220,7 +250,7 @@ pub(super) fn names(target: &[u8], headers: &Headers, content: Content<'_>) -> B
     });
     names.sort_unstable();
     names.dedup();
-    names.into_boxed_slice()
+    (names.into_boxed_slice(), times)
 }
 
 /// The features of a request, sorted, with its two keys: over the values, and over values by kind.
@@ -282,7 +312,7 @@ fn drawn_at(scope: u64, at: &Trail<'_>) -> u64 {
 pub(super) fn take(subject: &Subject<'_>, known: Known<'_>) -> TakenFeatures {
     let Known { rules, scope, .. } = known;
     let anew = MadeAnew::of(subject);
-    let asked = naming::Asked { reads: subject.reads, at: subject.at };
+    let asked = naming::Asked { route: subject.route, reads: subject.reads, at: subject.at };
     let mut features = Vec::with_capacity(16);
     walk(subject, rules, &mut |at, value| {
         let plain = plain_text(value);
@@ -301,18 +331,13 @@ pub(super) fn take(subject: &Subject<'_>, known: Known<'_>) -> TakenFeatures {
             _ if at.varies() => value_at(at.general(), typed, text),
             _ => hashed,
         });
-        let names = match weight {
-            Weight::Volatile
-                if !(rules.volatile.iter().any(|pattern| pattern.covers(at))
-                    || anew.covers(at)) =>
-            {
-                let (text, kind) = telling(value);
-                naming::names_by(asked, at, text, kind)
-            }
-            _ => Names::No,
-        };
+        let may_name = weight == Weight::Volatile
+            && !rules.volatile.iter().any(|pattern| pattern.covers(at))
+            && !anew.covers(at);
+        let (names, known, time) =
+            if may_name { told_of(asked, at, value) } else { (Names::No, false, None) };
         let place = at.hash();
-        features.push(Feature { place, text, value: hashed, kind, names, known: false, weight });
+        features.push(Feature { place, text, value: hashed, kind, names, known, weight, time });
     });
     let context = context_of(subject, known, &mut features);
     features.sort_unstable_by_key(|feature| (feature.place, feature.value));
@@ -336,6 +361,23 @@ pub(super) fn take(subject: &Subject<'_>, known: Known<'_>) -> TakenFeatures {
     }
 }
 
+/// Of a value that varies by itself: whether it names something, whether that is there without the
+/// call, and the time that it says.
+fn told_of(
+    asked: naming::Asked<'_>,
+    at: &Trail<'_>,
+    value: Value<'_>,
+) -> (Names, bool, Option<SaidTime>) {
+    let (text, kind) = telling(value);
+    let names = naming::names_by(asked, at, text, kind);
+    if let Some(kind) = kind.filter(|kind| !asked.reads && kind.is_time() && names <= Names::Time) {
+        let time = SaidTime::of(kind, text);
+        return (time.map_or(Names::No, |_| names), false, time);
+    }
+    let exists = !asked.reads && names >= Names::Value && naming::exists(asked, at, text, kind);
+    (names, exists, None)
+}
+
 /// Adds the header fields and cookies that matter to the features.
 fn context_of(
     subject: &Subject<'_>,
@@ -351,8 +393,9 @@ fn context_of(
         // That it is lacking is a value that no field has.
         let (place, text) = (at.hash(), value.map_or(0, text_hash));
         let value = value_at(place, value.is_none(), text);
-        let (kind, weight) = (value, Weight::Context);
-        features.push(Feature { place, text, value, kind, names: Names::No, known: false, weight });
+        let (kind, weight, names) = (value, Weight::Context, Names::No);
+        let (known, time) = (false, None);
+        features.push(Feature { place, text, value, kind, names, known, weight, time });
     });
     let own = &mut features[from..];
     own.sort_unstable_by_key(|feature| (feature.place, feature.text));
@@ -383,6 +426,7 @@ pub(super) fn describe(subject: &Subject<'_>, known: Known<'_>) -> Vec<Described
     walk(subject, known.rules, &mut |at, value| {
         all.push(Described {
             place: at.to_string(),
+            at: at.hash(),
             value: plain_text(value).into_owned(),
             typed: value.form != Form::Text,
             family: family(at, value, known, anew),
@@ -393,7 +437,8 @@ pub(super) fn describe(subject: &Subject<'_>, known: Known<'_>) -> Vec<Described
     known.context.walk(subject.headers, &mut |at, text| {
         let (place, lacks) = (at.to_string(), text.is_none());
         let value = text.unwrap_or_default().to_owned();
-        all.push(Described { place, value, typed: false, family: None, context: true, lacks });
+        let (at, typed, family) = (at.hash(), false, None);
+        all.push(Described { place, at, value, typed, family, context: true, lacks });
     });
     all.sort();
     all
@@ -403,6 +448,8 @@ pub(super) fn describe(subject: &Subject<'_>, known: Known<'_>) -> Vec<Described
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Described {
     pub(super) place: String,
+    /// Hash of the place.
+    pub(super) at: u64,
     pub(super) value: String,
     /// Whether the value is a number, a truth value or null of JSON, rather than a text.
     pub(super) typed: bool,

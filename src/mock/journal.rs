@@ -43,6 +43,8 @@ pub(super) struct Entry {
     pub(super) order_changed: bool,
     /// The fault that was injected on purpose.
     pub(super) fault: Option<String>,
+    /// The places, hashed, at which it names another thing than the nearest recorded call.
+    pub(super) others: Box<[u64]>,
 }
 
 /// A call of v1 that v2 did not make.
@@ -113,7 +115,13 @@ impl Journal {
             status: Some(answer::MISS),
             order_changed: false,
             fault,
+            others: Box::default(),
         };
+        if let FoundCall::Answer { index, tier: Tier::Nearest, .. }
+        | FoundCall::Miss { nearest: Some((index, _)), .. } = found
+        {
+            entry.others = self.recording.others(prepared, index, &self.stock);
+        }
         let index = match found {
             FoundCall::Answer { index, tier, again, .. } => {
                 self.answered(&mut entry, prepared, index, (tier, again));

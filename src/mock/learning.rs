@@ -29,6 +29,7 @@ impl CallRecording {
         let mut seen = SeenValues::default();
         for one in ingress {
             one.names.iter().for_each(|&name| seen.add(name, one.at));
+            one.times.iter().for_each(|&time| seen.add_time(time, one.at));
         }
         // A call that is made again says nothing new.
         let mut said = FxHashSet::default();

@@ -15,10 +15,12 @@ use rustc_hash::FxHashMap;
 use super::bound::BoundValues;
 use super::cause::{self, in_common};
 use super::features::{self, Content, Described, Feature, PackedFeatures, Subject, Weight};
+use super::hashing::{hash_of, text_hash};
 use super::ledger::CallPlace;
-use super::naming::Names;
+use super::namespace::TurnedPairs;
+use super::naming::{key_of, key_place};
 use super::reads;
-use super::recording::{CallRecording, RecordedCall, scope_of};
+use super::recording::{CallRecording, scope_of};
 use crate::exchange::ExchangeId;
 use crate::message::Request;
 use crate::message::target::with_plain_path;
@@ -114,6 +116,12 @@ pub(super) struct Prepared {
     pub(super) reads: bool,
     pub(super) scope: u64,
     pub(super) taken: features::TakenFeatures,
+    /// When it was made.
+    pub(super) at: Timestamp,
+    /// Hashes of v1's values in it that v2 knows by other names.
+    pub(super) turned: Vec<u64>,
+    /// Of a write: the hash of the field by which it is done once.
+    pub(super) key: Option<u64>,
 }
 
 /// Whose call of v2 it may be.
@@ -198,9 +206,19 @@ pub(super) struct Stock {
     next_group: Vec<u32>,
     /// How often each exchange is replayed.
     copies: u32,
-    under_way: Option<Arc<UnderWay>>,
+    pub(super) under_way: Option<Arc<UnderWay>>,
     /// Values that v2 made up, with those that v1 did in their place.
     pub(super) bound: BoundValues,
+    /// Since when v2 makes calls.
+    pub(super) since: Timestamp,
+}
+
+impl Prepared {
+    /// Keeps which values of a call were turned back to v1's.
+    pub(super) fn turned(mut self, pairs: &TurnedPairs) -> Self {
+        self.turned = pairs.iter().map(|(v1, _)| text_hash(v1)).collect();
+        self
+    }
 }
 
 impl Stock {
@@ -217,6 +235,7 @@ impl Stock {
             copies: copies.max(1),
             under_way,
             bound: BoundValues::default(),
+            since: Timestamp::now(),
         }
     }
 
@@ -271,8 +290,11 @@ impl CallRecording {
             self.narrow(&mut causes.open, query);
         }
         let scope = scope_of(query.host, &route);
-        let taken = features::take(&query.subject(&route, reads), self.known(scope));
-        Prepared { route, causes, reads, scope, taken }
+        let subject = query.subject(&route, reads);
+        let taken = features::take(&subject, self.known(scope));
+        let at = subject.at;
+        let key = if reads { None } else { key_of(&query.request.headers).map(hash_of) };
+        Prepared { route, causes, reads, scope, taken, at, turned: Vec::new(), key }
     }
 
     /// Of several exchanges that may have made a call, those that most of the names in it are of.
@@ -305,9 +327,12 @@ impl CallRecording {
         stock: &mut Stock,
         peek: bool,
     ) -> FoundCall {
-        let found = self.find(query, prepared, policy, stock);
-        if let FoundCall::Answer { index, takes, tier, .. } = found {
-            if tier != Tier::Exact {
+        let mut found = self.find(query, prepared, policy, stock);
+        if let FoundCall::Answer { index, takes, ref mut tier, again, .. } = found {
+            let call = &self.calls[index as usize];
+            if !again && self.is_key_of_another(prepared, call, stock) {
+                *tier = Tier::Nearest;
+            } else if *tier != Tier::Exact || !prepared.reads {
                 self.bind(prepared, index, stock);
             }
             if peek {
@@ -317,19 +342,6 @@ impl CallRecording {
             }
         }
         found
-    }
-
-    /// Keeps what v2 made up in the place of v1's values.
-    fn bind(&self, prepared: &Prepared, index: u32, stock: &mut Stock) {
-        let call = &self.calls[index as usize];
-        both(&prepared.taken.features, self.features(call), |mine, theirs| {
-            if let (Some(mine), Some(theirs)) = (mine, theirs) {
-                let varies = mine.weight == Weight::Volatile && theirs.weight == Weight::Volatile;
-                if varies && mine.text != theirs.text && !theirs.known {
-                    stock.bound.add(mine.text, theirs.text);
-                }
-            }
-        });
     }
 
     fn find(
@@ -379,14 +391,27 @@ impl CallRecording {
         for (list, exact, by_kind) in keys() {
             if let Some(group) = group(by_kind).filter(|_| !list.is_empty()) {
                 let pick = self.pick_exact(list, exact, group, &prepared.causes, changes, stock);
-                return Some((pick, Tier::Exact));
+                // What v1 says of another cause's thing is said too early: this one's is not made.
+                let own = || self.own_calls(group, &prepared.causes);
+                let is_early = changes
+                    && self.is_to_come(&prepared.causes, pick.index, stock)
+                    && own().iter().any(|index| stock.is_free(self, *index));
+                return (!is_early).then_some((pick, Tier::Exact));
             }
         }
         let group = keys().find_map(|(.., by_kind)| group(by_kind))?;
         let pick = self.pick_by_kind(group, prepared, changes, stock);
         // What is about another thing is none of these: the nearest one says what it lacks.
-        let call = &self.calls[pick.index as usize];
-        self.is_about_the_same(prepared, call, stock).then_some((pick, Tier::ByKind))
+        let is_same =
+            |index: u32| self.is_about_the_same(prepared, &self.calls[index as usize], stock);
+        if is_same(pick.index) {
+            return Some((pick, Tier::ByKind));
+        }
+        let own = self.own_calls(group, &prepared.causes);
+        let others = if own.is_empty() { self.group(group) } else { &own };
+        let mut free = others.iter().filter(|index| stock.is_free(self, **index)).take(CANDIDATES);
+        let index = *free.find(|index| is_same(**index))?;
+        Some((Pick { index, again: false, takes: true }, Tier::ByKind))
     }
 
     /// The exactly equal calls for keys, and the keys: first as they are in the call's context,
@@ -436,7 +461,10 @@ impl CallRecording {
             (self.group(group), &prepared.taken.features, &prepared.causes);
         let mut own = self.own_calls(group, causes);
         if own.is_empty() || causes.traced.is_none() {
-            let sharing = self.sharing(group, &prepared.taken, prepared.scope);
+            let mut sharing = self.sharing(group, &prepared.taken, prepared.scope);
+            if changes && !own.is_empty() {
+                sharing.retain(|index| !self.is_to_come(causes, *index, stock));
+            }
             let both: Vec<u32> =
                 sharing.iter().copied().filter(|index| own.contains(index)).collect();
             match (sharing.is_empty(), both.is_empty()) {
@@ -469,8 +497,9 @@ impl CallRecording {
                 return pick;
             }
             // Exchanges at v2 have made all of theirs: one before them made this call late, else it
-            // is made again.
-            return self.late(list, *from, stock).unwrap_or(pick);
+            // is made again. Of which exchange v1 made a call is not always known.
+            let late = self.late(list, *from, stock);
+            return late.or_else(|| self.of_nobody(list, from, stock)).unwrap_or(pick);
         }
         if causes.traced.is_some() && changes {
             return self.strangers(list, stock);
@@ -512,6 +541,19 @@ impl CallRecording {
         let fits =
             |index: &&u32| stock.is_free(self, **index) && stock.is_of_the_past(self, **index);
         let &index = list.get(from as usize..)?.iter().take(CANDIDATES).find(fits)?;
+        Some(Pick { index, again: false, takes: true })
+    }
+
+    /// A call of which nothing tells for which exchange v1 made it.
+    fn of_nobody(&self, list: &[u32], from: &mut u32, stock: &Stock) -> Option<Pick> {
+        let is_given = |index: &u32| !stock.is_free(self, *index);
+        while list.get(*from as usize).is_some_and(is_given) {
+            *from += 1;
+        }
+        let fits = |index: &&u32| {
+            stock.is_free(self, **index) && self.calls[**index as usize].caused_by.is_none()
+        };
+        let &index = list.get(*from as usize..)?.iter().take(CANDIDATES).find(fits)?;
         Some(Pick { index, again: false, takes: true })
     }
 
@@ -586,53 +628,13 @@ impl CallRecording {
         kept
     }
 
-    /// Whether a call that is equal by kind is about the same thing: what names it is equal or
-    /// bound, or v1 made it up for this call, as v2 may.
-    fn is_about_the_same(&self, prepared: &Prepared, call: &RecordedCall, stock: &Stock) -> bool {
-        let mut same = true;
-        both(&prepared.taken.features, self.features(call), |mine, theirs| {
-            if let (Some(mine), Some(theirs)) = (mine, theirs) {
-                same &= mine.value == theirs.value
-                    || !self.names_another(prepared, call, mine, theirs, stock);
-            }
-        });
-        same
-    }
-
-    /// Whether a value names another thing than the recorded call's at its place, which varies.
-    pub(super) fn names_another(
-        &self,
-        prepared: &Prepared,
-        call: &RecordedCall,
-        mine: Feature,
-        theirs: Feature,
-        stock: &Stock,
-    ) -> bool {
-        let names = mine.names.max(theirs.names);
-        if names == Names::No || stock.bound.are_one(mine.text, theirs.text) {
-            return false;
-        }
-        // v1 was given the same for each.
-        if names == Names::Value && self.alike[call.group as usize] {
-            return false;
-        }
-        theirs.known || prepared.reads && !Self::one_cause(&prepared.causes, call)
-    }
-
-    pub(super) fn one_cause(causes: &Causes, call: &RecordedCall) -> bool {
-        match (causes.traced, call.cause, call.caused_by) {
-            (Some(mine), Some(theirs), _) => mine == theirs,
-            (None, _, Some(theirs)) => causes.open.contains(&theirs),
-            _ => false,
-        }
-    }
-
     /// Where a request differs from a recorded call, but for values that vary by themselves.
     pub(super) fn places(
         &self,
         query: &CallQuery<'_>,
         route: &str,
         index: u32,
+        others: &[u64],
     ) -> io::Result<Vec<CallPlace>> {
         let call = &self.calls[index as usize];
         let body = self.asked(call)?;
@@ -643,6 +645,12 @@ impl CallRecording {
         let theirs = features::describe(&self.subject(call, &request.headers, &body), known);
         let shown = |one: &Described| (!one.lacks).then(|| one.value.clone());
         let mut places = Vec::new();
+        if others.contains(&key_place()) {
+            let text = |headers| key_of(headers).map(|key| String::from_utf8_lossy(key).into());
+            let (expected, actual) = (text(&request.headers), text(&query.request.headers));
+            let place = "header:idempotency-key".to_owned();
+            places.push(CallPlace { place, expected, actual });
+        }
         let (mut a, mut b) = (mine.iter().peekable(), theirs.iter().peekable());
         loop {
             let order = match (a.peek(), b.peek()) {
@@ -657,7 +665,9 @@ impl CallRecording {
                 (Some(mine), Some(theirs)) => {
                     mine.value == theirs.value
                         && (mine.typed, mine.lacks) == (theirs.typed, theirs.lacks)
-                        || mine.family.is_some() && mine.family == theirs.family
+                        || mine.family.is_some()
+                            && mine.family == theirs.family
+                            && !others.contains(&theirs.at)
                 }
                 _ => false,
             };

@@ -1,6 +1,7 @@
 //! The recorded providers, for v2's egress: answers v2's outgoing calls from the recording, never
 //! calls anybody itself, and keeps the account of what v2 called beside what v1 called (`ledger`).
 
+mod another;
 mod answer;
 mod authority;
 mod bound;
@@ -18,6 +19,7 @@ mod journal;
 mod learning;
 pub mod ledger;
 mod matcher;
+mod moving;
 mod namespace;
 mod naming;
 mod nearest;

@@ -1,6 +1,7 @@
 //! Which of the values that vary by themselves name what a call is about: a customer's UUID does, a
 //! nonce does not.
 
+use crate::message::Headers;
 use crate::message::dates;
 use crate::message::kinds::{self, ValueKind};
 use crate::message::place::{Step, Trail};
@@ -11,8 +12,12 @@ use crate::time::{NANOS_PER_SEC, Timestamp};
 pub(super) enum Names {
     /// It is made anew for each call.
     No,
+    /// It is made anew for each thing that is done: one of a write that is not to be done twice.
+    Key,
+    /// It is a time that a write says.
+    Time,
     /// It may: in a call that reads unless the recording shows that it does not, in one that writes
-    /// where the recording has the value before.
+    /// where the recording or what it is called shows that it does.
     Value,
     /// It is a segment of the path.
     Path,
@@ -20,7 +25,9 @@ pub(super) enum Names {
 
 /// What is known of a call whose values are judged.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Asked {
+pub(super) struct Asked<'a> {
+    /// Its method and its path with what is open in it.
+    pub(super) route: &'a str,
     /// Whether it only reads.
     pub(super) reads: bool,
     /// When it is made.
@@ -29,17 +36,239 @@ pub(super) struct Asked {
 
 /// Whether a value that varies by itself names what is asked for, where nothing is known of its
 /// place but what it is called.
-pub(super) fn names_by(asked: Asked, at: &Trail<'_>, text: &str, kind: Option<ValueKind>) -> Names {
+pub(super) fn names_by(
+    asked: Asked<'_>,
+    at: &Trail<'_>,
+    text: &str,
+    kind: Option<ValueKind>,
+) -> Names {
     let is_time = kind.is_some_and(ValueKind::is_time);
-    let fresh =
-        is_time && (!asked.reads || kind.is_some_and(|kind| is_fresh(kind, text, asked.at)));
+    let is_fresh = || kind.is_some_and(|kind| is_fresh(kind, text, asked.at));
     match at.last() {
-        _ if fresh => Names::No,
+        _ if is_time && !asked.reads && is_fresh() && at.name().is_some_and(says_when_made) => {
+            Names::No
+        }
+        // Ids that are numbers look like times in nanoseconds.
+        _ if is_time && !asked.reads && (kind != Some(ValueKind::EpochNanos) || is_fresh()) => {
+            Names::Time
+        }
+        _ if is_time && is_fresh() => Names::No,
         Step::Segment(_) if at.before().is_none() => Names::Path,
+        _ if !asked.reads && at.name().is_some_and(is_key) => Names::Key,
         _ if is_made_anew(at) => Names::No,
         _ => Names::Value,
     }
 }
+
+/// Whether a value of a write that varies by itself is of something that was there before the
+/// write: by where it stands, by what it is called, or since it was made long before.
+pub(super) fn exists(
+    asked: Asked<'_>,
+    at: &Trail<'_>,
+    text: &str,
+    kind: Option<ValueKind>,
+) -> bool {
+    if kind.is_some_and(|kind| !kind.is_anew()) {
+        return false;
+    }
+    if let Some(made) = kinds::made_at(text) {
+        return asked.at.since(made) > DAY;
+    }
+    let (method, path) = asked.route.split_once(' ').unwrap_or_default();
+    let keys: Vec<&str> = path.split('/').collect();
+    let is_fixed = |key: &&&str| !key.is_empty() && !key.contains(['{', '*']);
+    let changes_one = matches!(method, "DELETE" | "PATCH");
+    match at.last() {
+        // What is changed, or done something with, is there; what is put may be new.
+        Step::Segment(number) if at.before().is_none() => {
+            changes_one
+                || method == "POST" && keys.get(number + 1).as_ref().is_some_and(is_fixed)
+                || method == "PUT"
+                    && keys.len() == number + 1
+                    && keys.get(number.wrapping_sub(1)).is_some_and(|key| is_someone(&words(key)))
+        }
+        Step::Query(_) if at.before().is_none() && method == "DELETE" => true,
+        _ => {
+            let named = noun_at(at);
+            // Who makes a customer may name it.
+            let made = keys.iter().rfind(is_fixed).map(|key| words(key)).unwrap_or_default();
+            let noun = |words: &[String]| words.last().map(|word| singular(word).to_owned());
+            is_thing(&named) && noun(&made) != noun(&named)
+        }
+    }
+}
+
+/// Whether a path is called as one by which somebody is new: a customer that v1 makes there has a
+/// name of its own at v2.
+pub(super) fn makes_things(path: &str) -> bool {
+    const NEW: [&str; 12] = [
+        "enrol",
+        "enroll",
+        "import",
+        "invitation",
+        "invite",
+        "join",
+        "onboard",
+        "onboarding",
+        "register",
+        "registration",
+        "signup",
+        "subscribe",
+    ];
+    let mut keys = path.split('/').rev().filter(|key| !key.is_empty());
+    keys.next().is_some_and(|last| {
+        let all = words(last);
+        let is_new = |word: &String| NEW.contains(&&**word);
+        all.iter().any(is_new) || all.ends_with(&["sign".into(), "up".into()]) || is_someone(&all)
+    })
+}
+
+/// The words by which a value's place is called: of `$.customer.id` those of `customer`.
+fn noun_at(at: &Trail<'_>) -> Vec<String> {
+    const IDS: [&str; 4] = ["guid", "id", "ids", "uuid"];
+    let mut trail = Some(at);
+    while let Some(step) = trail {
+        if let Some(name) = step.last().name() {
+            let mut all = words(name);
+            while all.last().is_some_and(|word| IDS.contains(&&**word)) {
+                all.pop();
+            }
+            if !all.is_empty() {
+                return all;
+            }
+        }
+        trail = step.before();
+    }
+    Vec::new()
+}
+
+/// Whether words name a thing that is there before somebody writes of it: who pays, with what, what
+/// is paid for.
+fn is_thing(words: &[String]) -> bool {
+    const THINGS: [&str; 44] = [
+        "account",
+        "assignee",
+        "author",
+        "beneficiary",
+        "card",
+        "charge",
+        "company",
+        "courier",
+        "creditor",
+        "customer",
+        "debtor",
+        "destination",
+        "driver",
+        "employee",
+        "employer",
+        "intent",
+        "mandate",
+        "member",
+        "merchant",
+        "method",
+        "organisation",
+        "organization",
+        "patient",
+        "payee",
+        "payer",
+        "person",
+        "plan",
+        "price",
+        "product",
+        "recipient",
+        "seller",
+        "sender",
+        "shop",
+        "source",
+        "staff",
+        "store",
+        "subscriber",
+        "subscription",
+        "supplier",
+        "tenant",
+        "user",
+        "vendor",
+        "wallet",
+        "workspace",
+    ];
+    /// A token of these stands for it.
+    const TOKENS: [&str; 3] = ["card", "method", "source"];
+    match words {
+        [.., of, last] if last == "token" => TOKENS.contains(&&**of),
+        [.., last] => THINGS.contains(&singular(last)),
+        [] => false,
+    }
+}
+
+/// Whether such a thing is somebody, or belongs to one; a charge or a price may be made by any call.
+fn is_someone(words: &[String]) -> bool {
+    const ACTS: [&str; 7] =
+        ["charge", "destination", "intent", "method", "plan", "price", "source"];
+    is_thing(words) && !words.last().is_some_and(|word| ACTS.contains(&singular(word)))
+}
+
+fn singular(word: &str) -> &str {
+    word.strip_suffix('s').unwrap_or(word)
+}
+
+/// The words of a name, in lower case: `toAccount`, `to_account`, `metadata[to-account]`.
+fn words(name: &str) -> Vec<String> {
+    let mut all: Vec<String> = Vec::new();
+    let mut before = ' ';
+    for c in name.chars() {
+        let begins = !before.is_ascii_alphanumeric()
+            || c.is_ascii_uppercase() && before.is_ascii_lowercase();
+        if c.is_ascii_alphanumeric() {
+            if begins {
+                all.push(String::new());
+            }
+            if let Some(word) = all.last_mut() {
+                word.push(c.to_ascii_lowercase());
+            }
+        }
+        before = c;
+    }
+    all
+}
+
+/// Whether a name says that its value is when the call, or what is sent with it, was made.
+fn says_when_made(name: &str) -> bool {
+    const MADE: [&str; 12] = [
+        "created",
+        "creation",
+        "iat",
+        "instant",
+        "issued",
+        "modified",
+        "now",
+        "sent",
+        "signed",
+        "timestamp",
+        "ts",
+        "updated",
+    ];
+    words(name).iter().any(|word| MADE.contains(&&**word))
+}
+
+/// Whether a name says that a write with its value is done once, however often it is asked for:
+/// `Idempotency-Key`.
+pub(super) fn is_key(name: &str) -> bool {
+    let plain = plain(name);
+    plain.contains("idempoten") || plain == "paypalrequestid"
+}
+
+/// The header field by which a write is done once, as a place.
+pub(super) fn key_place() -> u64 {
+    Trail::new(Step::Header("idempotency-key".into())).hash()
+}
+
+/// The value of that field, in whatever spelling of its name.
+pub(super) fn key_of(headers: &Headers) -> Option<&[u8]> {
+    let mut fields = headers.iter().filter(|(name, _)| std::str::from_utf8(name).is_ok_and(is_key));
+    fields.next().map(|(_, value)| value.trim_ascii())
+}
+
+const DAY: i64 = 24 * 3_600 * NANOS_PER_SEC;
 
 /// Whether a time is about that of the call, or its day.
 pub(super) fn is_fresh(kind: ValueKind, text: &str, at: Timestamp) -> bool {

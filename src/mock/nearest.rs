@@ -116,6 +116,9 @@ impl CallRecording {
         if changes && Self::one_cause(&prepared.causes, call) {
             return None;
         }
+        if changes && self.is_to_come(&prepared.causes, index, stock) {
+            return Some(MissReason::Other);
+        }
         let must_be_equal = |feature: Feature| match feature.weight {
             Weight::Volatile => !changes && feature.names != Names::No,
             Weight::Identifier => true,

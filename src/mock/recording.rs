@@ -176,6 +176,9 @@ pub(super) struct Aim {
     pub(super) host: Arc<str>,
     pub(super) route: Arc<str>,
     pub(super) calls: Vec<u32>,
+    /// Whether some of them were not made, answer and all, while v1 served the exchange that caused
+    /// them: v1 may make them later, and others then.
+    pub(super) is_apart: bool,
     /// By value: the calls that have it, in order.
     pub(super) postings: Posts,
 }
@@ -223,6 +226,8 @@ pub struct CallRecording {
     ingress_numbers: FxHashMap<ExchangeId, u32>,
     /// By number: the ingress exchanges that caused calls, with the names in them.
     pub(super) ingress: Vec<(ExchangeId, Box<[u64]>)>,
+    /// When the recording begins.
+    pub(super) since: Timestamp,
     /// Hosts with the paths and methods that they were called with.
     called: FxHashSet<u64>,
     /// By host: how many calls.
@@ -390,6 +395,9 @@ impl CallGatherer {
         self.calls.sort_by_key(|call| (call.at, call.id));
         let mut recording = CallRecording::empty(rules, self.shelf, undivided);
         recording.paces = self.paces;
+        let firsts = self.ingress.first().map(|one| one.at).into_iter();
+        let firsts = firsts.chain(self.calls.first().map(|call| call.at));
+        recording.since = firsts.min().unwrap_or_default();
         recording.calls.reserve_exact(self.calls.len());
         for one in &self.ingress {
             if !one.traces.is_empty() {
@@ -414,7 +422,8 @@ impl CallGatherer {
             let (path, route) = recording.route_of(&call);
             let traces = traces(&headers);
             let cause = traces.first().map(|_| recording.cause_of(&traces));
-            let caused_by = finder.find(call.at, call.client, &traces, &call.names).map(|index| {
+            let found = finder.find(call.at, call.client, &traces, &call.names);
+            let caused_by = found.map(|index| {
                 *numbers.entry(index).or_insert_with(|| {
                     recording
                         .ingress
@@ -439,7 +448,7 @@ impl CallGatherer {
                 answer: call.answer,
             };
             recording.called.insert(scope_of(&call.host, &path));
-            recording.add(recorded, &headers, &seen)?;
+            recording.add(recorded, &headers, &seen, found.map(|index| &self.ingress[index]))?;
         }
         recording.not_used = self.total - recording.calls.len() as u64;
         if recording.calls.is_empty() {
@@ -486,6 +495,7 @@ impl CallRecording {
             causes_by_id: FxHashMap::default(),
             ingress_numbers: FxHashMap::default(),
             ingress: Vec::new(),
+            since: Timestamp::default(),
             called: FxHashSet::default(),
             hosts: BTreeMap::new(),
             not_used: 0,
@@ -589,6 +599,7 @@ impl CallRecording {
                 host: Arc::clone(host),
                 route: Arc::clone(route),
                 calls: Vec::new(),
+                is_apart: false,
                 postings: Posts::default(),
             });
             number(aims.len() - 1)
@@ -600,6 +611,7 @@ impl CallRecording {
         mut call: RecordedCall,
         headers: &Headers,
         seen: &SeenValues,
+        cause: Option<&Ingress>,
     ) -> Result<(), BuildError> {
         let index = number(self.calls.len());
         let (host, route) = self.aim_of(&call);
@@ -608,8 +620,21 @@ impl CallRecording {
             let body = self.asked(&call).map_err(|error| BuildError::Disk(Arc::new(error)))?;
             features::take(&self.subject(&call, headers, &body), self.known(scope))
         };
+        let may_have_made = |text| cause.is_some_and(|cause| cause.may_have_made(text));
+        let is_made = call.answer.as_ref().is_ok_and(|answer| answer.status == CREATED);
         for feature in &mut taken.features {
-            feature.known = feature.names != Names::No && seen.before(feature.text, call.at);
+            feature.known = match feature.time {
+                Some(time) => seen.time_before(time, call.at),
+                None => {
+                    // What is put may be new; what is changed or taken away is there.
+                    let is_put = feature.names == Names::Path && route.starts_with("PUT ");
+                    let may_be_new = feature.names == Names::Value
+                        || !route.starts_with("DELETE ") && !route.starts_with("PATCH ");
+                    let is_new = may_be_new && (is_put && is_made || may_have_made(feature.text));
+                    feature.known && !is_new
+                        || feature.names != Names::No && seen.before(feature.text, call.at)
+                }
+            };
         }
         let conditional = taken.conditional().filter(|_| call.answers_a_condition());
         if let Some(condition) = taken.condition.filter(|_| conditional.is_some()) {
@@ -642,6 +667,7 @@ impl CallRecording {
             self.near_ingress.add(pair(call.aim, number), index);
         }
         let aim = &mut self.aims[call.aim as usize];
+        aim.is_apart |= cause.is_none_or(|cause| cause.ends_at < call.ends_at);
         aim.calls.push(index);
         for feature in &taken.features {
             aim.postings.add(feature.value, index);
@@ -819,6 +845,9 @@ impl RecordedCall {
         self.answer.as_ref().is_ok_and(|answer| matches!(answer.status, 304 | 412))
     }
 }
+
+/// The status that says that a thing was made by the call.
+const CREATED: u16 = 201;
 
 /// Two numbers as one key.
 const fn pair(first: u32, second: u32) -> u64 {

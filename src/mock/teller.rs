@@ -65,7 +65,7 @@ impl Teller {
         if let Some(index) = theirs {
             call.recorded = Some(self.recording.calls[index as usize].id);
             if by_likeness {
-                call.places = self.places(query, route, index);
+                call.places = self.places(query, route, index, &entry.others);
             }
         }
         if call.verdict != CallVerdict::Matched {
@@ -92,6 +92,11 @@ impl Teller {
         let why: Cow<'static, str> = match (tier, again) {
             (Tier::Exact, false) => Cow::Borrowed("equal"),
             (Tier::ByKind, false) => Cow::Borrowed("equal but for values that vary by themselves"),
+            (Tier::Nearest, false) if !entry.others.is_empty() => format!(
+                "the nearest recorded call, {:.0}% in common; what it names is another thing",
+                score * 100.0
+            )
+            .into(),
             (Tier::Nearest, false) => {
                 format!("the nearest recorded call, {:.0}% in common", score * 100.0).into()
             }
@@ -135,8 +140,14 @@ impl Teller {
 
     /// Where a call differs from a recorded one, as it is shown. What cannot be read back from disk
     /// is not told apart.
-    fn places(&self, query: &CallQuery<'_>, route: &str, index: u32) -> Vec<CallPlace> {
-        match self.recording.places(query, route, index) {
+    fn places(
+        &self,
+        query: &CallQuery<'_>,
+        route: &str,
+        index: u32,
+        others: &[u64],
+    ) -> Vec<CallPlace> {
+        match self.recording.places(query, route, index, others) {
             Ok(places) => self.shown(places),
             Err(error) => {
                 tracing::warn!("a recorded body cannot be read back: {error}");

@@ -718,6 +718,65 @@ fn filters_that_leave_nothing_over_are_an_error_and_leave_nothing_behind() {
 }
 
 #[test]
+fn what_matches_nothing_is_told_with_what_comes_nearest() {
+    let folder = folder_with("v1.pcap", &small_capture());
+    let target = shop("7");
+    let replay = |flags: &[&str]| {
+        let common = ["replay", "v1.pcap", "--target", &target, "-o", "out", "--force"];
+        shadowtap(folder.path(), &[&common[..], flags].concat())
+    };
+    let mapped = format!("*.tset={target}");
+    let mapped_too = format!("shop.test={target}");
+    for (flags, says) in [
+        (
+            &["--map-host", &mapped, "--map-host", &mapped_too][..],
+            ["--map-host *.tset", "shop.test"],
+        ),
+        (&["--rewrite", "^/v1/=>/v2/"], ["--rewrite '^/v1/=>/v2/'", "GET /items/1"]),
+        (&["--rewrite", "^/items=>/items", "--rewrite", "^/itms=>/i"], ["'^/itms=>/i'", "/items/"]),
+        (&["--exclude", "GET ^/helth"], ["--exclude 'GET ^/helth'", "GET /health"]),
+        (&["--exclude", "cookie:x=y"], ["--exclude 'cookie:x=y'", "no request"]),
+        (&["--include", "GET .", "--include", "GET ^/zz"], ["--include 'GET ^/zz'", "no request"]),
+        (&["--remove-header", "Hots"], ["--remove-header Hots", "host"]),
+    ] {
+        replay(flags).expect(0).says(&says);
+    }
+    for (flags, code, says) in [
+        (&["--id", "77-1"][..], 3, ["--id 77-1 names no exchange", "1-0"]),
+        (&["--from", "2099-01-01T00:00:00Z"], 3, ["the recording goes from ", "is behind it"]),
+        (&["--to", "1999-01-01T00:00:00Z"], 3, ["the recording goes from ", "is before it"]),
+        (
+            &["--from", "2026-01-02T00:00:00Z", "--to", "2026-01-01T00:00:00Z"],
+            2,
+            ["--from 2026-01-02T00:00:00", "is not before --to 2026-01-01T00:00:00"],
+        ),
+        (
+            &["--baseline", "http://127.0.0.1:1"],
+            4,
+            ["nobody answers at the baseline http://127.0.0.1:1", "refused"],
+        ),
+    ] {
+        replay(flags).expect(code).says(&says);
+    }
+    // v1 itself took longer than v2 may.
+    let answer = response("200 OK", "text/plain", "ok");
+    let asked = "GET /health HTTP/1.1\r\nHost: shop.test\r\n\r\n";
+    let slow = Capture::new(40_000_000).connection(40_001, &[(asked, &answer)]).finish();
+    let slow = folder_with("v1.pcap", &slow);
+    let arguments = ["replay", "v1.pcap", "--target", &target, "-o", "out", "--timeout", "30ms"];
+    shadowtap(slow.path(), &arguments)
+        .expect(0)
+        .says(&["--timeout 30ms is less than v1 took for an answer (up to "]);
+    // What only replays sent is not to be had by other filters.
+    let marked = "GET /a HTTP/1.1\r\nHost: shop.test\r\nx-shadowtap-replay: r\r\n\r\n";
+    let capture = Capture::new(200_000).connection(40_001, &[(marked, &answer)]).finish();
+    let folder = folder_with("v1.pcap", &capture);
+    let told = shadowtap(folder.path(), &["replay", "v1.pcap", "--target", &target, "-o", "out"]);
+    let told = told.expect(3).says(&["all 1 recorded requests carry x-shadowtap-replay"]);
+    assert!(!told.stderr.contains("--include"), "{}", told.stderr);
+}
+
+#[test]
 fn what_a_run_would_refuse_is_refused_before_it_and_by_a_dry_run() {
     let folder = folder_with("v1.pcap", &small_capture());
     fs::write(folder.path().join("shadowtap.toml"), "[[diff.ignore]]\npath = \"$[\"\n")

@@ -267,6 +267,19 @@ fn a_proxy_that_is_dead_or_refuses_is_named_and_owns_the_failure() {
             "https://v2.invalid",
             "it opens no tunnel to v2.invalid:443: HTTP/1.1 403",
         ),
+        // Whose answer that is nobody can tell.
+        (
+            refusing("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"),
+            "http://v2.invalid",
+            "403 came through it, and whether it or v2 answers so is not known",
+        ),
+        (
+            refusing("HTTP/1.1 503 Busy\r\nVia: 1.1 p\r\nContent-Length: 0\r\n\r\n"),
+            "http://v2.invalid",
+            "503 came through it",
+        ),
+        (server(|_, mut peer| drop(peer.head())), "http://v2.invalid", "no answer came through it"),
+        (server(|_, _| {}), "http://v2.invalid", "no answer came through it"),
     ] {
         let through = Proxy::resolve(&format!("http://user:secret@{proxy}")).unwrap();
         let transport = shadowtap::replay::Transport::Client { proxy: Some(through) };
@@ -282,6 +295,24 @@ fn a_proxy_that_is_dead_or_refuses_is_named_and_owns_the_failure() {
         assert!(!failure.detail.contains("secret"));
         assert!(replayed.finished.hopeless.is_some());
     }
+}
+
+#[test]
+fn what_v1_refused_too_is_no_failure_of_a_proxy() {
+    let proxy = server(|_, mut peer| {
+        while peer.head().is_some() {
+            peer.say(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n");
+        }
+    });
+    let through = Proxy::resolve(&format!("http://{proxy}")).unwrap();
+    let transport = shadowtap::replay::Transport::Client { proxy: Some(through) };
+    let target = Target::behind_proxy("http://v2.invalid").unwrap();
+    let base = options("127.0.0.1:1".parse().unwrap());
+    let options = shadowtap::replay::ReplayOptions { transport, target, ..base };
+    let mut recorded = exchange(1, 0, 0, Some(MS), &get("/"));
+    recorded.response.as_mut().unwrap().message.status = 403;
+    let replayed = replay(&[recorded], &options);
+    assert_eq!(replayed.result("1-0"), "403");
 }
 
 /// Ends a process with the test.

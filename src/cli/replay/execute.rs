@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::flags::ReplayShape;
 use super::input;
@@ -201,11 +202,31 @@ fn nothing_but_refused(finished: &Finished) -> bool {
     finished.sent > 0 && refused && finished.status.keys().all(|status| *status == 400)
 }
 
+/// Warns of rules that do nothing, and of one that v1 itself would not have held.
+fn warn_of_rules(plan: &Plan, shape: &ReplayShape) {
+    for line in &plan.idle {
+        tracing::warn!("{}", printable(line));
+    }
+    let took = i64::from(plan.longest_ms).saturating_mul(1_000_000);
+    if !shape.is_patient && took > shape.timeout_ns {
+        let [set, took] = [shape.timeout_ns, took].map(|nanos| {
+            let millis = Duration::from_millis(nanos.unsigned_abs() / 1_000_000);
+            humantime::format_duration(millis).to_string()
+        });
+        tracing::warn!(
+            "--timeout {set} is less than v1 took for an answer (up to {took}): a v2 that is as \
+             fast fails by it; without --timeout it has twice the time that v1 took"
+        );
+    }
+}
+
 /// The failure of a run in which no request reached HTTP.
 fn hopeless_target(hopeless: &Hopeless, info: &RunInfo) -> Failure {
     let which = match hopeless.side {
-        replay::TargetSide::Target => info.target.as_str(),
-        replay::TargetSide::Baseline => info.baseline.as_deref().unwrap_or("the baseline"),
+        replay::TargetSide::Target => info.target.clone(),
+        replay::TargetSide::Baseline => {
+            format!("the baseline {}", info.baseline.as_deref().unwrap_or_default())
+        }
     };
     Failure::target(format!(
         "{which}: all {} requests failed before HTTP ({}: {})",
@@ -300,11 +321,21 @@ fn create(folder: &RunFolder, name: &str) -> Result<File, Failure> {
 /// others are not.
 pub(super) fn something_is_chosen(plan: &Plan, shape: &ReplayShape) -> Result<(), Failure> {
     if shape.shard.is_some() || plan.totals.sends + plan.totals.skips > 0 {
+        warn_of_rules(plan, shape);
         return Ok(());
+    }
+    let rejected = &plan.ledger.rejected;
+    if let (Some(n), true) = (rejected.get(REPLAYED_BEFORE), rejected.len() == 1) {
+        return Err(Failure::unusable(format!(
+            "all {n} recorded requests carry {MARKER}: a replay sent them, and no user; record v1 \
+             while its users call it, or replay them too with --remove-header {MARKER}"
+        )));
     }
     let reasons: Vec<String> =
         plan.ledger.rejected.iter().map(|(reason, n)| format!("{n} {reason}")).collect();
-    let near = plan.captured.nearest(&shape.selection);
+    let ids = plan.idle.iter().find(|line| line.starts_with("--id "));
+    let near = ids.map(|line| format!("; {line}"));
+    let near = near.or_else(|| plan.captured.nearest(&shape.selection));
     Err(Failure::unusable(format!(
         "no exchange was chosen ({}): loosen --include, --exclude, --host, --port, --from, --to, \
          --id or --sample{}",

@@ -464,6 +464,11 @@ fn selection(
     keeps_marker: bool,
 ) -> Result<Selection, Failure> {
     let sample_by = flags.sample_by.clone();
+    if let (Some(from), Some(to)) = (flags.from, flags.to)
+        && from >= to
+    {
+        return Err(Failure::usage(format!("--from {from} is not before --to {to}")));
+    }
     Ok(Selection {
         include: list("include", flags.include.clone(), &file.include)?,
         exclude: list("exclude", flags.exclude.clone(), &file.exclude)?,

@@ -82,6 +82,26 @@ impl Targets {
         [&self.target].into_iter().chain(&self.mapped).chain(&self.baseline)
     }
 
+    /// Why one of them cannot be used; v1 in staging is called so.
+    fn unusable(&self, target: &Target, why: Unusable) -> Failure {
+        let is_baseline = self.baseline.as_ref().is_some_and(|own| std::ptr::eq(own, target));
+        let role = if is_baseline { "the baseline " } else { "" };
+        let shown = format!("{role}{}", target.shown());
+        Failure::target(match why {
+            Unusable::NoConnection(why) => format!(
+                "nobody answers at {shown} ({why}): is it started? --wait-ready URL waits for it"
+            ),
+            Unusable::Tls(why) => format!(
+                "no TLS connection to {shown} ({why}): name who signed its certificate with --ca \
+                 FILE, check nobody with --insecure, or use http://"
+            ),
+            Unusable::Refused(end) => format!(
+                "refused: {shown} is forwarded to {end}, which served the capture; point it at \
+                 staging, or add --allow-captured-server if it is meant"
+            ),
+        })
+    }
+
     fn proxy(&self) -> Option<&Target> {
         match &self.transport {
             Transport::Client { proxy: Some(proxy) } => Some(&proxy.target),
@@ -181,12 +201,12 @@ impl Targets {
                     "nobody answers at the proxy {} ({why}): is it started, and --proxy right?",
                     proxy.shown()
                 ))),
-                Err(why) => Err(unusable(proxy, why)),
+                Err(why) => Err(self.unusable(proxy, why)),
             };
         }
         for target in self.all() {
-            let forward =
-                probe::reach(target, &shape.trust, refused).map_err(|why| unusable(target, why))?;
+            let forward = probe::reach(target, &shape.trust, refused)
+                .map_err(|why| self.unusable(target, why))?;
             if forward == Forward::Unknown {
                 tracing::info!(
                     "whether {} is forwarded to the captured server cannot be seen from here",
@@ -219,22 +239,4 @@ fn unresolved(error: &TargetError) -> Failure {
         Some(source) => failure.because(source),
         None => failure,
     }
-}
-
-fn unusable(target: &Target, why: Unusable) -> Failure {
-    let shown = target.shown();
-    Failure::target(match why {
-        Unusable::NoConnection(why) => format!(
-            "nobody answers at {shown} ({why}): is it started? --wait-ready URL waits for it"
-        ),
-        Unusable::Tls(why) => format!(
-            "no TLS connection to {shown} ({why}): name who signed its certificate with --ca FILE, \
-             check nobody with --insecure, or use http://"
-        ),
-        Unusable::Refused(end) => format!(
-            "refused: {shown} is forwarded to {end}, which served the capture; point it at \
-             staging, \
-             or add --allow-captured-server if it is meant"
-        ),
-    })
 }

@@ -346,6 +346,20 @@ fn write_at(place: &str, key: &str, amount: u32, about: &str) -> Said {
 fn a_write_matches_with_a_key_of_its_own_and_drifts_with_another_amount() {
     for place in ["header", "JSON", "query", "path", "form", "JSON-RPC", "XML"] {
         for (style, [one, two, fresh]) in &IDS[4..12] {
+            // What says when it was made is made now.
+            let [one, two, fresh] = match *style {
+                "UUID of time" => [
+                    "01a202b2-c564-7a51-b6f1-2b8c1d4e5f60",
+                    "01a202b2-c94c-7c2b-8e5f-1b2c3d4e5f60",
+                    "01a22e41-e480-7fff-9abc-0a0b0c0d0e0f",
+                ],
+                "ULID" => [
+                    "01M81B5HB4TSV4RRFFQ69G5FAV",
+                    "01M81B5JACACTAV9WEVGEMMVRZ",
+                    "01M8Q43S40CHZX3TBDSZ7XRADM",
+                ],
+                _ => [*one, *two, *fresh],
+            };
             let of = |key: &str, amount| write_at(place, key, amount, "o-1");
             let mut desk = Desk::of(&[of(one, 100), of(two, 200)]);
             assert_eq!(desk.ask(&of(fresh, 200)), "= 1", "{style} in {place}");
@@ -709,4 +723,304 @@ fn messages_without_a_schema_are_compared_by_their_fields() {
     let mut desk = Desk::of(&calls);
     assert_eq!(desk.ask(&of(&[&page(1), &packed, &id(b'2')])), "= 1", "another order");
     assert_eq!(desk.ask(&of(&[&id(b'7'), &page(1), &packed])), "Other", "another id");
+}
+
+/// A write that says one thing at a place of its own, of so many calls with amounts of their own.
+fn about(name: &str, number: usize, value: &str) -> Said {
+    let body = format!(r#"{{"amount":{},"{name}":"{value}"}}"#, 100 + number);
+    said("POST", "/payments".to_owned(), &[JSON], body)
+}
+
+/// Ids of a style, as many as are wanted: of things that are there, and made up anew.
+fn id(style: &str, number: usize, anew: bool) -> String {
+    let digits = |from: usize, count: usize| -> String {
+        let seed = number * 2 + usize::from(anew);
+        (0..count)
+            .map(|at| {
+                let mixed = (seed as u64 + 1)
+                    .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+                    .rotate_left((from + at) as u32 * 7 % 64)
+                    .wrapping_mul(0xd6e8_feb8_6659_fd93);
+                char::from_digit((mixed >> 40) as u32 % 16, 16).unwrap()
+            })
+            .collect()
+    };
+    match style {
+        "UUID" => format!(
+            "{}-{}-4{}-9{}-{}",
+            digits(0, 8),
+            digits(8, 4),
+            digits(12, 3),
+            digits(15, 3),
+            digits(18, 12)
+        ),
+        "prefixed" => format!("cus_{}", digits(0, 20)),
+        "hex" => digits(0, 32),
+        _ => unreachable!("{style}"),
+    }
+}
+
+#[test]
+fn a_write_for_whom_v1_does_not_name_is_another_write() {
+    let mut wrong = Vec::new();
+    for style in ["UUID", "prefixed", "hex"] {
+        let own = |number| id(style, number, false);
+        // A customer, and a thing of which nobody knows what it is.
+        for name in ["customer", "payerId", "to_account", "holding"] {
+            let calls: Vec<Said> = (0..20).map(|n| about(name, n, &own(n))).collect();
+            type Says<'s> = &'s dyn Fn(usize) -> String;
+            let cases: [(&str, Says<'_>, usize); 5] = [
+                ("equal", &|n| own(n), 0),
+                ("the neighbour's", &|n| own((n + 1) % 20), 20),
+                ("always the first", &|_| own(0), 19),
+                ("one of ten", &|n| if n % 10 == 3 { id(style, n, true) } else { own(n) }, 2),
+                ("unknown", &|n| id(style, n, true), if name == "holding" { 0 } else { 20 }),
+            ];
+            for (case, says, expected) in cases {
+                let mut desk = Desk::of(&calls);
+                let asked = (0..20).map(|n| (n, desk.ask(&about(name, n, &says(n)))));
+                let found = asked.filter(|(n, got)| *got != format!("= {n}")).count();
+                if found != expected {
+                    wrong.push(format!("{style} {name} {case}: {found} of {expected}"));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn what_v1_makes_up_for_a_write_v2_makes_up_anew() {
+    for style in ["UUID", "prefixed", "hex"] {
+        for name in ["reference", "order_id", "key", "nonce", "correlation_id", "receipt"] {
+            let calls: Vec<Said> = (0..20).map(|n| about(name, n, &id(style, n, false))).collect();
+            let mut desk = Desk::of(&calls);
+            for n in 0..20 {
+                let got = desk.ask(&about(name, n, &id(style, n, true)));
+                assert_eq!(got, format!("= {n}"), "{style} {name}");
+            }
+        }
+        // Who makes a customer names it.
+        let make = |value: String| {
+            said(
+                "POST",
+                "/customers".to_owned(),
+                &[JSON],
+                format!(r#"{{"customer_id":"{value}"}}"#),
+            )
+        };
+        let mut desk = Desk::of(&[make(id(style, 1, false))]);
+        assert_eq!(desk.ask(&make(id(style, 1, true))), "= 0", "{style}");
+    }
+}
+
+#[test]
+fn what_is_changed_by_its_path_is_there() {
+    for style in ["UUID", "prefixed", "hex"] {
+        let [one, other] = [false, true].map(|anew| id(style, 1, anew));
+        for (method, path) in [
+            ("DELETE", "/cards/#"),
+            ("PATCH", "/cards/#"),
+            ("DELETE", "/cards?id=#"),
+            ("POST", "/charges/#/refund"),
+            ("PUT", "/customers/#"),
+        ] {
+            let of = |id: &str| said(method, path.replace('#', id), &[JSON], "{}".to_owned());
+            let mut desk = Desk::of(&[of(&one)]);
+            assert_eq!(desk.ask(&of(&one)), "= 0", "{method} {path}");
+            let got = desk.ask(&of(&other));
+            assert!(!got.starts_with('='), "{style} {method} {path}: {got}");
+        }
+    }
+}
+
+#[test]
+fn one_key_for_two_writes_is_none_of_their_own() {
+    let keyed = |name: &'static str, key: &str, amount: u32| {
+        let body = format!(r#"{{"amount":{amount}}}"#);
+        said("POST", "/charges".to_owned(), &[JSON, (name, key)], body)
+    };
+    let within = |key: &str, amount: u32| {
+        let body = format!(r#"{{"amount":{amount},"idempotencyKey":"{key}"}}"#);
+        said("POST", "/charges".to_owned(), &[JSON], body)
+    };
+    let [one, two, own] = IDS[4].1;
+    for name in ["Idempotency-Key", "X-Idempotency-Key", "PayPal-Request-Id"] {
+        let mut desk = Desk::of(&[keyed(name, one, 5), keyed(name, two, 7)]);
+        assert_eq!(desk.ask(&keyed(name, own, 5)), "= 0", "{name}");
+        assert_eq!(desk.ask(&keyed(name, own, 7)), "~ 1", "{name}");
+        let mut desk = Desk::of(&[keyed(name, one, 5), keyed(name, two, 7)]);
+        assert_eq!(desk.ask(&keyed(name, "f81d4fae", 5)), "= 0", "{name}");
+        assert_eq!(desk.ask(&keyed(name, own, 7)), "= 1", "{name}");
+        // v1 tried again with one key.
+        let mut desk = Desk::of(&[keyed(name, one, 5), keyed(name, one, 5)]);
+        assert_eq!(desk.ask(&keyed(name, own, 5)), "= 0", "{name}");
+        assert_eq!(desk.ask(&keyed(name, own, 5)), "= 1", "{name}");
+    }
+    let mut desk = Desk::of(&[within(one, 5), within(two, 7)]);
+    assert_eq!(desk.ask(&within(own, 5)), "= 0");
+    let got = desk.ask(&within(own, 7));
+    assert!(!got.starts_with('='), "{got}");
+}
+
+#[test]
+fn a_write_for_another_day_is_another_write() {
+    let of = |value: &str| about("day", 1, value);
+    for (one, other) in [
+        ("2026-12-24", "2027-12-24"),
+        ("2026-12-24", "2026-12-25"),
+        ("1990-05-01", "1991-05-01"),
+        ("12/24/2026", "12/25/2026"),
+        ("2027-12-24T10:00:00Z", "2027-12-24T22:00:00Z"),
+        ("until 2027-12-24 at noon", "until 2027-12-25 at noon"),
+    ] {
+        let mut desk = Desk::of(&[of(one)]);
+        let got = desk.ask(&of(other));
+        assert!(!got.starts_with('='), "{one} {other}: {got}");
+        assert_eq!(desk.ask(&of(one)), "= 0", "{one}");
+    }
+    // When a call is made v2 says as it likes; when something was made that is there it does not.
+    let [then, now, other] =
+        [NANOS, NANOS + 86_400_000_000_000 * 3, NANOS - 86_400_000_000_000 * 90]
+            .map(|nanos| Timestamp::from_nanos(nanos).to_string());
+    for name in ["created", "wsu:Created", "sentAt", "order_timestamp"] {
+        let mut desk = Desk::of(&[about(name, 1, &then)]);
+        assert_eq!(desk.ask(&about(name, 1, &now)), "= 0", "{name}");
+        let mut desk = Desk::of(&[about(name, 1, &other)]);
+        let got = desk.ask(&about(name, 1, &Timestamp::now().to_string()));
+        assert!(!got.starts_with('='), "{name} {got}");
+    }
+    // A day of now, and one that is as far from now.
+    let days = |at: Timestamp, days: i64| at.plus(days * 86_400_000_000_000).to_string();
+    for (ahead, length) in [(0, 30), (0, 10), (14, 10), (365, 10), (-30, 19)] {
+        let [then, now] = [Timestamp::from_nanos(NANOS + 1_000_000_000), Timestamp::now()]
+            .map(|at| days(at, ahead)[..length].to_owned());
+        let mut desk = Desk::of(&[about("x", 0, "x"), of(&then)]);
+        assert_eq!(desk.ask(&of(&now)), "= 1", "{then} {now}");
+    }
+}
+
+/// Exchanges with a call of v1's each, so many side by side; what v2's calls are answered with where
+/// they come in the same order.
+fn side_by_side(lasts_s: u32, copies: usize) -> Vec<(u32, bool)> {
+    let key = |number: u32, anew: bool| id("UUID", number as usize, anew);
+    let pay = |key: &str| about("reference", 1, key);
+    let mut all = Vec::new();
+    for ordinal in 0..8 {
+        let asked = said("POST", format!("/checkout/{ordinal}"), &[], String::new());
+        let mut asked = asked.exchange(ordinal * 10, "{}");
+        asked.client = "192.0.2.9:4000".parse().unwrap();
+        asked.server = "10.0.0.1:8080".parse().unwrap();
+        asked.id = ExchangeId { connection: 1, ordinal };
+        asked.response.as_mut().unwrap().last_byte_ns = Some(i64::from(lasts_s) * 1_000_000_000);
+        all.extend([asked, pay(&key(ordinal, false)).exchange(ordinal * 10 + 5, "{}")]);
+    }
+    let recording =
+        CallRecording::build(all, &EgressSelection::default(), FeatureRules::default()).unwrap();
+    let watch = Arc::new(recording.watch());
+    let mut stock = Stock::new(&recording, 1, Some(Arc::clone(&watch)));
+    let mut got = Vec::new();
+    for ordinal in 0..8 {
+        watch.begin(ExchangeId { connection: 1, ordinal });
+        if let Some(ended) = ordinal.checked_sub(lasts_s / 10) {
+            watch.end(ExchangeId { connection: 1, ordinal: ended });
+        }
+        for copy in 0..copies {
+            let request = pay(&key(ordinal + 100 * copy as u32, true)).request();
+            let query = CallQuery::new("api.example", &request);
+            let prepared = recording.prepare(&query, Some(&watch));
+            let policy = MatchPolicy::default();
+            match recording.choose(&query, &prepared, &policy, &mut stock, false) {
+                FoundCall::Answer { index, again, .. } => got.push((index, again)),
+                FoundCall::Miss { reason, .. } => panic!("{reason:?}"),
+            }
+        }
+    }
+    got
+}
+
+#[test]
+fn equal_calls_of_exchanges_side_by_side_are_no_repeated_calls() {
+    for lasts_s in [8, 25, 45] {
+        let got = side_by_side(lasts_s, 1);
+        assert!(got.iter().all(|(_, again)| !again), "{lasts_s} {got:?}");
+        let mut each: Vec<u32> = got.iter().map(|(index, _)| *index).collect();
+        each.sort_unstable();
+        assert_eq!(each, [0, 1, 2, 3, 4, 5, 6, 7], "{lasts_s}");
+        // Who makes each twice is found out.
+        let repeated = side_by_side(lasts_s, 2).iter().filter(|(_, again)| *again).count();
+        assert!((7..=8).contains(&repeated), "{lasts_s} {repeated}");
+    }
+}
+
+/// What a queue sends is of no exchange, whichever is open at that moment: v2's may be faster.
+#[test]
+fn what_a_queue_sends_is_none_of_what_is_to_come() {
+    let mut all = Vec::new();
+    for ordinal in 0..8 {
+        let asked = said("POST", format!("/checkout/{ordinal}"), &[], String::new());
+        let mut asked = asked.exchange(ordinal * 10, "{}");
+        asked.client = "192.0.2.9:4000".parse().unwrap();
+        asked.server = "10.0.0.1:8080".parse().unwrap();
+        asked.id = ExchangeId { connection: 1, ordinal };
+        asked.response.as_mut().unwrap().last_byte_ns = Some(5_000_000_000);
+        let mail = about("letter", 1, &id("UUID", ordinal as usize, false));
+        all.extend([asked, mail.exchange(ordinal * 10 + 13, "{}")]);
+    }
+    let recording =
+        CallRecording::build(all, &EgressSelection::default(), FeatureRules::default()).unwrap();
+    let watch = Arc::new(recording.watch());
+    let mut stock = Stock::new(&recording, 1, Some(Arc::clone(&watch)));
+    for ordinal in 0..8_u32 {
+        watch.begin(ExchangeId { connection: 1, ordinal });
+        let request = about("letter", 1, &id("UUID", ordinal as usize, false)).request();
+        let query = CallQuery::new("api.example", &request);
+        let prepared = recording.prepare(&query, Some(&watch));
+        let found = recording.choose(&query, &prepared, &MatchPolicy::default(), &mut stock, false);
+        assert!(
+            matches!(found, FoundCall::Answer { index, tier: Tier::Exact, again: false, .. }
+                if index == ordinal),
+            "{ordinal} {found:?}"
+        );
+        watch.end(ExchangeId { connection: 1, ordinal });
+    }
+}
+
+/// Exchanges of two clients that pay at once, one after the other, each with a call of v1's.
+#[test]
+fn a_call_that_v1_made_for_an_exchange_to_come_is_not_this_ones() {
+    let [one, two] = [false, true].map(|anew| id("UUID", 1, anew));
+    let pay = |who: &str| about("holding", 1, who);
+    let exchanges = |ordinal: u32, who: &str| {
+        let at = ordinal * 10;
+        let mut asked =
+            said("POST", format!("/checkout/{ordinal}"), &[], String::new()).exchange(at, "{}");
+        asked.client = "192.0.2.9:4000".parse().unwrap();
+        asked.server = "10.0.0.1:8080".parse().unwrap();
+        asked.id = ExchangeId { connection: 1, ordinal };
+        asked.response.as_mut().unwrap().last_byte_ns = Some(5_000_000_000);
+        [asked, pay(who).exchange(at + 1, "{}")]
+    };
+    let all: Vec<Exchange> =
+        [exchanges(1, &one), exchanges(2, &two)].into_iter().flatten().collect();
+    let recording =
+        CallRecording::build(all, &EgressSelection::default(), FeatureRules::default()).unwrap();
+    let watch = Arc::new(recording.watch());
+    let mut stock = Stock::new(&recording, 1, Some(Arc::clone(&watch)));
+    let mut ask = |who: &str| {
+        let request = pay(who).request();
+        let query = CallQuery::new("api.example", &request);
+        let prepared = recording.prepare(&query, Some(&watch));
+        let found = recording.choose(&query, &prepared, &MatchPolicy::default(), &mut stock, false);
+        match found {
+            FoundCall::Answer { index, tier, again, .. } => (index, tier, again),
+            FoundCall::Miss { reason, .. } => panic!("{reason:?}"),
+        }
+    };
+    let checkout = |ordinal| ExchangeId { connection: 1, ordinal };
+    watch.begin(checkout(1));
+    assert_eq!(ask(&two), (0, Tier::Nearest, false), "the other one's, too early");
+    watch.end(checkout(1));
+    watch.begin(checkout(2));
+    assert_eq!(ask(&two), (1, Tier::Exact, false));
 }

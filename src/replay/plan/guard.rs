@@ -19,11 +19,13 @@ use crate::exchange::Exchange;
 use crate::flow::Endpoint;
 use crate::limits;
 use crate::message::Request;
+use crate::message::fields::cookies;
 use crate::message::target::{host, path_and_query};
 use crate::record::har::read::UNKNOWN;
 use crate::replay::session::seat::ConnectionSeat;
 use crate::replay::session::target::Target;
 use crate::schedule::select::{SelectRule, Selection};
+use crate::time::Timestamp;
 
 /// Ports that a name without one stands for.
 const USUAL_PORTS: [u16; 2] = [80, 443];
@@ -47,6 +49,10 @@ pub struct Captured {
     fields: BTreeSet<String>,
     /// … which were so many.
     named: usize,
+    /// Names of their cookies.
+    cookies: BTreeSet<String>,
+    /// The first and the last request.
+    span: Option<[Timestamp; 2]>,
     /// The hosts of its requests as they stood there, and how many requests were for each.
     hosts: FxHashMap<String, u64>,
 }
@@ -73,6 +79,8 @@ impl Captured {
     pub fn add(&mut self, exchange: &Exchange) {
         self.add_server(exchange.server);
         if let Some(request) = &exchange.request {
+            let [first, last] = self.span.unwrap_or([request.at; 2]);
+            self.span = Some([first.min(request.at), last.max(request.at)]);
             self.add_path(&request.message);
             self.add_fields(&request.message);
             for name in hosts_of(&request.message) {
@@ -98,6 +106,11 @@ impl Captured {
             let name = String::from_utf8_lossy(name).to_ascii_lowercase();
             if self.fields.len() < PATHS && !self.fields.contains(&name) {
                 self.fields.insert(name);
+            }
+        }
+        for crumb in request.headers.all("cookie").flat_map(cookies) {
+            if self.cookies.len() < PATHS {
+                self.cookies.insert(String::from_utf8_lossy(crumb.name).into_owned());
             }
         }
     }
@@ -131,13 +144,13 @@ impl Captured {
         let known =
             |wanted: &String| self.hosts.keys().any(|host| host.starts_with(wanted.as_str()));
         if let Some(wanted) = hosts.iter().find(|wanted| !known(wanted)) {
-            let likeness = |host: &str| strsim::jaro_winkler(host, wanted);
-            let near = likest(self.hosts.keys(), likeness);
+            let near = self.near_host(wanted);
             return Some(format!("; no request is for {wanted}, the nearest are {near}"));
         }
         let served = |port: &u16| self.servers.iter().any(|server| server.port == *port);
         let Some(wanted) = ports.iter().find(|port| !served(port)) else {
-            return self.nearest_field(include).or_else(|| self.nearest_path(include));
+            let by_rule = self.nearest_field(include).or_else(|| self.nearest_path(include));
+            return by_rule.or_else(|| self.other_time(selection));
         };
         let mut all: Vec<u16> = self.servers.iter().map(|server| server.port).collect();
         all.sort_unstable();
@@ -156,7 +169,7 @@ impl Captured {
             _ => None,
         };
         let name = include.iter().find_map(unknown)?;
-        let near = likest(self.fields.iter(), |field| strsim::jaro_winkler(field, &name));
+        let near = self.near_field(&name);
         (!near.is_empty())
             .then(|| format!("; no request has a header field {name}, the nearest are {near}"))
     }
@@ -164,10 +177,46 @@ impl Captured {
     /// The paths that are like those of a rule which matches none.
     fn nearest_path(&self, include: &[SelectRule]) -> Option<String> {
         let rule = include.iter().find(|rule| matches!(rule, SelectRule::Path(..)))?.to_string();
-        // An expression's signs are in no path.
-        let plain = rule.replace(['^', '$', '\\', '(', ')', '+', '?', '*'], "");
-        let near = likest(self.paths.iter(), |path| strsim::jaro_winkler(path, &plain));
+        let near = self.near_path(&rule);
         (!near.is_empty()).then(|| format!("; nearest to --include '{rule}' come {near}"))
+    }
+
+    /// Where the recording lies, if a window of time is beside it.
+    fn other_time(&self, selection: &Selection) -> Option<String> {
+        let [first, last] = self.span?;
+        let outside = match (selection.from, selection.to) {
+            (Some(from), _) if from > last => format!("--from {from} is behind it"),
+            (_, Some(to)) if to <= first => format!("--to {to} is before it"),
+            (None, None) => return None,
+            _ => "no request was made in between".to_owned(),
+        };
+        Some(format!("; the recording goes from {first} to {last}, {outside}"))
+    }
+
+    /// The hosts that are likest to one.
+    pub(super) fn near_host(&self, wanted: &str) -> String {
+        likest(self.hosts.keys(), |host| {
+            strsim::jaro_winkler(host, wanted.trim_start_matches("*."))
+        })
+    }
+
+    /// The methods and paths that are likest to a rule's.
+    pub(super) fn near_path(&self, rule: &str) -> String {
+        // An expression's signs are in no path, and what it is replaced by is none yet.
+        let rule = rule.split("=>").next().unwrap_or_default();
+        let plain = rule.replace(['^', '$', '\\', '(', ')', '+', '?', '*'], "");
+        likest(self.paths.iter(), |path| strsim::jaro_winkler(path, &plain))
+    }
+
+    /// The names of header fields that are likest to one.
+    pub(super) fn near_field(&self, wanted: &str) -> String {
+        let wanted = wanted.to_ascii_lowercase();
+        likest(self.fields.iter(), |field| strsim::jaro_winkler(field, &wanted))
+    }
+
+    /// The same of cookies.
+    pub(super) fn near_cookie(&self, wanted: &str) -> String {
+        likest(self.cookies.iter(), |name| strsim::jaro_winkler(name, wanted))
     }
 
     /// Whether `server` served the capture, under this address or another of the same machine.
@@ -405,6 +454,8 @@ mod tests {
             paths: ["GET /path", "GET /other"].map(str::to_owned).into(),
             fields: ["host", "x-user", "x-tenant", "accept"].map(str::to_owned).into(),
             named: 1,
+            cookies: BTreeSet::new(),
+            span: None,
             hosts: hosts.iter().map(|&host| (host.to_owned(), 1)).collect(),
         }
     }
@@ -540,6 +591,32 @@ mod tests {
         assert_eq!(near("shop.test", &[]), None);
         assert!(near("", &[80]).unwrap().contains("port 80, there are 8080"));
         assert_eq!(near("", &[8080]), None);
+    }
+
+    #[test]
+    fn a_window_beside_the_recording_is_told_with_where_that_lies() {
+        let [a, b, c, d] = [10, 20, 30, 40].map(|at| Timestamp::from_parts(at, 0));
+        let mut captured = captured("10.0.0.1:8080", &["shop.example"]);
+        captured.span = Some([b, c]);
+        for (from, to, says) in [
+            (Some(d), None, Some("is behind it")),
+            (None, Some(a), Some("is before it")),
+            (None, Some(b), Some("is before it")),
+            (Some(b), Some(c), Some("no request was made in between")),
+            (None, None, None),
+        ] {
+            let told = captured.nearest(&Selection { from, to, ..Selection::default() });
+            let says = says.map(|says| format!("; the recording goes from {b} to {c}, {says}"));
+            match (&told, &says) {
+                (Some(told), Some(says)) => {
+                    let start = says.trim_end_matches(|c: char| c != ',');
+                    let is_so =
+                        told.starts_with(start) && told.ends_with(says[start.len()..].trim());
+                    assert!(is_so, "{told} {says}");
+                }
+                _ => assert_eq!(told, says),
+            }
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod announced;
 pub(super) mod bound;
 pub(super) mod course;
 pub mod guard;
+mod idle;
 mod lanes;
 mod load;
 mod names;
@@ -112,6 +113,10 @@ pub struct Plan {
     pub(in crate::replay) period: i64,
     /// What it adds up to.
     pub totals: PlanTotals,
+    /// Rules that matched nothing, each in a line with what comes nearest.
+    pub idle: Vec<String>,
+    /// The longest that v1 took for a whole answer to a request that is sent, in milliseconds.
+    pub longest_ms: u32,
 }
 
 /// What a plan looks like in time, for people.

@@ -22,6 +22,7 @@ use crate::replay::plan::announced::Announced;
 use crate::replay::plan::bound::BoundWriter;
 use crate::replay::plan::course;
 use crate::replay::plan::guard::Captured;
+use crate::replay::plan::idle::RuleUse;
 use crate::replay::plan::lanes::{InLane, Lanes, Owner};
 use crate::replay::plan::load::{Load, Traits};
 use crate::replay::plan::script::{self, Story};
@@ -66,6 +67,8 @@ pub struct Planner {
     all_told: bool,
     steps: Sorter<STEP_BYTES>,
     captured: Captured,
+    rules: RuleUse,
+    longest_ms: u32,
     ledger: Ledger,
     methods: BTreeMap<String, u64>,
     names: Interner,
@@ -124,6 +127,7 @@ impl Planner {
         let sample = wishes.selection.sample.take_if(|_| bound.is_some() && by_connection);
         let all = || Selection { unsafe_methods: true, ..wishes.selection.clone() };
         let times = wishes.pacing.max_gap_ns.map(|_| Sorter::new(folder));
+        let rules = RuleUse::of(&wishes.selection, &wishes.rewriter);
         Ok(Self {
             sample,
             producers: wishes.producers.then(all),
@@ -138,6 +142,8 @@ impl Planner {
             all_told: false,
             steps: Sorter::new(folder),
             captured: Captured::default(),
+            rules,
+            longest_ms: 0,
             ledger: Ledger::default(),
             methods: BTreeMap::new(),
             names: Interner::new(NAMES, ""),
@@ -165,6 +171,7 @@ impl Planner {
         let announced = self.announced.number(exchange);
         let named = self.with_host(exchange);
         let exchange = named.as_ref().unwrap_or(exchange);
+        self.rules.see(exchange, &self.wishes.selection);
         self.add_closed(&exchange.closed)?;
         let Some(recorded) = Recorded::new(exchange) else {
             self.ledger.reject("no-request", 1);
@@ -202,6 +209,7 @@ impl Planner {
             .expect("an exchange that was recorded with a request has one")
             .message;
         self.first_at = self.first_at.min(recorded.at);
+        self.rules.replay(request, &self.wishes.rewriter);
         if reason.is_none() {
             self.last_at = self.last_at.max(recorded.at);
             self.chosen += 1;
@@ -229,6 +237,9 @@ impl Planner {
             },
         };
         let mut load = Load { announced, ..load };
+        if load.reads_ms == 0 && exchange.response.is_some() {
+            self.longest_ms = self.longest_ms.max(load.patience_ms / 2);
+        }
         if is_users && load.traits.spoken() == Spoken::One {
             // What a user had under way side by side needs connections side by side.
             load.traits.0 |= Traits::SPREADS;
@@ -466,8 +477,11 @@ impl Planner {
         }
         self.end_lane(&mut tracks, &mut ends, &mut totals)?;
         drop(entries);
-        let pacing = self.wishes.pacing;
+        let Wishes { pacing, selection, rewriter, .. } = &self.wishes;
+        let (pacing, idle) = (*pacing, self.rules.told(selection, rewriter, &self.captured));
         Ok(Plan {
+            idle,
+            longest_ms: self.longest_ms,
             period: self.period(&totals),
             pacing,
             steps: self.steps.finish()?,

@@ -109,6 +109,14 @@ impl std::str::FromStr for TargetRule {
     }
 }
 
+impl TargetRule {
+    /// A target as the rule changes it; none where it does not match.
+    pub(super) fn replaced(&self, target: &[u8]) -> Option<Vec<u8>> {
+        let matches = self.pattern.is_match(target);
+        matches.then(|| self.pattern.replace_all(target, self.replacement.as_bytes()).into_owned())
+    }
+}
+
 impl Rewriter {
     /// Which upstream a request goes to: 0 is the target.
     pub fn upstream(&self, request: &Request) -> u16 {

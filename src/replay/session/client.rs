@@ -348,7 +348,9 @@ impl Crew {
                     biased;
                     () = interims.without_end() => Ok(honest::interims_without_end().into()),
                     sent = carrier.send(message) => match sent {
-                        Ok(answer) => Ok(self.read(answer, carrier, way, leaves).await),
+                        Ok(answer) => {
+                            Ok(self.read(answer, carrier, way, (leaves, task.load.status)).await)
+                        }
                         Err(why) => Err(why),
                     },
                 }
@@ -357,7 +359,8 @@ impl Crew {
                 Ok(Ok(answer)) => return answer,
                 Ok(Err((failure, unsent))) => {
                     if is_fresh || again || !(unsent || task.load.traits.is_safe()) {
-                        return failure.into();
+                        let closed = |proxy: &Proxy| proxy.closed(failure.clone());
+                        return way.forwarder().map_or_else(|| failure.clone(), closed).into();
                     }
                     self.figures.borrow_mut().note("sent-again");
                 }
@@ -397,19 +400,19 @@ impl Crew {
         SentRequest { at: now, waited, connect_ns }
     }
 
-    /// `leaves`: when to leave it, as v1's client had.
+    /// `leaves`: when to leave it, as v1's client had; `expected`: v1's status.
     async fn read(
         &self,
         answer: hyper::Response<Incoming>,
         carrier: Carrier,
         way: &Way,
-        leaves: Option<i64>,
+        (leaves, expected): (Option<i64>, u16),
     ) -> Answer {
         let first = self.shared.clock.now();
         let (head, mut body) = answer.into_parts();
         if let Some(refusal) = way.forwarder().and_then(|proxy| {
             let field = |name: &str| head.headers.get(name)?.to_str().ok().map(str::to_owned);
-            proxy.refusal(head.status.as_u16(), field)
+            proxy.refusal(head.status.as_u16(), expected, field)
         }) {
             return refusal.into();
         }

@@ -277,7 +277,8 @@ impl Worker<'_> {
     /// There is no socket. Where it is a local port that is wanting, the lane asks again soon, for
     /// as long as a connection may take; else its next request fails. `false` where it failed.
     fn no_socket(&mut self, at: usize, error: &io::Error, now: i64) -> bool {
-        let wants_port = error.raw_os_error() == Some(Errno::ADDRNOTAVAIL.raw_os_error());
+        let errno = error.raw_os_error().map(Errno::from_raw_os_error);
+        let wants_port = matches!(errno, Some(Errno::ADDRNOTAVAIL | Errno::ADDRINUSE));
         let lane = self.lanes.get(at);
         let since = lane.queue.front().map_or(now, |task| task.due);
         if wants_port && now - since < self.shared.timeout_ns {
@@ -299,7 +300,8 @@ fn not_connected(error: &io::Error) -> Failure {
             "no file descriptor is left: raise the limit (ulimit -n) or lower --max-connections",
             Owner::Replayer,
         ),
-        Some(Errno::ADDRNOTAVAIL) => (
+        // The kernel says the one of a range that is used up, the other of a port that is bound.
+        Some(Errno::ADDRNOTAVAIL | Errno::ADDRINUSE) => (
             "no local port is left: widen net.ipv4.ip_local_port_range, add target addresses, or \
              lower the rate of connections",
             Owner::Replayer,
@@ -320,6 +322,7 @@ mod tests {
     fn what_this_machine_lacks_is_not_v2s_failure_and_says_how_to_mend_it() {
         for (error, flag) in [
             (Errno::ADDRNOTAVAIL, "no local port is left: widen"),
+            (Errno::ADDRINUSE, "no local port is left: widen"),
             (Errno::MFILE, "ulimit -n"),
             (Errno::NFILE, "--max-connections"),
             (Errno::PERM, "this machine's own rules"),

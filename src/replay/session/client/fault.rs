@@ -55,9 +55,14 @@ pub(super) fn of_socket(error: &io::Error) -> Failure {
     let errno = error.raw_os_error().map(Errno::from_raw_os_error);
     let failure = Failure::new(FailureKind::Connect, error.to_string());
     match errno {
-        Some(Errno::ADDRNOTAVAIL | Errno::MFILE | Errno::NFILE | Errno::PERM | Errno::ACCESS) => {
-            failure.of(Owner::Replayer)
-        }
+        Some(
+            Errno::ADDRNOTAVAIL
+            | Errno::ADDRINUSE
+            | Errno::MFILE
+            | Errno::NFILE
+            | Errno::PERM
+            | Errno::ACCESS,
+        ) => failure.of(Owner::Replayer),
         _ => failure,
     }
 }

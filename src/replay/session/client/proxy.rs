@@ -54,16 +54,38 @@ impl Proxy {
         Failure::new(FailureKind::Connect, detail).of(Owner::Proxy)
     }
 
-    /// Why an answer of this status, with these fields, is the proxy's own and not v2's.
+    /// Why an answer of this status, with these fields, is the proxy's own and not v2's, or may be
+    /// either's: a proxy need not say which. `expected` is v1's status.
     pub(super) fn refusal(
         &self,
         status: u16,
+        expected: u16,
         has: impl Fn(&str) -> Option<String>,
     ) -> Option<Failure> {
+        /// What proxies answer themselves (RFC 9110 §15.5.4, §15.6.3 to §15.6.5, RFC 6585 §6).
+        const OF_PROXIES: [u16; 5] = [403, 502, 503, 504, 511];
         let says_so = has("proxy-status").is_some_and(|status| status.contains("error="))
             || has("x-squid-error").is_some();
-        (status == 407 || (says_so && status >= 400))
-            .then(|| self.failure(&format!("it refuses the request with {status}")))
+        if status == 407 || says_so && status >= 400 {
+            return Some(self.failure(&format!("it refuses the request with {status}")));
+        }
+        let may_be_own = OF_PROXIES.contains(&status) && status != expected;
+        may_be_own.then(|| {
+            self.failure(&format!(
+                "{status} came through it, and whether it or v2 answers so is not known: leave out \
+                 --proxy, or let it allow what is asked"
+            ))
+        })
+    }
+
+    /// The connection to it ended before there was an answer.
+    pub(super) fn closed(&self, failure: Failure) -> Failure {
+        match failure.kind {
+            FailureKind::Closed if failure.owner.is_none() => {
+                self.failure(&format!("no answer came through it: {}", failure.detail))
+            }
+            _ => failure,
+        }
     }
 
     /// A tunnel to `target` (RFC 9110 §9.3.6).
