@@ -300,6 +300,9 @@ fn create(folder: &RunFolder, name: &str) -> Result<File, Failure> {
 /// others are not.
 pub(super) fn something_is_chosen(plan: &Plan, shape: &ReplayShape) -> Result<(), Failure> {
     if shape.shard.is_some() || plan.totals.sends + plan.totals.skips > 0 {
+        if let Some(missing) = plan.captured.missing() {
+            tracing::warn!("{missing}");
+        }
         return Ok(());
     }
     let reasons: Vec<String> =

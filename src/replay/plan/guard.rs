@@ -15,7 +15,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use url::Host;
 
 use super::names;
-use crate::exchange::Exchange;
+use crate::exchange::{Exchange, ExchangeId};
 use crate::flow::Endpoint;
 use crate::limits;
 use crate::message::Request;
@@ -49,6 +49,8 @@ pub struct Captured {
     named: usize,
     /// The hosts of its requests as they stood there, and how many requests were for each.
     hosts: FxHashMap<String, u64>,
+    /// Exchanges that were asked for by their ids and were not seen.
+    missing: BTreeSet<ExchangeId>,
 }
 
 /// The three that are likest, the likest first.
@@ -72,6 +74,7 @@ impl Captured {
     /// Takes note of an exchange.
     pub fn add(&mut self, exchange: &Exchange) {
         self.add_server(exchange.server);
+        self.missing.remove(&exchange.id);
         if let Some(request) = &exchange.request {
             self.add_path(&request.message);
             self.add_fields(&request.message);
@@ -124,10 +127,28 @@ impl Captured {
         }
     }
 
+    /// Looks for exchanges that are asked for by their ids.
+    pub(super) fn look_for(&mut self, ids: &[ExchangeId]) {
+        self.missing.extend(ids);
+    }
+
+    /// The ids that no exchange has, in words; none where each is there.
+    pub fn missing(&self) -> Option<String> {
+        let named: Vec<String> = self.missing.iter().take(5).map(ToString::to_string).collect();
+        let more = match self.missing.len().saturating_sub(named.len()) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        (!named.is_empty()).then(|| format!("--id: no such exchange: {}{more}", named.join(", ")))
+    }
+
     /// What of the capture comes nearest to what is selected, in words; none where that names
     /// nothing that is not there.
     pub fn nearest(&self, selection: &Selection) -> Option<String> {
         let Selection { hosts, ports, include, .. } = selection;
+        if let Some(missing) = self.missing() {
+            return Some(format!("; {missing}"));
+        }
         let known =
             |wanted: &String| self.hosts.keys().any(|host| host.starts_with(wanted.as_str()));
         if let Some(wanted) = hosts.iter().find(|wanted| !known(wanted)) {
@@ -406,7 +427,20 @@ mod tests {
             fields: ["host", "x-user", "x-tenant", "accept"].map(str::to_owned).into(),
             named: 1,
             hosts: hosts.iter().map(|&host| (host.to_owned(), 1)).collect(),
+            missing: BTreeSet::new(),
         }
+    }
+
+    #[test]
+    fn ids_that_no_exchange_has_are_named() {
+        let mut captured = captured("10.0.0.1:80", &[]);
+        let id = |text: &str| text.parse().unwrap();
+        captured.look_for(&[id("0-1"), id("99-9")]);
+        let seen = Endpoint::new([10, 0, 0, 1].into(), 80);
+        captured.add(&Exchange { id: id("0-1"), ..Exchange::between(seen, seen) });
+        assert_eq!(captured.missing().unwrap(), "--id: no such exchange: 99-9");
+        let wanted = Selection { ids: vec![id("99-9")], ..Selection::default() };
+        assert!(captured.nearest(&wanted).unwrap().contains("99-9"));
     }
 
     fn refused(captured: &Captured, target: &str) -> bool {

@@ -119,6 +119,8 @@ impl Planner {
         let bound =
             parts.map(|parts| BoundWriter::new(folder, parts, Touches::default())).transpose()?;
         let mut wishes = wishes;
+        let mut captured = Captured::default();
+        captured.look_for(&wishes.selection.ids);
         let by_connection = wishes.selection.sample_by == Users::Connection;
         // A client's connections are replayed together or not at all.
         let sample = wishes.selection.sample.take_if(|_| bound.is_some() && by_connection);
@@ -137,7 +139,7 @@ impl Planner {
             times,
             all_told: false,
             steps: Sorter::new(folder),
-            captured: Captured::default(),
+            captured,
             ledger: Ledger::default(),
             methods: BTreeMap::new(),
             names: Interner::new(NAMES, ""),
