@@ -61,6 +61,14 @@ pub enum ForeignError {
         #[source]
         cause: serde_json::Error,
     },
+    /// A document that ends before its first entry does.
+    #[error("{name}: {what} that was cut inside its first entry: get all of it")]
+    Cut {
+        /// The input.
+        name: String,
+        /// What it began as.
+        what: &'static str,
+    },
     /// Something else, of which is known what it is.
     #[error(
         "{name} is {what}, no capture and no recording{}{}",
@@ -279,6 +287,9 @@ fn convert(name: &str, foreign: Foreign, input: impl BufRead) -> Result<File, Fo
                 // What stands before the cut is as good as it was.
                 Err(cause) if cause.is_eof() && gathered.ledger.used > 0 => {
                     gathered.take(Err("har-cut-before-its-end")).map_err(unreadable)?;
+                }
+                Err(cause) if cause.is_eof() => {
+                    return Err(ForeignError::Cut { name: name.to_owned(), what: "a HAR" });
                 }
                 read => read.map_err(|cause| damaged("a HAR", cause))?.map_err(unreadable)?,
             }

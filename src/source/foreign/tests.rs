@@ -311,6 +311,7 @@ fn a_har_that_is_cut_gives_what_stands_before_the_cut() {
     let (all, ledger) = read(&whole[..cut]);
     assert_eq!((all.len(), ledger.used), (2, 2));
     assert_eq!(ledger.rejected.get("har-cut-before-its-end"), Some(&1), "{ledger:?}");
+    assert!(refused(&whole[..whole.len() / 4]).contains("cut inside its first entry"));
     // What is damaged in the middle is no HAR any more.
     assert!(refused(&whole.replacen(r#""cache":{}},"#, r#""cache":{}};"#, 1)).contains("damaged"));
 }
