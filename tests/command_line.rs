@@ -44,6 +44,23 @@ fn help_has_two_lengths_and_the_version_two_depths() {
 }
 
 #[test]
+fn what_inspect_shows_fits_the_terminal() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let demo = format!("{}/captures/demo.pcap", env!("CARGO_MANIFEST_DIR"));
+    for columns in ["60", "80", "120"] {
+        let shown = with(folder.path(), &[("COLUMNS", columns)], &["inspect", &demo]);
+        let shown = text(&shown.stdout);
+        let most: usize = columns.parse().expect("a number");
+        // The first line is the path.
+        for line in shown.lines().skip(1) {
+            assert!(line.chars().count() <= most, "{columns}: {line}\n{shown}");
+        }
+        assert_eq!(shown.contains("p99.9"), most >= 100, "{shown}");
+        assert!(shown.contains("bytes of HTTP/1") && !shown.contains("http/1-bytes"), "{shown}");
+    }
+}
+
+#[test]
 fn help_is_asked_for_by_a_command_too() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let said = |words: &[&str]| with(folder.path(), &[], words);

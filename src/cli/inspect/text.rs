@@ -45,21 +45,26 @@ pub(super) fn page(
     routes(&mut page, summary, width);
     if let Some(flows) = flows {
         title(&mut page, "values that answers issue and requests use");
-        for own in flows.lines() {
-            let indent: String = own.chars().take_while(|c| *c == ' ').collect();
-            let within = width.saturating_sub(indent.chars().count()).max(20);
-            match own.chars().count() <= width {
-                true => line(&mut page, own),
-                false => wrap(own.trim_start(), within)
-                    .iter()
-                    .for_each(|part| line(&mut page, &format!("{indent}{part}"))),
-            }
-        }
+        fitted(&mut page, flows, width);
     }
     damages(&mut page, summary, width);
     title(&mut page, "packets");
-    page.push_str(&ledger_table(ledger));
+    fitted(&mut page, &ledger_table(ledger), width);
     page
+}
+
+/// Lines that are broken between words where they are too long, each below its own beginning.
+fn fitted(page: &mut String, text: &str, width: usize) {
+    for own in text.lines() {
+        let indent: String = own.chars().take_while(|c| *c == ' ').collect();
+        let room = width.saturating_sub(indent.chars().count()).max(20);
+        match own.chars().count() <= width {
+            true => line(page, own),
+            false => wrap(own.trim_start(), room)
+                .iter()
+                .for_each(|part| line(page, &format!("{indent}{part}"))),
+        }
+    }
 }
 
 fn line(page: &mut String, text: &str) {
@@ -78,10 +83,9 @@ fn overview(page: &mut String, summary: &InspectSummary, width: usize) {
         // Nanoseconds are for `--json`.
         let short = |time: crate::time::Timestamp| time.to_string()[..23].replace('T', " ");
         let took = duration(summary.span_ns.unsigned_abs());
-        // On a narrow terminal what it took goes below.
-        let sep = if width < 75 { "\n              " } else { " " };
+        let sep = if width < 80 { "\n              " } else { " " };
         let _ =
-            writeln!(page, "span          {} to {} UTC{sep}({took})", short(first), &short(last));
+            writeln!(page, "span          {} to{sep}{} UTC ({took})", short(first), &short(last));
     }
     let _ = writeln!(page, "connections   {}", summary.connections);
     let _ = writeln!(page, "exchanges     {}", summary.exchanges);
