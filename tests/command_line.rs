@@ -44,6 +44,39 @@ fn help_has_two_lengths_and_the_version_two_depths() {
 }
 
 #[test]
+fn what_inspect_shows_fits_the_terminal() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let demo = format!("{}/captures/demo.pcap", env!("CARGO_MANIFEST_DIR"));
+    for columns in ["60", "80", "120"] {
+        let shown = with(folder.path(), &[("COLUMNS", columns)], &["inspect", &demo]);
+        let shown = text(&shown.stdout);
+        let most: usize = columns.parse().expect("a number");
+        // The first line is the path.
+        for line in shown.lines().skip(1) {
+            assert!(line.chars().count() <= most, "{columns}: {line}\n{shown}");
+        }
+        assert_eq!(shown.contains("p99.9"), most >= 100, "{shown}");
+        assert!(shown.contains("bytes of HTTP/1") && !shown.contains("http/1-bytes"), "{shown}");
+    }
+}
+
+#[test]
+fn help_is_asked_for_by_a_command_too() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let said = |words: &[&str]| with(folder.path(), &[], words);
+    assert_eq!(said(&["help"]).stdout, said(&["--help"]).stdout);
+    let run = said(&["help", "run"]);
+    assert_eq!((run.status.code(), &run.stdout), (Some(0), &said(&["run", "--help"]).stdout));
+    assert!(text(&run.stdout).contains("SHADOWTAP_MAX_P99_RATIO"));
+    assert_eq!(said(&["help", "replya"]).status.code(), Some(2));
+    // What a command is given stands under its own heading.
+    let show = text(&said(&["show", "-h"]).stdout);
+    let arguments = show.split("Arguments:").nth(1).expect("a heading");
+    let arguments = arguments.split("\n\n").next().expect("lines");
+    assert!(arguments.contains("<DIR>") && arguments.contains("[ID|CLUSTER|QUERY]"), "{show}");
+}
+
+#[test]
 fn a_command_that_is_misspelt_is_named() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     shadowtap(folder.path(), &["replya"]).expect(2).says(&["replay"]);
@@ -53,7 +86,7 @@ fn a_command_that_is_misspelt_is_named() {
 #[test]
 fn what_is_wrong_with_a_command_line_is_one_line() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let wrong: [(&[&str], &str); 5] = [
+    let wrong: [(&[&str], &str); 6] = [
         (&["run"], "shadowtap: the following required arguments were not provided: <INPUT>..."),
         (&["parse", "x", "--frob"], "shadowtap: unexpected argument '--frob' found; tip: "),
         (&["replya"], "shadowtap: unrecognized subcommand 'replya'; tip: "),
@@ -61,6 +94,7 @@ fn what_is_wrong_with_a_command_line_is_one_line() {
             &["replay", "x", "--speed", "fast"],
             "shadowtap: invalid value 'fast' for '--speed <F>': ",
         ),
+        (&["replay", "x", "--speed", "-1"], "shadowtap: invalid value '-1' for '--speed <F>': "),
         (&["inspect", "x", "--json", "--json"], "shadowtap: the argument '--json' cannot be used "),
     ];
     for (arguments, start) in wrong {
@@ -68,6 +102,12 @@ fn what_is_wrong_with_a_command_line_is_one_line() {
         assert!(said.starts_with(start) && said.ends_with("; try '--help'\n"), "{said}");
         assert_eq!(said.lines().count(), 1, "{said}");
     }
+    // A path in another encoding is named.
+    let latin = <std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(b"caf\xe9.har");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_shadowtap"));
+    let said = command.arg("inspect").arg(latin).output().expect("the program starts");
+    assert_eq!(said.status.code(), Some(2));
+    assert!(text(&said.stderr).contains("caf\\xE9.har"), "{}", text(&said.stderr));
     let coloured = text(&with(folder.path(), &[], &["--color", "always", "run"]).stderr);
     assert!(coloured.contains("shadowtap:") && coloured.lines().count() == 1, "{coloured}");
     // No command at all is answered with all there are.
@@ -90,6 +130,9 @@ fn a_flag_beats_its_variable_and_the_variable_the_default() {
     assert!(folder.path().join("by-variable.jsonl").is_file());
     with(folder.path(), &variables, &["parse", &capture, "-o", "by-flag.jsonl"]);
     assert!(folder.path().join("by-flag.jsonl").is_file());
+    let banana = with(folder.path(), &[("SHADOWTAP_JSON", "banana")], &["inspect", &capture]);
+    assert_eq!(banana.status.code(), Some(2), "{}", text(&banana.stdout));
+    assert!(text(&banana.stderr).contains("SHADOWTAP_JSON"), "{}", text(&banana.stderr));
     let wrong = with(folder.path(), &[("SHADOWTAP_SPEED", "fast")], &["replay", &capture]);
     assert_eq!(wrong.status.code(), Some(2), "{}", text(&wrong.stderr));
 }

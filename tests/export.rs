@@ -42,6 +42,142 @@ fn what_goes_out_comes_back_as_it_was() {
     }
 }
 
+/// What is known of an exchange, and what is not.
+fn known(exchange: &serde_json::Value) -> String {
+    let (asked, answer) = (&exchange["request"], &exchange["response"]);
+    let headers = |of: &serde_json::Value| of["headers"].to_string().to_lowercase();
+    format!(
+        "{} {} {} {} {} {} {} {} {} {} {}",
+        exchange["completeness"],
+        asked["at"],
+        asked["target"],
+        headers(asked),
+        asked["body"],
+        answer["status"],
+        headers(answer),
+        answer["body"],
+        answer["first_byte_ns"],
+        answer["last_byte_ns"],
+        exchange["marks"],
+    )
+}
+
+/// Lists of requests, logs and damaged recordings: what each lacks. Times of `curl` lines are none of
+/// a clock.
+fn partly_known(folder: &Path) -> Vec<&'static str> {
+    let log = r#"{"time":"2025-10-10T11:55:36Z","request":"GET /x HTTP/1.1","status":200,"request_time":0.012,"host":"shop.example"}
+{"time":"2025-10-10T11:55:37Z","request":"GET /z HTTP/1.1","status":500,"host":"shop.example"}
+{"time":"2025-10-10T11:55:38Z","request":"PUT /p HTTP/1.1","status":204,"host":"shop.example"}
+"#;
+    let curl = "curl 'https://api.example/v1/users?page=2' -H 'accept: text/html'\n\
+                curl https://api.example/v1/users --data-raw '{\"n\":1}'\n\
+                curl https://api.example/up -F file=@/etc/hostname\n";
+    let exchange = |id: u32, state: &str, body: &str, answer: &str| {
+        format!(
+            r#"{{"id":"{id}-0","connection":{id},"client":"10.0.0.9:40112","server":"10.0.0.1:80","protocol":"http/1","completeness":"{state}","request":{{"at":"2026-11-22T10:00:0{id}.000000000Z","duration_ns":0,"method":"POST","target":"/{id}","version":"1.1","headers":[["Host","a.example"],["Content-Length","9"]],"body":{body},"body_bytes":9,"framing":"content-length","trailers":[]}},"response":{answer},"interim":[],"marks":["gap at packet {id}"]}}"#
+        )
+    };
+    let answer = |first: &str, coding: &str, body: &str, bytes: u32| {
+        format!(
+            r#"{{{first}"status":200,"reason":"OK","version":"1.1","headers":[["Content-Length","9"]{coding}],"body":{body},"body_bytes":{bytes},"framing":"content-length","trailers":[]}}"#
+        )
+    };
+    let whole = r#"{"utf8":"abcdefghi"}"#;
+    let times = r#""first_byte_ns":1000000,"last_byte_ns":2000000,"#;
+    let gzip = r#",["Content-Encoding","gzip"]"#;
+    let lines = [
+        exchange(0, "complete", whole, &answer(times, "", whole, 9)),
+        exchange(1, "request-damaged", r#"{"utf8":"abc"}"#, &answer(times, "", whole, 9)),
+        exchange(
+            2,
+            "response-damaged",
+            whole,
+            &answer(r#""first_byte_ns":1000000,"#, "", "null", 0),
+        ),
+        exchange(3, "response-damaged", whole, &answer("", gzip, r#"{"utf8":"abc"}"#, 3)),
+        exchange(4, "no-response", whole, "null"),
+        exchange(5, "complete", whole, &answer("", "", whole, 9)),
+        exchange(6, "complete", whole, &answer(times, gzip, whole, 9)),
+    ];
+    let files =
+        [("log.json", log.to_owned()), ("c.sh", curl.to_owned()), ("d.jsonl", lines.join("\n"))];
+    for (name, text) in files {
+        fs::write(folder.join(name), text).expect("a recording");
+    }
+    vec!["log.json", "c.sh", "d.jsonl"]
+}
+
+#[test]
+fn what_is_not_known_stays_unknown_in_a_har() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for name in partly_known(folder.path()) {
+        let before: Vec<_> = exchanges(folder.path(), name).iter().map(known).collect();
+        shadowtap(folder.path(), &["-q", "parse", name, "-o", "x.har"]).expect(0);
+        let after: Vec<_> = exchanges(folder.path(), "x.har").iter().map(known).collect();
+        assert_eq!(after, before, "{name}");
+    }
+}
+
+#[test]
+fn what_is_not_whole_is_left_out_of_a_gor_file_and_counted() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let said = |exchange: &serde_json::Value| {
+        let asked = &exchange["request"];
+        let answer = &exchange["response"];
+        format!("{} {} {} {}", asked["at"], asked["target"], asked["body"], answer["last_byte_ns"])
+    };
+    for (name, told) in partly_known(folder.path()).into_iter().zip([
+        &["left out: 1 exchange ", "2 requests are written without the answer"][..],
+        &["left out: 1 exchange "],
+        &["left out: 1 exchange ", "2 requests are written without the answer"],
+    ]) {
+        shadowtap(folder.path(), &["parse", name, "-o", "x.gor"]).expect(0).says(told);
+        let after: Vec<_> = exchanges(folder.path(), "x.gor").iter().map(said).collect();
+        let whole = |exchange: &&serde_json::Value| exchange["completeness"] != "request-damaged";
+        let before = exchanges(folder.path(), name);
+        let before: Vec<_> = before.iter().filter(whole).map(said).collect();
+        let without = |all: &[String]| {
+            let mut all = all.to_vec();
+            all.sort();
+            all
+        };
+        assert_eq!(without(&after), without(&before), "{name}");
+    }
+}
+
+#[test]
+fn a_request_of_http2_is_one_of_http1_in_a_gor_file() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let message = |head: &str, rest: &str| {
+        format!(
+            r#"{{{head}"version":"2","headers":[{rest}],"body":{{"utf8":"abc"}},"body_bytes":3,"framing":"frames","trailers":[]}}"#
+        )
+    };
+    let asked = message(
+        r#""at":"2026-11-22T10:00:00.000000000Z","duration_ns":0,"method":"POST","target":"/g0","#,
+        r#"[":method","POST"],[":scheme","http"],[":authority","a.example"],[":path","/g0"],["x-a","1"]"#,
+    );
+    let answer = message(
+        r#""first_byte_ns":1000,"last_byte_ns":2000,"status":200,"reason":"","#,
+        r#"[":status","200"],["content-type","text/plain"]"#,
+    );
+    let line = format!(
+        r#"{{"id":"0-0","connection":0,"client":"10.0.0.9:1","server":"10.0.0.1:80","protocol":"http/2","completeness":"complete","request":{asked},"response":{answer},"interim":[]}}"#
+    );
+    fs::write(folder.path().join("h2.jsonl"), line).expect("a recording");
+    shadowtap(folder.path(), &["-q", "export", "h2.jsonl", "-o", "x.gor"]).expect(0);
+    let text = fs::read_to_string(folder.path().join("x.gor")).expect("text");
+    for part in ["\nPOST /g0 HTTP/1.1\r\nhost: a.example\r\nx-a: 1\r\n", "\nHTTP/1.1 200 "] {
+        assert!(text.contains(part), "{text}");
+    }
+    assert!(!text.contains(":method") && !text.contains(":status"), "{text}");
+    let back = exchanges(folder.path(), "x.gor");
+    assert_eq!(back[0]["completeness"], "complete", "{back:?}");
+    for side in ["request", "response"] {
+        assert_eq!(back[0][side]["body"]["utf8"], "abc");
+    }
+}
+
 #[test]
 fn a_recording_goes_into_frames_and_comes_back_byte_by_byte() {
     let folder = tempfile::tempdir().expect("a temporary folder");
@@ -131,6 +267,23 @@ fn curl_lines_come_back_with_their_requests() {
 }
 
 #[test]
+fn exchanges_that_are_named_are_written_alone_and_those_that_are_not_there_told() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let export =
+        |ids: &str| shadowtap(folder.path(), &["export", &demo(), "-o", "x.jsonl", "--id", ids]);
+    export("1-1,2-1").expect(0).prints(&["2 exchanges as exchanges"]);
+    export("1-1").expect(0).prints(&["1 exchange as exchanges"]);
+    export("1-1,99999-9").expect(0).says(&["no exchange 99999-9"]);
+    export("99999-9").expect(3).says(&["no exchange 99999-9"]);
+    let target = ["--target", "http://127.0.0.1:9", "--dry-run"];
+    let replay = |ids: &str| {
+        shadowtap(folder.path(), &[&["replay", &demo(), "--id", ids], &target[..]].concat())
+    };
+    replay("1-1,99999-9").expect(0).says(&["--id 99999-9 names no exchange"]);
+    replay("99999-9").expect(3).says(&["--id 99999-9 names no exchange"]);
+}
+
+#[test]
 fn a_k6_script_is_javascript_with_every_request() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     shadowtap(folder.path(), &["export", &demo(), "-o", "load.js"]).expect(0);
@@ -151,12 +304,14 @@ fn a_k6_script_is_javascript_with_every_request() {
 #[test]
 fn a_name_that_means_another_format_is_refused() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    for name in ["x.pcap", "x.json", "x.csv", "x.txt"] {
+    for name in ["x.pcap", "x.json", "x.csv", "x.txt", "x.hra", "x.goreplay", "x.tgz"] {
         let ending = name.trim_start_matches('x');
         shadowtap(folder.path(), &["export", &demo(), "-o", name])
             .expect(2)
             .says(&[ending, ".har"]);
-        shadowtap(folder.path(), &["parse", &demo(), "-o", name]).expect(2).says(&[ending]);
+        shadowtap(folder.path(), &["parse", &demo(), "-o", name])
+            .expect(2)
+            .says(&[ending, ".jsonl", ".har"]);
     }
     shadowtap(folder.path(), &["parse", &demo(), "-o", "x.js"]).expect(2).says(&["export"]);
     let left = fs::read_dir(folder.path()).expect("a folder").count();

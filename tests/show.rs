@@ -140,6 +140,76 @@ fn machines_get_objects_and_commands_and_secrets_only_when_asked() {
     );
 }
 
+/// Which values were put into a request: where, and from which answer; secret ones are hidden though
+/// they stand in no message that is shown.
+#[test]
+fn values_that_were_put_in_are_listed() {
+    const NEW: &str = "an0therTokenOfAnn1";
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run");
+    run(&path);
+    let object: Value = serde_json::from_str(&said(&["show", "0-1", "--json"], &path)).unwrap();
+    let outcomes = std::fs::read_to_string(path.join("outcomes.jsonl")).unwrap();
+    let bound = |line: &str| match serde_json::from_str::<Value>(line) {
+        Ok(mut outcome) if outcome["id"] == "0-1" => {
+            outcome["bound"] = 1.into();
+            outcome.to_string()
+        }
+        _ => line.to_owned(),
+    };
+    let outcomes: Vec<String> = outcomes.lines().map(bound).collect();
+    std::fs::write(path.join("outcomes.jsonl"), outcomes.join("\n") + "\n").unwrap();
+    let flow = json!({"flow": 0, "class": "sure", "uses": 1, "values": 1, "coverage": 1.0,
+        "from": {"route": "POST /login", "place": "$.token"},
+        "to": [{"route": object["route"], "place": "header:authorization"}]});
+    std::fs::write(path.join("flows.jsonl"), format!("{flow}\n")).unwrap();
+    let binding = |id: &str, v1: &str, flow: u32| json!({"slot": 0, "id": id, "place": "$.token", "flow": flow, "v1": v1, "v2": NEW});
+    // Of another copy, of another value, of another flow.
+    let others =
+        [binding("1-0@2", TOKEN, 0), binding("1-1", "s3cr3t", 0), binding("1-2", TOKEN, 1)];
+    let lines: Vec<String> =
+        others.iter().chain([&binding("1-0", TOKEN, 0)]).map(Value::to_string).collect();
+    std::fs::write(path.join("bindings.jsonl"), lines.join("\n") + "\n").unwrap();
+    let shown = said(&["show", "0-1"], &path);
+    let state = shown.split("State").nth(1).unwrap();
+    assert!(state.contains("Put in at header:authorization"), "{shown}");
+    assert!(state.replace("\n  ", " ").contains("in the answer to 1-0 ($.token)"), "{shown}");
+    assert_eq!(state.matches("Put in at").count(), 1, "{shown}");
+    assert!(!shown.contains(NEW) && !shown.contains(TOKEN), "{shown}");
+    let shown = said(&["show", "0-1", "--unmasked"], &path);
+    assert!(shown.contains(NEW) && shown.contains(TOKEN), "{shown}");
+}
+
+/// What approving does not lift is said wherever a cluster can be approved.
+#[test]
+fn a_cluster_of_5xx_says_that_they_count_as_errors() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run");
+    run(&path);
+    let of = |id: &str| {
+        let object: Value = serde_json::from_str(&said(&["show", id, "--json"], &path)).unwrap();
+        object["differences"][0]["cluster"].as_str().unwrap().to_owned()
+    };
+    let (renamed, failing) = (of("0-0"), of("0-1"));
+    let report = shadowtap(&["report"], &path);
+    assert!(report.status.success(), "{report:?}");
+    let page = std::fs::read_to_string(path.join("report.html")).unwrap();
+    // A renamed member has both names where its value stayed.
+    let markdown = std::fs::read_to_string(path.join("summary.md")).unwrap();
+    assert!(markdown.contains("items&#95;count&#58; 3"), "{markdown}");
+    let file = folder.path().join("approved.toml");
+    for (id, is_held) in [(&renamed, false), (&failing, true)] {
+        let shown = said(&["show", id], &path);
+        assert_eq!(shown.contains("max_error_rate"), is_held, "{shown}");
+        let line = page.split(&format!("approve {} {id} ", path.display())).nth(1).unwrap();
+        let line = line.split("</code>").next().unwrap();
+        assert_eq!(line.contains("max_error_rate"), is_held, "{line}");
+        let words = ["approve", id, "--reason", "x", "--file", file.to_str().unwrap()];
+        let approved = said(&words, &path);
+        assert_eq!(approved.contains("max_error_rate"), is_held, "{approved}");
+    }
+}
+
 #[test]
 fn exchanges_are_found_by_text_status_route_and_cluster() {
     let folder = tempfile::tempdir().unwrap();
@@ -186,6 +256,16 @@ fn what_is_not_there_is_told_by_name() {
         assert_eq!(output.status.code(), Some(code), "{arguments:?}: {error}");
         assert!(error.contains(says), "{arguments:?}: {error}");
     }
+    for (query, hint) in [
+        ("stauts:500", "Did you mean status:500?"),
+        ("rotue:GET", "Did you mean route:GET?"),
+        ("slower_than:9h", "Did you mean slower-than:9h?"),
+        ("abcdef0123", "No cluster is called so"),
+    ] {
+        let text = said(&["show", query], &path);
+        assert!(text.contains("No exchange fits.") && text.contains(hint), "{query}: {text}");
+    }
+    assert_eq!(said(&["show", "nothing of the kind"], &path), "No exchange fits.\n");
     let nowhere = shadowtap(&["show"], folder.path());
     assert_eq!(nowhere.status.code(), Some(3));
 }

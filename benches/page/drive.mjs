@@ -71,6 +71,8 @@ try {
     return close;
   });
   check("no label of a chart runs into another", near.length === 0, near);
+  const swatches = await tab.evaluate(() => Array.from(document.querySelectorAll("#chart-percentiles .u-legend .u-marker")).map(mark => getComputedStyle(mark).borderTopStyle));
+  check("the legend tells v1 and v2 apart as the lines are", new Set(swatches.filter(style => style !== "none")).size > 1, swatches);
   const apart = await tab.evaluate(() => Array.from(document.querySelectorAll(".account")).map(box => [box.querySelector("caption").getBoundingClientRect(), box.querySelector(".save").getBoundingClientRect()]).every(([a, b]) => Math.abs(a.top - b.top) < 20));
   check("each ledger has its button beside its name", apart);
 
@@ -147,6 +149,17 @@ try {
   check("at 390 pixels nothing is wider than the screen", wide <= 390, wide);
   check("at 390 pixels the page is under 8 screens", height < 8 * 844, height / 844);
   await picture(phone, "narrow.png", { fullPage: true });
+  // Also what is opened by its heading, and all in it.
+  const sides = await phone.evaluate(() => {
+    document.querySelectorAll("section.folded").forEach(section => section.classList.remove("folded"));
+    document.querySelectorAll("details").forEach(part => { part.open = true; });
+    const wide = Array.from(document.querySelectorAll("main section")).filter(section => section.scrollWidth > section.clientWidth + 1).map(section => section.id);
+    const tables = Array.from(document.querySelectorAll("main section .scroll")).filter(box => box.scrollWidth > box.clientWidth + 1).map(box => box.getAttribute("aria-label") || box.textContent.trim().slice(0, 40));
+    return { page: document.documentElement.scrollWidth, wide, tables };
+  });
+  check("at 390 pixels nothing that is opened is wider than the screen", sides.page <= 390 && sides.wide.length === 0, sides);
+  check("at 390 pixels no table goes sideways", sides.tables.length === 0, sides.tables);
+  await picture(phone, "narrow-open.png", { fullPage: true });
   await violations(phone, "390 pixels");
   await phone.context().close();
 
@@ -155,6 +168,15 @@ try {
   const pdf = await paper.pdf({ format: "A4" });
   if (pictures) writeFileSync(join(pictures, "paper.pdf"), pdf);
   check("it prints", pdf.length > 10_000, pdf.length);
+  await paper.emulateMedia({ media: "print" });
+  const dead = await paper.evaluate(() => {
+    dispatchEvent(new Event("beforeprint"));
+    const links = Array.from(document.querySelectorAll('a[href^="#"]')).filter(link => link.checkVisibility());
+    const lost = links.map(link => link.getAttribute("href")).filter(to => { const node = document.getElementById(to.slice(1)); return !node || !node.checkVisibility(); });
+    dispatchEvent(new Event("afterprint"));
+    return lost;
+  });
+  check("no link on paper leads to what is not there", dead.length === 0, dead.slice(0, 5));
   await paper.context().close();
 
   // The keyboard alone: everything that a mouse can press is reached by Tab, and seen to be.

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::classic::{self, NextRecord};
 use super::growing::Watch;
+use super::known::{KnownKind, known_kind};
 use super::pcapng::{self, Sections};
 use super::{CaptureError, Frame, LinkType};
 use crate::limits;
@@ -146,7 +147,13 @@ pub fn from_reader(
                 offset: got as u64,
             });
         } else {
-            let start = format!("{:?}", String::from_utf8_lossy(&head[..got.min(12)]));
+            let start = match known_kind(head) {
+                Some(KnownKind { name, advice: "" }) => format!("is {name}"),
+                Some(KnownKind { name, advice }) => format!("is {name}; {advice}"),
+                None => {
+                    format!("starts with {:?}", String::from_utf8_lossy(&head[..got.min(12)]))
+                }
+            };
             return Err(CaptureError::UnknownKind { name: name.to_owned(), start });
         };
         let (carry, offset) = match kind {

@@ -18,6 +18,7 @@ pub mod file;
 pub mod filter;
 pub mod growing;
 pub mod keylog;
+pub mod known;
 #[cfg(target_os = "linux")]
 pub mod live;
 pub mod merge;
@@ -240,11 +241,11 @@ pub enum CaptureError {
         name: String,
     },
     /// It is no capture and no recording.
-    #[error("{name} is neither a pcap, a pcapng nor a JSONL file: it starts with {start}")]
+    #[error("{name} is neither a pcap, a pcapng nor a JSONL file: it {start}")]
     UnknownKind {
         /// The input.
         name: String,
-        /// Its first bytes, in a form for people.
+        /// What it is, or how it starts.
         start: String,
     },
     /// The header of the file makes no sense.

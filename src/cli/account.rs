@@ -3,6 +3,7 @@
 use super::exit::printable;
 use crate::exchange::Completeness;
 use crate::ledger::{Ledger, Seen, Traffic};
+use crate::report::of_protocol;
 
 /// Every [`Completeness`], in its order.
 pub(crate) const COMPLETENESS: [Completeness; 5] = [
@@ -26,7 +27,7 @@ pub(crate) fn ledger_table(ledger: &Ledger) -> String {
         row(&format!("rejected: {reason}"), count);
     }
     for (name, &count) in &ledger.noted {
-        row(&format!("noted: {name}"), count);
+        row(&format!("noted: {}", of_protocol(name).as_deref().unwrap_or(name)), count);
     }
     text + &seen_table(&ledger.seen)
 }

@@ -10,6 +10,7 @@ use super::{Exit, Failure, Global, output};
 use crate::diff::approvals::{Approval, Approvals, CallApproval, is_day, without};
 use crate::diff::{Class, Cluster};
 use crate::mock::summary::CallSummary;
+use crate::report::still_held;
 use crate::run::{RunFolder, names};
 use crate::time::Timestamp;
 
@@ -45,27 +46,37 @@ pub struct ApproveArgs {
 pub(crate) fn run(args: ApproveArgs, _: &Global) -> Result<Exit, Failure> {
     let approval = execute(&args)?;
     let line = format!("approved in {}: {}", args.file.display(), approval.text());
-    output::print(&(super::exit::printable(&line) + "\n"))?;
+    let mut text = super::exit::printable(&line) + "\n";
+    if let Intended::Answers { but, .. } = &approval
+        && !but.is_empty()
+    {
+        text += &format!("{but}\n");
+    }
+    output::print(&text)?;
     Ok(Exit::Done)
 }
 
 /// What is approved.
 enum Intended {
-    Answers(Approval),
+    Answers {
+        approval: Approval,
+        /// What it does not lift.
+        but: &'static str,
+    },
     Calls(CallApproval),
 }
 
 impl Intended {
     fn text(&self) -> String {
         match self {
-            Self::Answers(approval) => approval.text(),
+            Self::Answers { approval, .. } => approval.text(),
             Self::Calls(approval) => approval.text(),
         }
     }
 
     fn toml(&self) -> String {
         match self {
-            Self::Answers(approval) => approval.toml(),
+            Self::Answers { approval, .. } => approval.toml(),
             Self::Calls(approval) => approval.toml(),
         }
     }
@@ -73,7 +84,7 @@ impl Intended {
     /// What a file says of the same difference: each entry, and whether it has ended.
     fn known(&self, file: &Approvals, today: &str) -> Vec<(String, bool)> {
         match self {
-            Self::Answers(own) => {
+            Self::Answers { approval: own, .. } => {
                 let key =
                     |of: &Approval| (of.route.clone(), of.kind, of.place.clone(), of.shape.clone());
                 let same = file.approved.iter().filter(|other| key(other) == key(own));
@@ -132,7 +143,10 @@ fn find(folder: &RunFolder, args: &ApproveArgs) -> Result<Intended, Failure> {
             "{} is noise already and needs no approval: {}",
             cluster.id, cluster.why
         ))),
-        (Some(cluster), _) => Ok(Intended::Answers(Approval::of(cluster, reason, expires))),
+        (Some(cluster), _) => Ok(Intended::Answers {
+            approval: Approval::of(cluster, reason, expires),
+            but: still_held(cluster),
+        }),
         (None, Some(cluster)) => Ok(Intended::Calls(cluster.approval(reason, expires))),
         (None, None) => Err(Failure::usage(format!(
             "no cluster {:?} in {}: `shadowtap show {1}` lists them",

@@ -30,8 +30,10 @@ pub struct Global {
     /// Say nothing but results and errors
     #[arg(short, long, global = true)]
     pub quiet: bool,
-    /// Read settings from this file (a flag beats the file) [default: shadowtap.toml here or in a
-    /// folder above, up to the repository's root]
+    /// Read settings from this file [default: shadowtap.toml]
+    ///
+    /// A flag beats the file. Without it, shadowtap.toml here or in a folder above is read, up to the
+    /// repository's root.
     #[arg(long, value_name = "FILE", global = true)]
     pub config: Option<PathBuf>,
     /// Who may read what is written, which holds secrets: octal [default: 0600, its owner alone]

@@ -4,8 +4,10 @@
 
 use std::ffi::OsString;
 
-use clap::builder::FalseyValueParser;
-use clap::{Arg, ArgAction, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use clap::builder::{Str, ValueParser};
+use clap::{
+    Arg, ArgAction, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueHint,
+};
 
 use super::args::{Global, variable};
 #[cfg(target_os = "linux")]
@@ -147,6 +149,7 @@ pub(super) fn command() -> clap::Command {
         .long_version(long_version())
         .mut_args(|argument| with_variable(in_help(argument, &[])));
     command.mut_subcommands(|command| {
+        let command = with_environment(command);
         let own = NEEDED.iter().find(|(name, _)| *name == command.get_name());
         let own: Option<Vec<String>> =
             own.map(|(_, flags)| flags.iter().map(|&flag| flag.to_owned()).collect());
@@ -155,15 +158,59 @@ pub(super) fn command() -> clap::Command {
                 Some(own) => in_help(argument, own),
                 None => argument,
             };
-            with_variable(argument)
+            with_hint(with_variable(argument))
         })
     })
 }
 
+/// The rule by which flags are set from outside stands in every whole help, once.
+fn with_environment(command: clap::Command) -> clap::Command {
+    let examples = command.get_after_long_help().or_else(|| command.get_after_help());
+    let examples = examples.map(|text| format!("{text}\n\n")).unwrap_or_default();
+    command.after_long_help(format!(
+        "{examples}Environment:\n  Every flag can be set by a variable: SHADOWTAP_ and its name in \
+         capitals, with _ for -\n  (--max-p99-ratio by SHADOWTAP_MAX_P99_RATIO); a switch by true or \
+         false. A flag beats it."
+    ))
+}
+
+/// What a shell completes: by what the value is called. A place in the command line is no flag of a
+/// heading.
+fn with_hint(argument: Arg) -> Arg {
+    let argument = match argument.is_positional() {
+        true => argument.help_heading(None::<&'static str>),
+        // So that a wrong number is told as one.
+        false if argument.get_action().takes_values() => argument.allow_negative_numbers(true),
+        false => argument,
+    };
+    let name = argument.get_value_names().and_then(|names| names.first()).map(Str::as_str);
+    let hint = match name {
+        Some("INPUT" | "FILE" | "FILE=D") => ValueHint::FilePath,
+        Some("DIR") => ValueHint::DirPath,
+        Some("DIR|INPUT") => ValueHint::AnyPath,
+        Some("URL" | "URL|header|off" | "H=URL") => ValueHint::Url,
+        Some("H" | "HOST" | "HOST:PORT") => ValueHint::Hostname,
+        Some("USER") => ValueHint::Username,
+        _ if argument.get_action().takes_values() => ValueHint::Other,
+        _ => return argument,
+    };
+    argument.value_hint(hint)
+}
+
 /// Reads a command line.
 pub(super) fn read(arguments: &[OsString]) -> Result<Cli, clap::Error> {
-    let matches = command().try_get_matches_from(arguments)?;
+    let matches = command().try_get_matches_from(as_help(arguments))?;
     Cli::from_arg_matches(&matches)
+}
+
+/// `shadowtap help [COMMAND]` is `shadowtap [COMMAND] --help`.
+fn as_help(arguments: &[OsString]) -> Vec<OsString> {
+    match arguments {
+        [own, help, rest @ ..] if help == "help" => {
+            [std::slice::from_ref(own), rest, &["--help".into()]].concat()
+        }
+        _ => arguments.to_vec(),
+    }
 }
 
 /// The short help has one screen: what is not needed by most is in the whole one.
@@ -176,13 +223,24 @@ fn in_help(argument: Arg, needed: &[String]) -> Arg {
 fn with_variable(argument: Arg) -> Arg {
     let Some(name) = argument.get_long().and_then(variable) else { return argument };
     let is_switch = matches!(argument.get_action(), ArgAction::SetTrue);
-    let argument =
-        if is_switch { argument.value_parser(FalseyValueParser::new()) } else { argument };
+    let argument = match is_switch {
+        true => argument.value_parser(truth(name.clone())),
+        false => argument,
+    };
     // CI sets variables to nothing where it has no value for them.
     match std::env::var_os(&name) {
         Some(value) if value.is_empty() => argument,
         _ => argument.env(name).hide_env(true),
     }
+}
+
+/// A switch that a variable sets: a typing error must not send requests that change something.
+fn truth(variable: String) -> ValueParser {
+    ValueParser::from(move |text: &str| match &*text.trim().to_ascii_lowercase() {
+        "1" | "true" | "yes" | "on" => Ok(true),
+        "0" | "false" | "no" | "off" => Ok(false),
+        _ => Err(format!("{variable} is a switch: write true or false (1, 0, yes, no)")),
+    })
 }
 
 fn long_version() -> String {
@@ -269,8 +327,77 @@ mod tests {
             assert!(there > 0 && needed.iter().find(missing).is_none(), "{name}: {needed:?}");
         }
         for command in whole.get_subcommands_mut() {
-            let lines = command.render_help().to_string().lines().count();
+            let lines = command.clone().term_width(80).render_help().to_string().lines().count();
             assert!(lines <= 50, "{} -h has {lines} lines", command.get_name());
+        }
+    }
+
+    #[test]
+    fn shells_complete_files_where_files_are_meant() {
+        let whole = command();
+        let mut without = Vec::new();
+        for command in commands(&whole) {
+            for argument in command.get_arguments() {
+                let name = argument.get_value_names().and_then(|names| names.first());
+                let is_path = name.is_some_and(|name| {
+                    ["FILE", "DIR", "INPUT"].iter().any(|path| name.split('|').any(|n| n == *path))
+                });
+                let hint = argument.get_value_hint();
+                let offers =
+                    matches!(hint, ValueHint::FilePath | ValueHint::DirPath | ValueHint::AnyPath);
+                if is_path != offers && name.is_none_or(|name| name.as_str() != "FILE=D") {
+                    without.push(format!("{} {}: {hint:?}", command.get_name(), argument.get_id()));
+                }
+            }
+        }
+        assert!(without.is_empty(), "{without:#?}");
+    }
+
+    #[test]
+    fn help_is_a_command_too() {
+        let words = |line: &str| line.split(' ').map(OsString::from).collect::<Vec<_>>();
+        for (asked, done) in [
+            ("shadowtap help", "shadowtap --help"),
+            ("shadowtap help run", "shadowtap run --help"),
+            ("shadowtap run help", "shadowtap run help"),
+        ] {
+            assert_eq!(as_help(&words(asked)), words(done));
+        }
+    }
+
+    #[test]
+    fn every_whole_help_says_how_variables_are_named() {
+        for mut command in command().get_subcommands().cloned() {
+            let help = command.render_long_help().to_string();
+            assert_eq!(
+                help.matches("SHADOWTAP_MAX_P99_RATIO").count(),
+                1,
+                "{}",
+                command.get_name()
+            );
+            let help = command.render_help().to_string();
+            assert!(!help.contains("SHADOWTAP_MAX"), "{}", command.get_name());
+        }
+    }
+
+    #[test]
+    fn switches_are_set_by_truth_values_alone() {
+        let parser = truth("SHADOWTAP_X".to_owned());
+        let parse = |text: &str| {
+            let command = clap::Command::new("x");
+            let argument = Arg::new("x").long("x").value_parser(parser.clone());
+            let found = command.arg(argument).try_get_matches_from(["x", "--x", text]);
+            found
+                .map(|found| found.get_one::<bool>("x").copied())
+                .map_err(|error| error.to_string())
+        };
+        for (text, value) in
+            [("true", true), ("1", true), ("YES", true), ("0", false), ("no", false)]
+        {
+            assert_eq!(parse(text), Ok(Some(value)), "{text}");
+        }
+        for text in ["banana", "2", "y n"] {
+            assert!(parse(text).is_err_and(|error| error.contains("SHADOWTAP_X")), "{text}");
         }
     }
 

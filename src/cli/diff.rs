@@ -331,7 +331,8 @@ fn print(out: &mut impl Write, findings: &Findings, dir: &Path) -> io::Result<()
         .collect();
     let reasons =
         if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join(", ")) };
-    writeln!(out, "{compared} exchanges compared, {not} not{reasons}")?;
+    let noun = if compared == 1 { "exchange" } else { "exchanges" };
+    writeln!(out, "{compared} {noun} compared, {not} not{reasons}")?;
     writeln!(
         out,
         "{mismatched} differ ({failed} without an answer of v2), {approved} as approved, {noisy} \
@@ -405,12 +406,10 @@ fn print_cluster(out: &mut impl Write, cluster: &Cluster) -> io::Result<()> {
     let text = |text: &str| super::exit::printable(text);
     writeln!(
         out,
-        "  {}  {}  {} {}  {}  in {} of {}",
+        "  {}  {}  {}  in {} of {}",
         cluster.id,
         text(&cluster.route),
-        cluster.kind.name(),
-        text(&cluster.place),
-        text(&cluster.shape),
+        text(&crate::report::what(cluster)),
         cluster.exchanges,
         cluster.compared
     )?;

@@ -1,5 +1,7 @@
 //! `shadowtap export DIR|INPUT -o FILE`: recorded exchanges in another tool's form.
 
+use std::collections::BTreeSet;
+
 use super::args::exchange_id;
 use super::config::Config;
 use super::exit::printable;
@@ -9,7 +11,9 @@ use super::redaction::{self, RedactionFlags};
 use super::remote::RunPlace;
 use super::signals::{self, Grace};
 use super::{Exit, Failure, Global, log};
+use crate::exchange::ExchangeId;
 use crate::record::form::{FormWriter, OtherForm, RecordingForm};
+use crate::record::gor::Written;
 use crate::redact::Redactor;
 use crate::schedule::select::{Choice, SelectRule, Selection};
 use crate::source::{InputOptions, Inputs, ReadInputs};
@@ -45,7 +49,7 @@ pub struct ExportArgs {
     /// Only these exchanges, by their ids
     #[arg(help_heading = "Which requests", long, value_name = "ID,…", value_delimiter = ',',
         value_parser = exchange_id)]
-    id: Vec<crate::exchange::ExchangeId>,
+    id: Vec<ExchangeId>,
     /// How the inputs are read
     #[command(flatten)]
     reading: ReadingFlags,
@@ -70,7 +74,7 @@ pub(super) fn run(args: ExportArgs, global: &Global) -> Result<Exit, Failure> {
         include: args.include,
         exclude: args.exclude,
         hosts: args.host,
-        ids: args.id,
+        ids: in_order(args.id),
         unsafe_methods: true,
         no_sockets: Some("upgrade to websocket: what follows is not HTTP"),
         ..Selection::default()
@@ -87,12 +91,12 @@ pub(super) fn run(args: ExportArgs, global: &Global) -> Result<Exit, Failure> {
     let part = ExportPart { form, redactor: redactor.as_ref(), selection: Some(&selection) };
     let converted = part.write(inputs, output, &stop, global)?;
     let text = format!(
-        "{} exchanges as {} in {}{}\n",
-        converted.written,
+        "{} as {} in {}{}\n",
+        counted(converted.written, "exchange", "exchanges"),
         form.name(),
         printable(&args.output),
         if converted.passed > 0 {
-            format!("; {} were not chosen", converted.passed)
+            format!("; {} not chosen", counted(converted.passed, "was", "were"))
         } else {
             String::new()
         }
@@ -102,6 +106,17 @@ pub(super) fn run(args: ExportArgs, global: &Global) -> Result<Exit, Failure> {
         false => print(&text)?,
     }
     Ok(if converted.interrupted { Exit::Interrupted } else { Exit::Done })
+}
+
+/// As a selection wants them.
+fn in_order(mut ids: Vec<ExchangeId>) -> Vec<ExchangeId> {
+    ids.sort_unstable();
+    ids
+}
+
+/// A count with its noun.
+fn counted(n: u64, one: &str, many: &str) -> String {
+    format!("{n} {}", if n == 1 { one } else { many })
 }
 
 /// The recording of a run; any other input is itself.
@@ -152,7 +167,11 @@ impl ExportPart<'_> {
         let header = redaction::header(&mut inputs, self.redactor)?;
         let mut writer = FormWriter::begin(self.form, &header, &mut text);
         let (mut completeness, mut left_out, mut passed, mut written) = ([0; 5], 0u64, 0u64, 0u64);
+        let mut unanswered = 0u64;
+        let asked = self.selection.map(|selection| &selection.ids[..]).unwrap_or_default();
+        let mut missing: BTreeSet<ExchangeId> = asked.iter().copied().collect();
         let done = inputs.each(global, |mut exchange| {
+            missing.remove(&exchange.id);
             if self.leaves(&exchange) {
                 passed += 1;
                 return Ok(());
@@ -162,8 +181,11 @@ impl ExportPart<'_> {
             }
             completeness[exchange.completeness as usize] += 1;
             match writer.write(&mut text, &exchange) {
-                true => written += 1,
-                false => left_out += 1,
+                Written::Nothing => left_out += 1,
+                as_far => {
+                    written += 1;
+                    unanswered += u64::from(as_far == Written::WithoutAnswer);
+                }
             }
             output.write(&text)?;
             text.clear();
@@ -176,6 +198,17 @@ impl ExportPart<'_> {
         output.write(&text)?;
         done.warnings.iter().for_each(|warning| tracing::warn!("{}", printable(warning)));
         let done = done.require_exchanges()?;
+        if let Some(first) = missing.first() {
+            let others = match missing.len() {
+                1 => String::new(),
+                n => format!(" (nor {} of the others)", n - 1),
+            };
+            let said = format!("--id: no exchange {first} in the inputs{others}");
+            if written == 0 {
+                return Err(Failure::unusable(said));
+            }
+            tracing::warn!("{said}");
+        }
         if written == 0 && !matches!(self.form, RecordingForm::Exchanges | RecordingForm::Framed) {
             return Err(Failure::unusable(format!(
                 "nothing to write: of {} exchanges {passed} were not chosen, and {left_out} cannot \
@@ -186,7 +219,15 @@ impl ExportPart<'_> {
         }
         if left_out > 0 {
             tracing::warn!(
-                "{left_out} exchanges have no request, or not all of it: {} cannot hold them",
+                "left out: {} without a request, or without all of it, which {} cannot hold",
+                counted(left_out, "exchange", "exchanges"),
+                self.form.name()
+            );
+        }
+        if unanswered > 0 {
+            tracing::warn!(
+                "{} without the answer: not all of it is known, which {} cannot say",
+                counted(unanswered, "request is written", "requests are written"),
                 self.form.name()
             );
         }
@@ -195,7 +236,10 @@ impl ExportPart<'_> {
     }
 
     fn leaves(&self, exchange: &crate::exchange::Exchange) -> bool {
-        self.selection
-            .is_some_and(|selection| matches!(selection.choose(exchange), Choice::Leave(_)))
+        self.selection.is_some_and(|selection| {
+            // Who names exchanges wants these, and not what led to them.
+            let is_another = !selection.ids.is_empty() && !selection.ids.contains(&exchange.id);
+            is_another || matches!(selection.choose(exchange), Choice::Leave(_))
+        })
     }
 }

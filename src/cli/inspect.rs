@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::config::Config;
 use super::output::print;
 use super::reading::ReadingFlags;
-use super::{Exit, Failure, Global, flows};
+use super::{Exit, Failure, Global, flows, paint};
 use crate::bind::find::{self, Finder, FlowTotals, FoundFlows};
 use crate::exchange::Exchange;
 use crate::inspect::{InspectSummary, InspectSurvey, NameCounts};
@@ -96,7 +96,8 @@ pub(crate) fn run(args: InspectArgs, global: &Global) -> Result<Exit, Failure> {
         print(&text)?;
     } else {
         let flows = found.as_ref().map(flows::text::page);
-        print(&text::page(&inputs, &summary, flows.as_deref(), &ledger, &warnings))?;
+        let width = paint::columns(text::WIDTH);
+        print(&text::page(&inputs, &summary, flows.as_deref(), &ledger, &warnings, width))?;
     }
     Ok(Exit::Done)
 }

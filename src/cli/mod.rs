@@ -63,7 +63,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     paint::keep(paint::Color::of(&arguments));
     let cli = match command::read(&arguments) {
         Ok(cli) => cli,
-        Err(error) => return no_command(&error),
+        Err(error) => return no_command(&error, &arguments),
     };
     log::start(&cli.global);
     let format = cli.global.log_format;
@@ -86,7 +86,14 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
 
 /// Help and version go to standard output and end with 0, errors to standard error, in one line as
 /// all of them.
-fn no_command(error: &clap::Error) -> Exit {
+fn no_command(error: &clap::Error, arguments: &[OsString]) -> Exit {
+    let named = arguments.iter().skip(1).find(|argument| argument.to_str().is_none());
+    if let Some(named) = named.filter(|_| error.kind() == ErrorKind::InvalidUtf8) {
+        log::complain(&format!(
+            "shadowtap: {named:?} is not UTF-8: rename it, or name it by a link (ln -s)\n"
+        ));
+        return Exit::Usage;
+    }
     let paints = if error.use_stderr() { paint::on_stderr() } else { paint::on_stdout() };
     let text = error.render();
     let shown = if paints { text.ansi().to_string() } else { text.to_string() };

@@ -256,7 +256,7 @@ impl RecordingWriter {
 fn summary(parsed: &ParsedFile, output: &str) -> String {
     use std::fmt::Write as _;
     let total: u64 = parsed.completeness.iter().sum();
-    let mut text = format!("{total} exchanges");
+    let mut text = format!("{total} exchange{}", if total == 1 { "" } else { "s" });
     if !parsed.to_stdout {
         let _ = write!(text, " in {}", printable(output));
     }

@@ -31,7 +31,7 @@ Examples:
 pub struct RunArgs {
     #[command(flatten)]
     asked: replay::ReplayAsked,
-    /// Answer v2's outgoing calls at this address during the replay, from the same inputs
+    /// Answer v2's outgoing calls at this address, from the inputs
     #[arg(help_heading = "Mock", long, value_name = "ADDR")]
     mock_listen: Option<SocketAddr>,
     #[command(flatten)]

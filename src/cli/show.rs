@@ -15,15 +15,16 @@ use crate::diff::{Cluster, Difference};
 use crate::gate::words::{count, duration, plural};
 use crate::message::protobuf::Schema;
 use crate::outcome::ReplayId;
+use crate::record::curl::quoted;
 use crate::record::{exchanges, lines, outcomes};
 use crate::redact::Masker;
 use crate::report::closeup::terminal::{TerminalLook, write as in_full};
 use crate::report::closeup::{Closeup, Flight, json, raw};
-use crate::report::query::{HeldTerms, Query};
-use crate::report::terminal::fit;
-use crate::report::{text, what};
+use crate::report::query::{self, HeldTerms, Query};
+use crate::report::terminal::{fit, wrap};
+use crate::report::{CallCluster, still_held, text, what};
 use crate::review::closeups::{self, FoundExchange, Servers, each_picked, gather, route_of};
-use crate::review::{clusters, masker};
+use crate::review::{call_clusters, clusters, masker};
 use crate::run::{self, RunFolder, names, present};
 
 /// Columns where there is no terminal.
@@ -81,6 +82,8 @@ enum ShowAsked {
     Everything,
     Ids(Vec<ReplayId>),
     Cluster(Box<Cluster>),
+    /// v2's calls to a provider.
+    Calls(Box<CallCluster>),
     Query(Query),
 }
 
@@ -103,6 +106,10 @@ pub(crate) fn run(args: ShowArgs, global: &Global) -> Result<Exit, Failure> {
         ShowAsked::Ids(ids) => {
             by_id = true;
             (Matches { total: ids.len() as u64, ids }, None)
+        }
+        ShowAsked::Calls(cluster) => {
+            output::print(&calls(&cluster, &args))?;
+            return Ok(Exit::Done);
         }
         ShowAsked::Cluster(cluster) => (members(&folder, &cluster, args.limit)?, Some(cluster)),
         ShowAsked::Query(query) => (search(&folder, &query, args.limit)?, None),
@@ -144,16 +151,93 @@ fn asked(folder: &RunFolder, args: &ShowArgs) -> Result<ShowAsked, Failure> {
     {
         return Ok(ShowAsked::Cluster(Box::new(cluster)));
     }
+    if let [word] = words[..]
+        && let Some(cluster) = calls_called(folder, word, args)?
+    {
+        return Ok(ShowAsked::Calls(Box::new(cluster)));
+    }
     let query = Query::parse(&args.what.join(" "), args::duration_ns)
         .map_err(|error| Failure::usage(error.to_string()))?;
     Ok(ShowAsked::Query(query))
 }
 
+/// Whether a word may be a cluster's id, or its start; shorter ones are texts that are looked for.
+fn may_be_cluster(word: &str) -> bool {
+    word.len() >= 4 && word.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// The cluster of outgoing calls whose id starts so.
+fn calls_called(
+    folder: &RunFolder,
+    word: &str,
+    args: &ShowArgs,
+) -> Result<Option<CallCluster>, Failure> {
+    if !may_be_cluster(word) {
+        return Ok(None);
+    }
+    let found = call_clusters(&folder.file(names::EGRESS), &[], &masker(folder, args.unmasked)?)?;
+    Ok(found.into_iter().find(|cluster| cluster.id.starts_with(word)))
+}
+
+/// A cluster of outgoing calls: what v1 called and what v2 called.
+fn calls(cluster: &CallCluster, args: &ShowArgs) -> String {
+    if args.json {
+        let places: Vec<_> = cluster
+            .places
+            .iter()
+            .map(|(place, v1, v2)| serde_json::json!({"place": place, "v1": v1, "v2": v2}))
+            .collect();
+        let value = serde_json::json!({
+            "cluster": cluster.id, "call": cluster.verdict, "provider": cluster.provider,
+            "route": cluster.route, "calls": cluster.calls, "shape": cluster.shape,
+            "places": places, "expected": cluster.expected, "actual": cluster.actual,
+            "causes": cluster.causes, "repeat": cluster.repeat,
+        });
+        return format!("{value}\n");
+    }
+    if args.curl {
+        return format!("{}\n", text::visible(&cluster.repeat));
+    }
+    let width = paint::columns(WIDTH);
+    let mut out = String::new();
+    let mut line = |text: &str| {
+        for line in wrap(&text::visible(text), width) {
+            let _ = writeln!(out, "{line}");
+        }
+    };
+    line(&format!("Cluster {}: {} at {}", cluster.id, cluster.route, cluster.provider));
+    let shape = match cluster.shape.as_str() {
+        "" => String::new(),
+        shape => format!(" ({shape})"),
+    };
+    line(&format!("{} {}{shape}", plural(cluster.calls, "call", "calls"), cluster.what));
+    let side = |value: &Option<String>| value.clone().unwrap_or_else(|| "nothing".to_owned());
+    for (place, v1, v2) in &cluster.places {
+        line(&format!("{place}: {} → {}", side(v1), side(v2)));
+    }
+    let body = |text: &str| if text.is_empty() { "no body".to_owned() } else { text.to_owned() };
+    line("");
+    match cluster.verdict {
+        "extra" => {}
+        _ => line(&format!("v1 called with {}", body(&cluster.expected))),
+    }
+    match cluster.verdict {
+        "missing" => {}
+        _ => line(&format!("v2 called with {}", body(&cluster.actual))),
+    }
+    let folder = quoted(&args.folder.to_string_lossy());
+    line("");
+    if let Some(cause) = cluster.causes.first() {
+        line(&format!("caused by: {}", cluster.causes.join(", ")));
+        line(&format!("look: shadowtap show {folder} {cause}"));
+    }
+    line(&format!("intended: shadowtap approve {folder} {} --reason WHY", cluster.id));
+    out
+}
+
 /// The cluster whose id starts so, where the word may be an id.
 fn cluster_called(folder: &RunFolder, word: &str) -> Result<Option<Cluster>, Failure> {
-    /// Shorter words are texts that are looked for.
-    const SHORTEST: usize = 4;
-    if word.len() < SHORTEST || !word.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+    if !may_be_cluster(word) {
         return Ok(None);
     }
     let mut found = None;
@@ -295,20 +379,49 @@ fn overview(folder: &RunFolder, args: &ShowArgs) -> Result<String, Failure> {
         let about = format!("            {}, as in {}", what(cluster), cluster.example.id);
         let _ = writeln!(out, "{}", fit(&about, width).trim_end());
     }
+    let of_calls = call_clusters(&folder.file(names::EGRESS), &[], &masker(folder, false)?)?;
+    for cluster in of_calls.iter().take(args.limit) {
+        let many = plural(cluster.calls, "call", "calls");
+        let head = format!("{}  {many}  {} at {}", cluster.id, cluster.route, cluster.provider);
+        let _ = writeln!(out, "{}", fit(&head, width).trim_end());
+        let about = format!("            {}", cluster.what);
+        let _ = writeln!(out, "{}", fit(&about, width).trim_end());
+    }
+    if of_calls.len() > args.limit {
+        let more = (of_calls.len() - args.limit) as u64;
+        let more = plural(more, "more cluster of calls", "more clusters of calls");
+        let _ = writeln!(out, "… and {more}: --limit shows them");
+    }
     let total: u64 = clusters.counts.iter().sum();
     let more = total.saturating_sub(args.limit.min(clusters.kept.len()) as u64);
     if more > 0 {
         let more = plural(more, "more cluster", "more clusters");
         let _ = writeln!(out, "… and {more}: --limit shows them");
     }
-    if total == 0 {
+    let first = clusters.kept.first().map(|first| first.id.as_str());
+    if total == 0 && of_calls.is_empty() {
         out.push_str("Nothing differs.\n");
     } else {
-        let shown = clusters.kept.first().map_or("12-3", |first| first.id.as_str());
+        let shown = first.or(of_calls.first().map(|first| first.id.as_str())).unwrap_or("12-3");
         let dir = text::visible(&args.folder.to_string_lossy()).into_owned();
         let _ = writeln!(out, "\nshadowtap show {dir} {shown}  shows the exchanges of the first.");
     }
     Ok(out)
+}
+
+/// What may have been meant where nothing fits: a key that is nearly one, a cluster.
+fn hint(words: &[String]) -> Option<String> {
+    let words = || words.iter().flat_map(|word| word.split_whitespace());
+    let near = words().find_map(|word| {
+        let (key, value) = word.split_once(':')?;
+        Some(format!("{}:{value}", query::nearest_key(key)?))
+    });
+    match near {
+        Some(near) => Some(format!("Did you mean {near}?")),
+        None => words()
+            .any(may_be_cluster)
+            .then(|| "No cluster is called so either: `shadowtap show DIR` lists them.".to_owned()),
+    }
 }
 
 /// How what was found is shown.
@@ -393,7 +506,11 @@ impl ShowForm<'_> {
         }
         let more = total.saturating_sub(found.len() as u64);
         if total == 0 {
-            out.push_str("No exchange fits.\n");
+            out.push_str("No exchange fits.");
+            if let Some(hint) = hint(&self.args.what) {
+                let _ = write!(out, " {hint}");
+            }
+            out.push('\n');
         } else if more > 0 {
             let more = plural(more, "more exchange", "more exchanges");
             let _ = writeln!(out, "… and {more}: --limit shows them");
@@ -418,6 +535,12 @@ impl ShowForm<'_> {
         }
         if !cluster.why.is_empty() {
             let _ = writeln!(out, "{}", fit(&cluster.why, width).trim_end());
+        }
+        let held = still_held(cluster);
+        if !held.is_empty() {
+            for line in wrap(held, width) {
+                let _ = writeln!(out, "{line}");
+            }
         }
         out.push('\n');
     }

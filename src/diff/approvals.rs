@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::renames::shape_words;
 use super::{Cluster, Kind};
 use crate::message::json::number::Decimal;
 
@@ -176,7 +177,8 @@ impl Approval {
         let kind = self.kind.name();
         // The place of a status is called as its kind is.
         let place = if self.place == kind { "" } else { self.place.as_str() };
-        let parts = [self.route.as_str(), kind, place, self.shape.as_str()];
+        let shape = shape_words(&self.shape);
+        let parts = [self.route.as_str(), kind, place, shape.as_str()];
         let parts: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
         format!("{} ({})", parts.join(" "), self.reason)
     }

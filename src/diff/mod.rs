@@ -37,7 +37,7 @@ pub mod parts;
 pub mod planned;
 mod predicate;
 mod query;
-mod renames;
+pub(crate) mod renames;
 pub mod repeat;
 mod roots;
 pub mod rules;

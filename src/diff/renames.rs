@@ -52,6 +52,14 @@ pub(super) fn moved(changes: &[SpooledChange], aliases: &[u32], stats: &[Stat]) 
     moved
 }
 
+/// How something changed, in plain words: a renamed member with both names.
+pub(crate) fn shape_words(shape: &str) -> String {
+    match names(shape) {
+        Some((old, new)) => format!("renamed `{old}` to `{new}`"),
+        None => shape.to_owned(),
+    }
+}
+
 /// The old and the new name that a label says.
 fn names(label: &str) -> Option<(&str, &str)> {
     label.strip_prefix("renamed ")?.split_once('→')

@@ -2,6 +2,7 @@
 //! other tools read.
 
 use super::exchanges::{End, Header, Rest};
+use super::gor::Written;
 use super::{curl, exchanges, framed, gor, har, k6};
 use crate::exchange::Exchange;
 use crate::ledger::Ledger;
@@ -28,7 +29,8 @@ pub enum RecordingForm {
 pub struct OtherForm(pub String);
 
 impl RecordingForm {
-    /// By the name of a file; one without an ending, or `-`, is the program's own.
+    /// By the name of a file; one without an ending, or `-`, is the program's own. A date or a
+    /// version at the end (`v1.2`) is no ending.
     pub fn of(name: &str) -> Result<Self, OtherForm> {
         let file = name.rsplit('/').next().unwrap_or(name);
         let plain = file.strip_suffix(".zst").or_else(|| file.strip_suffix(".gz")).unwrap_or(file);
@@ -39,8 +41,9 @@ impl RecordingForm {
             Some("gor") => Ok(Self::Gor),
             Some("js" | "k6") => Ok(Self::K6),
             Some("sh" | "curl") => Ok(Self::Curl),
-            // A special file, or a name of somebody's own.
-            Some(other) if !is_format(other) => Ok(Self::Exchanges),
+            Some(number) if number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-') => {
+                Ok(Self::Exchanges)
+            }
             Some(other) => Err(OtherForm(other.to_owned())),
         }
     }
@@ -55,41 +58,6 @@ impl RecordingForm {
             Self::Curl => "curl lines",
         }
     }
-}
-
-/// Endings by which people expect another format.
-fn is_format(ending: &str) -> bool {
-    matches!(
-        ending,
-        "pcap"
-            | "pcapng"
-            | "cap"
-            | "json"
-            | "csv"
-            | "tsv"
-            | "html"
-            | "htm"
-            | "yaml"
-            | "yml"
-            | "toml"
-            | "xml"
-            | "txt"
-            | "log"
-            | "md"
-            | "mjs"
-            | "ts"
-            | "py"
-            | "jmx"
-            | "zip"
-            | "tar"
-            | "saz"
-            | "bz2"
-            | "xz"
-            | "lz4"
-            | "parquet"
-            | "sqlite"
-            | "db"
-    )
 }
 
 /// Writes exchanges in another tool's form.
@@ -123,35 +91,36 @@ impl FormWriter {
         Self { form, frames, encoded: Vec::new(), script: k6::K6Script::default(), written: 0 }
     }
 
-    /// Appends an exchange; false of one that the form cannot hold.
-    pub fn write(&mut self, out: &mut Vec<u8>, exchange: &Exchange) -> bool {
+    /// Appends an exchange, as far as the form can hold it.
+    pub fn write(&mut self, out: &mut Vec<u8>, exchange: &Exchange) -> Written {
+        let whole = |could: bool| if could { Written::Whole } else { Written::Nothing };
         let start = out.len();
         if self.form == RecordingForm::Har && self.written > 0 {
             out.extend_from_slice(b",\n");
         }
-        let could = match self.form {
+        let written = match self.form {
             RecordingForm::Framed => {
                 self.encoded.clear();
                 framed::encode(exchange, &mut self.encoded);
                 if let Some(frames) = &mut self.frames {
                     frames.add(exchange.id, &exchange.closed, &self.encoded, out);
                 }
-                true
+                Written::Whole
             }
             RecordingForm::Exchanges => {
                 exchanges::write(out, exchange);
-                true
+                Written::Whole
             }
-            RecordingForm::Har => har::write::write(out, exchange),
+            RecordingForm::Har => whole(har::write::write(out, exchange)),
             RecordingForm::Gor => gor::write(out, exchange),
-            RecordingForm::K6 => self.script.write(out, exchange),
-            RecordingForm::Curl => curl::write::write(out, exchange),
+            RecordingForm::K6 => whole(self.script.write(out, exchange)),
+            RecordingForm::Curl => whole(curl::write::write(out, exchange)),
         };
-        if !could {
-            out.truncate(start);
+        match written {
+            Written::Nothing => out.truncate(start),
+            _ => self.written += 1,
         }
-        self.written += u64::from(could);
-        could
+        written
     }
 
     /// Appends what stands behind the last exchange, with the account of the inputs where the form
@@ -192,10 +161,28 @@ mod tests {
             ("load.js", RecordingForm::K6),
             ("load.k6", RecordingForm::K6),
             ("lines.sh", RecordingForm::Curl),
+            ("x.ndjson.zst", RecordingForm::Exchanges),
+            ("v1.2", RecordingForm::Exchanges),
+            ("week.2026-11-30", RecordingForm::Exchanges),
+            ("/dev/fd/63", RecordingForm::Exchanges),
         ] {
             assert_eq!(RecordingForm::of(name), Ok(form), "{name}");
         }
-        for name in ["x.pcap", "x.json", "x.csv.gz", "x.xz"] {
+        for name in [
+            "x.pcap",
+            "x.json",
+            "x.csv.gz",
+            "x.xz",
+            "x.hra",
+            "x.goreplay",
+            "x.warc",
+            "x.tgz",
+            "x.json5",
+            "x.jsonl.gz.zst",
+            "x.jsonl.bz2",
+            "a/x.jsnl",
+            "x.7z",
+        ] {
             assert!(RecordingForm::of(name).is_err(), "{name}");
         }
     }

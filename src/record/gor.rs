@@ -13,6 +13,7 @@ use crate::exchange::{
 };
 use crate::flow::Endpoint;
 use crate::limits;
+use crate::message::Version;
 use crate::message::target::{host, host_and_port};
 use crate::record::har::read::{ReadEntry, Reason, UNKNOWN};
 use crate::time::Timestamp;
@@ -28,11 +29,18 @@ const PAYLOAD_BYTES: usize = limits::BODY_BYTES + limits::HEAD_BYTES;
 const WAITING: usize = 4_096;
 /// Times from here on are of a recording (2001 and later); smaller ones are latencies.
 const FIRST_TIME_NS: i64 = 1_000_000_000_000_000_000;
+/// Stands where the latency of an answer is not known.
+const LATENCY_UNKNOWN: i64 = -1;
 
-/// Whether a file that begins so is one: a type, an id, a time in nanoseconds.
+/// Whether a file that begins so is one: a type, an id, a time in nanoseconds; any time where a
+/// message follows, as lists of requests have no times of the clock.
 pub fn is_one(beginning: &[u8]) -> bool {
-    let line = beginning.split(|&byte| byte == b'\n').next().unwrap_or_default();
-    PayloadLine::parse(line).is_some_and(|line| line.at.nanos() > FIRST_TIME_NS)
+    let mut lines = beginning.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii_end);
+    let Some(line) = lines.next().and_then(PayloadLine::parse) else { return false };
+    let is_of_http = |line: &[u8]| {
+        line.starts_with(b"HTTP/") || line.ends_with(b" HTTP/1.1") || line.ends_with(b" HTTP/1.0")
+    };
+    line.at.nanos() > FIRST_TIME_NS || lines.next().is_some_and(is_of_http)
 }
 
 /// The line before a payload.
@@ -238,32 +246,57 @@ fn response(
     let whole = parsed.damage.is_none();
     // The line's time is that of the answer; some versions write that of the request.
     let took = line.at.since(request.at).max(line.latency_ns).max(0);
+    let known = (line.latency_ns != LATENCY_UNKNOWN).then_some(took);
     let response = TimedResponse {
         at: request.at.plus(took),
-        first_byte_ns: Some(took),
-        last_byte_ns: whole.then_some(took),
+        first_byte_ns: known,
+        last_byte_ns: known.filter(|_| whole),
         message,
     };
     Some((response, whole))
 }
 
-/// Appends an exchange; false where it cannot be told in this format.
-pub fn write(out: &mut Vec<u8>, exchange: &Exchange) -> bool {
-    let Some(request) = &exchange.request else { return false };
+/// How much of an exchange stands in the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Written {
+    /// All that was recorded.
+    Whole,
+    /// Its request: of its answer not all is known.
+    WithoutAnswer,
+    /// Nothing: the form cannot hold it.
+    Nothing,
+}
+
+/// Appends an exchange. The format has no word for what is damaged, so only what is whole is
+/// written: a request whose body is not known would be another request.
+pub fn write(out: &mut Vec<u8>, exchange: &Exchange) -> Written {
+    let Some(request) = &exchange.request else { return Written::Nothing };
+    let has_head = request.message.headers.unknown() == 0;
+    if !exchange.completeness.request_is_whole() || !has_head {
+        return Written::Nothing;
+    }
     let start = out.len();
     let id = format!("{:016x}{:08x}", exchange.id.connection, exchange.id.ordinal);
     out.extend_from_slice(format!("1 {id} {} 0\n", request.at.nanos()).as_bytes());
-    if let Err(EncodeError::BodyCut) = encode::request(out, &request.message) {
+    let of_h1 = match request.message.version {
+        Version::Http2 => Cow::Owned(encode::in_http1(&request.message)),
+        _ => Cow::Borrowed(&request.message),
+    };
+    if let Err(EncodeError::BodyCut) = encode::request(out, &of_h1) {
         out.truncate(start);
-        return false;
+        return Written::Nothing;
     }
     out.extend_from_slice(SEPARATOR);
-    if let Some(answer) = &exchange.response {
-        let took = answer.last_byte_ns.or(answer.first_byte_ns).unwrap_or(0);
-        let line = format!("2 {id} {} {took}\n", request.at.plus(took).nanos());
-        out.extend_from_slice(line.as_bytes());
-        encode::response(out, &answer.message);
-        out.extend_from_slice(SEPARATOR);
+    let Some(answer) = &exchange.response else { return Written::Whole };
+    let is_cut = answer.message.body.is_cut() || answer.message.headers.unknown() > 0;
+    if exchange.completeness != Completeness::Complete || is_cut {
+        return Written::WithoutAnswer;
     }
-    true
+    let took = answer.last_byte_ns.or(answer.first_byte_ns);
+    let at = request.at.plus(took.unwrap_or_default()).nanos();
+    let line = format!("2 {id} {at} {}\n", took.unwrap_or(LATENCY_UNKNOWN));
+    out.extend_from_slice(line.as_bytes());
+    encode::response(out, &encode::answer_in_http1(&answer.message));
+    out.extend_from_slice(SEPARATOR);
+    Written::Whole
 }

@@ -1,7 +1,7 @@
 //! Two runs beside each other, and the trend over many: which causes are new, which are gone, how
 //! the figures moved. A run is known by its [`Snapshot`], one line of a history that CI keeps.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
@@ -21,6 +21,8 @@ pub const VERSION: u32 = 1;
 const SHOWN: usize = 12;
 /// Causes of each kind that are shown.
 const CAUSES: usize = 20;
+/// Routes of a run that are named in its line.
+const ROUTES: usize = 500;
 
 /// A run in short.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -50,6 +52,10 @@ pub struct Snapshot {
     pub p99_ns: Option<u64>,
     /// The causes that count against v2: what each is about, by its cluster's id.
     pub causes: BTreeMap<String, String>,
+    /// The routes that were asked at v2; empty where there are too many to be named, or where an
+    /// older version wrote this.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub routes: BTreeSet<String>,
 }
 
 impl Snapshot {
@@ -72,7 +78,28 @@ impl Snapshot {
             p50_ns: latency.quantile(0.5),
             p99_ns: latency.quantile(0.99),
             causes: report.clusters.regressions().map(|c| (c.id.clone(), about(c))).collect(),
+            routes: match report.summary.routes.len() {
+                0..=ROUTES => {
+                    let asked = report.summary.routes.iter();
+                    let asked = asked.filter(|route| route.side(Side::V2).requests > 0);
+                    asked.map(|route| route.route.to_string()).collect()
+                }
+                _ => BTreeSet::new(),
+            },
         }
+    }
+
+    /// The causes of `old` that this run has not: those that are gone, and those of routes that it
+    /// did not ask, of which it says nothing.
+    fn without<'o>(&'o self, old: &'o Self) -> [Vec<(&'o str, &'o str)>; 2] {
+        let was_asked = |about: &str| {
+            let is_of = |route: &String| {
+                about.strip_prefix(&**route).is_some_and(|rest| rest.starts_with(": "))
+            };
+            self.routes.is_empty() || self.routes.iter().any(is_of)
+        };
+        let (gone, unseen) = old.beside(self).into_iter().partition(|(_, about)| was_asked(about));
+        [gone, unseen]
     }
 
     /// Those of its causes that `other` has not.
@@ -88,9 +115,10 @@ pub fn json(old: &Snapshot, new: &Snapshot) -> serde_json::Value {
         of.iter().map(|(id, about)| serde_json::json!({"cluster": id, "what": about})).collect()
     };
     let stayed = new.causes.keys().filter(|id| old.causes.contains_key(*id)).count();
+    let [gone, unseen] = new.without(old);
     serde_json::json!({
         "old": old, "new": new, "appeared": causes(new.beside(old)),
-        "gone": causes(old.beside(new)), "stayed": stayed,
+        "gone": causes(gone), "not_seen": causes(unseen), "stayed": stayed,
     })
 }
 
@@ -98,9 +126,15 @@ pub fn json(old: &Snapshot, new: &Snapshot) -> serde_json::Value {
 pub fn text(old: &Snapshot, new: &Snapshot, width: usize, colour: Colour) -> String {
     let mut out = String::new();
     let stayed = new.causes.len() - new.beside(old).len();
-    for (title, code, causes) in
-        [("New", "1;31", new.beside(old)), ("Gone", "1;32", old.beside(new))]
-    {
+    let [gone, unseen] = new.without(old);
+    for (title, code, causes) in [
+        ("New", "1;31", new.beside(old)),
+        ("Gone", "1;32", gone),
+        ("Not seen, as their routes were not asked", "1;33", unseen),
+    ] {
+        if title.starts_with("Not") && causes.is_empty() {
+            continue;
+        }
         let many = plural(causes.len() as u64, "cause", "causes");
         let _ = writeln!(out, "{}", colour.paint(code, &format!("{title}: {many}")));
         for (id, about) in causes.iter().take(CAUSES) {
@@ -173,5 +207,20 @@ mod tests {
             assert!(said.contains(part), "{part} in {said}");
         }
         assert!(said.lines().all(|line| line.chars().count() <= 80), "{said}");
+    }
+
+    #[test]
+    fn what_was_not_asked_is_not_seen_and_not_gone() {
+        let (old, mut new) = (run("a", &["1", "2", "3"]), run("b", &["3"]));
+        new.routes = ["GET /1", "GET /3"].map(str::to_owned).into();
+        let value = json(&old, &new);
+        assert_eq!(value["gone"].as_array().map(Vec::len), Some(1), "{value}");
+        assert_eq!(value["gone"][0]["cluster"], "1");
+        assert_eq!(value["not_seen"][0]["cluster"], "2");
+        let said = text(&old, &new, 80, Colour::Off);
+        assert!(said.contains("Gone: 1 cause") && said.contains("Not seen"), "{said}");
+        // A line of an older version names no routes.
+        new.routes.clear();
+        assert_eq!(json(&old, &new)["gone"].as_array().map(Vec::len), Some(2));
     }
 }

@@ -142,6 +142,7 @@ fn too_few(whys: &[&str]) -> Option<TestCase> {
     status.set_description(lines.join("\n"));
     let mut case = TestCase::new("routes with too few samples", status);
     case.set_classname("shadowtap.routes");
+    case.set_time(Duration::ZERO);
     Some(case)
 }
 
@@ -153,6 +154,7 @@ fn took(nanos: i64) -> Duration {
 /// trusted.
 fn rules(report: &Report<'_>) -> TestSuite {
     let mut suite = TestSuite::new("gate");
+    properties(report, &mut suite);
     for check in &report.judgement.checks {
         let status = if check.holds {
             TestCaseStatus::success()
@@ -165,6 +167,7 @@ fn rules(report: &Report<'_>) -> TestSuite {
         };
         let mut case = TestCase::new(visible(&check.name), status);
         case.set_classname("shadowtap.run");
+        case.set_time(Duration::ZERO);
         suite.add_test_case(case);
     }
     for rule in report.judgement.rules.iter().filter(|rule| rule.route.is_none()) {
@@ -183,6 +186,7 @@ fn rules(report: &Report<'_>) -> TestSuite {
         };
         let mut case = TestCase::new(visible(&rule.rule), status);
         case.set_classname("shadowtap.gate");
+        case.set_time(Duration::ZERO);
         suite.add_test_case(case);
     }
     suite.add_test_case(verdict(report));
@@ -215,6 +219,8 @@ fn verdict(report: &Report<'_>) -> TestCase {
     };
     let mut case = TestCase::new("verdict", status);
     case.set_classname("shadowtap.gate");
+    // All of it took as long as the replay.
+    case.set_time(took(report.summary.took_ns));
     case
 }
 

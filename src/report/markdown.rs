@@ -3,7 +3,9 @@
 use std::fmt::Write as _;
 
 use super::text::{markdown, markdown_code, short, visible};
-use super::{From, Report, apart, elsewhere, how_many, once_each, what};
+use super::{
+    From, Report, anchor, apart, both_values, elsewhere, how_many, once_each, still_held, what,
+};
 use crate::diff::Cluster;
 use crate::gate::words::{count, duration, percent, plural, times};
 use crate::gate::{Finding, Verdict};
@@ -93,7 +95,7 @@ fn calls(report: &Report<'_>, out: &mut String) {
     for cluster in held.iter().take(CLUSTERS) {
         let _ = writeln!(
             out,
-            "- {} at {}: {} {}{}{}",
+            "- {} at {}: {} {}{}{}, cluster {}",
             markdown_code(&short(&cluster.route, VALUE_CHARS)),
             markdown_code(&short(&cluster.provider, VALUE_CHARS)),
             plural(cluster.calls, "call", "calls"),
@@ -107,7 +109,8 @@ fn calls(report: &Report<'_>, out: &mut String) {
                 .causes
                 .first()
                 .map(|cause| format!(", first caused by exchange {}", markdown_code(cause)))
-                .unwrap_or_default()
+                .unwrap_or_default(),
+            markdown_code(&anchor(&cluster.id))
         );
     }
     let more = held.len().saturating_sub(CLUSTERS) as u64
@@ -132,6 +135,7 @@ fn clusters(report: &Report<'_>, out: &mut String) {
         value.map_or_else(|| "·".to_owned(), |value| markdown_code(&short(value, VALUE_CHARS)))
     };
     for cluster in &found {
+        let [old, new] = both_values(cluster);
         let _ = writeln!(
             out,
             "| {} | {}{} | {} of {} | {} | {} |",
@@ -140,8 +144,8 @@ fn clusters(report: &Report<'_>, out: &mut String) {
             beside(cluster),
             count(cluster.exchanges),
             count(cluster.compared),
-            value(cluster.example.expected.as_deref()),
-            value(cluster.example.actual.as_deref())
+            value(old.as_deref()),
+            value(new.as_deref())
         );
     }
     if total > found.len() as u64 {
@@ -166,9 +170,13 @@ fn clusters(report: &Report<'_>, out: &mut String) {
             0..=COMMAND_CHARS => cluster.repeat.as_str(),
             _ => "# the command that repeats it is too long for here: see shadowtap show",
         };
+        let but = match still_held(cluster) {
+            "" => String::new(),
+            but => format!("\n# {but}"),
+        };
         let commands = format!(
             "{repeat}\nshadowtap show {folder} {id}\n\
-             shadowtap approve {folder} {id} --reason 'say here why it is intended'"
+             shadowtap approve {folder} {id} --reason 'say here why it is intended'{but}"
         );
         fenced(&commands, out);
     }

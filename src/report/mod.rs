@@ -26,7 +26,10 @@ use serde::Serialize;
 
 pub(crate) use self::sentences::{apart, how_many, left_out, undone};
 pub use self::state::State;
-pub(crate) use self::words::{anchor, cluster_id, elsewhere, once_each, shape_words, what};
+pub(crate) use self::words::{
+    anchor, both_values, cluster_id, elsewhere, of_protocol, once_each, still_held, what,
+};
+pub(crate) use crate::diff::renames::shape_words;
 
 use crate::diff::{Class, Cluster, Totals};
 use crate::gate::Judgement;

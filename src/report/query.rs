@@ -51,6 +51,14 @@ pub struct HeldTerms {
 
 const KEYS: [&str; 7] = ["route", "status", "cluster", "lane", "slower-than", "trace", "text"];
 
+/// The key that was probably meant by one that is none.
+pub fn nearest_key(word: &str) -> Option<&'static str> {
+    let word = word.to_ascii_lowercase();
+    let far = |key: &str| strsim::osa_distance(&word, key);
+    let near = |key: &&&str| (1..=1 + usize::from(key.len() > 5)).contains(&far(key));
+    KEYS.iter().filter(near).min_by_key(|key| far(key)).copied()
+}
+
 impl Query {
     /// Reads a query; durations are read by `duration_ns`.
     pub fn parse(

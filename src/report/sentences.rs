@@ -21,7 +21,27 @@ pub(crate) fn left_out(report: &Report<'_>, others: u64) -> (&'static str, Strin
     let label = if cut { "Not chosen, or not sent" } else { "Not chosen" };
     let calls =
         if report.egress.is_some() { ", v1's calls to its providers among them" } else { "" };
-    (label, format!("{}{calls}", count(others)))
+    // Why, as far as the replay told; what is not whole is told elsewhere.
+    let reasons: Vec<(&String, u64)> = report
+        .summary
+        .replay_ledger
+        .rejected
+        .iter()
+        .filter(|(reason, _)| !report.summary.skipped.contains_key(*reason))
+        .map(|(reason, &n)| (reason, n))
+        .collect();
+    let told: u64 = reasons.iter().map(|(_, n)| n).sum();
+    let why: Vec<String> = reasons
+        .iter()
+        .filter(|_| told == others)
+        .map(|(reason, n)| format!("{} {}", count(*n), reason.replace('-', " ")))
+        .collect();
+    let why = match &why[..] {
+        [] => String::new(),
+        [_] => format!(" ({})", reasons[0].0.replace('-', " ")),
+        all => format!(" ({})", all.join(", ")),
+    };
+    (label, format!("{}{why}{calls}", count(others)))
 }
 
 /// The requests that change something and were not done at v2, and why.

@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use super::text::visible;
-use super::{Report, apart, elsewhere, how_many, names, once_each, what};
+use super::{Report, anchor, apart, elsewhere, how_many, names, once_each, still_held, what};
 use crate::gate::Verdict;
 use crate::gate::words::{count, duration, plural, times};
 use crate::measure::{Histogram, RouteSummary, Side};
@@ -57,7 +57,7 @@ pub fn write(report: &Report<'_>, folder: &str, look: Look) -> String {
     verdict(report, &mut out, look);
     seen(report, &mut out, look);
     clusters(report, folder, &mut out, look);
-    calls(report, &mut out, look);
+    calls(report, folder, &mut out, look);
     latency(report, &mut out, look);
     pace(report, &mut out, look);
     unmatched(report, &mut out, look);
@@ -117,9 +117,16 @@ fn seen(report: &Report<'_>, out: &mut String, look: Look) {
         count(totals.compared),
         count(totals.mismatched)
     );
+    if totals.approved > 0 {
+        said += &format!(", {} as approved", count(totals.approved));
+    }
     if totals.noisy > 0 {
         let more = plural(totals.noisy, "more differs", "more differ");
         said += &format!(" ({more} only in what varies by itself)");
+    }
+    let not_compared = not_compared(totals);
+    if !not_compared.is_empty() {
+        said += &format!("; not compared: {}", not_compared.join(", "));
     }
     let skipped: u64 = summary.skipped.values().sum();
     if skipped > 0 {
@@ -143,6 +150,16 @@ fn seen(report: &Report<'_>, out: &mut String, look: Look) {
     for line in wrap(&visible(&(said + ".")), look.width) {
         let _ = writeln!(out, "{line}");
     }
+}
+
+/// Why answers to requests that were sent were not compared, each with how many.
+fn not_compared(totals: &crate::diff::Totals) -> Vec<String> {
+    let elsewhere = ["not-replayed", "skipped"];
+    let told = totals.not_compared.iter().filter(|(reason, _)| !elsewhere.contains(&&***reason));
+    let told = told.map(|(reason, &n)| format!("{} {}", count(n), reason.replace('-', " ")));
+    let unbound =
+        (totals.unbound > 0).then(|| format!("{} sent with v1's values", count(totals.unbound)));
+    told.chain(unbound).collect()
 }
 
 /// Rules and approvals that matched nothing: a typing error, or no longer needed.
@@ -195,17 +212,15 @@ fn clusters(report: &Report<'_>, folder: &str, out: &mut String, look: Look) {
         );
     }
     let Some(first) = shown.first() else { return };
-    let (folder, id) = (quoted(folder), super::cluster_id(first));
-    for (what, command) in [
-        ("look:", format!("shadowtap show {folder} {id}")),
-        ("intended:", format!("shadowtap approve {folder} {id} --reason WHY")),
-    ] {
-        let _ = writeln!(out, "  {what:<15} {}", visible(&command));
-    }
+    next(folder, &super::cluster_id(first), out);
+    tell(still_held(first), out, look);
 }
 
 /// What is said of a cluster, below its name.
 fn tell(text: &str, out: &mut String, look: Look) {
+    if text.is_empty() {
+        return;
+    }
     let room = look.width - MARGIN;
     let mut lines = wrap(&visible(text), room);
     if lines.len() > TOLD {
@@ -218,7 +233,7 @@ fn tell(text: &str, out: &mut String, look: Look) {
 }
 
 /// v2's calls to its providers that are not v1's, those that change something there first.
-fn calls(report: &Report<'_>, out: &mut String, look: Look) {
+fn calls(report: &Report<'_>, folder: &str, out: &mut String, look: Look) {
     let Some(egress) = report.egress else { return };
     let held: Vec<_> =
         egress.clusters.iter().filter(|cluster| cluster.approved.is_none()).collect();
@@ -235,11 +250,11 @@ fn calls(report: &Report<'_>, out: &mut String, look: Look) {
     }
     for cluster in held.iter().take(CLUSTERS) {
         let many = plural(cluster.calls, "call", "calls");
-        let route = format!("{} at {}", cluster.route, cluster.provider);
+        let route = format!("{many}  {} at {}", cluster.route, cluster.provider);
         let _ = writeln!(
             out,
             "  {} {}",
-            fit_right(&many, 15),
+            fit(&anchor(&cluster.id), 15),
             fit(&route, look.width - MARGIN).trim_end()
         );
         let cause = cluster
@@ -255,6 +270,20 @@ fn calls(report: &Report<'_>, out: &mut String, look: Look) {
     let more = held.len().saturating_sub(CLUSTERS) as u64 + egress.more_clusters;
     if more > 0 {
         let _ = writeln!(out, "  … and {}", plural(more, "more cluster", "more clusters"));
+    }
+    if let Some(first) = held.first() {
+        next(folder, &anchor(&first.id), out);
+    }
+}
+
+/// The commands for a cluster.
+fn next(folder: &str, id: &str, out: &mut String) {
+    let folder = quoted(folder);
+    for (what, command) in [
+        ("look:", format!("shadowtap show {folder} {id}")),
+        ("intended:", format!("shadowtap approve {folder} {id} --reason WHY")),
+    ] {
+        let _ = writeln!(out, "  {what:<15} {}", visible(&command));
     }
 }
 
@@ -439,6 +468,18 @@ mod tests {
             out.lines().all(|line| line.chars().count() <= 60) && out.ends_with("…\n"),
             "{out}"
         );
+    }
+
+    #[test]
+    fn what_was_sent_and_not_compared_has_its_reasons() {
+        let reasons = [("not-replayed", 7), ("response-damaged", 3), ("skipped", 2)];
+        let totals = crate::diff::Totals {
+            not_compared: reasons.map(|(reason, n)| (reason.to_owned(), n)).into(),
+            unbound: 1,
+            ..crate::diff::Totals::default()
+        };
+        assert_eq!(not_compared(&totals), ["3 response damaged", "1 sent with v1's values"]);
+        assert!(not_compared(&crate::diff::Totals::default()).is_empty());
     }
 
     #[test]

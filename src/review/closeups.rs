@@ -13,7 +13,7 @@ use crate::message::protobuf::Schema;
 use crate::message::trace::TraceLink;
 use crate::outcome::{HostMap, Outcome, ReplayId, server_of};
 use crate::record::exchanges::{self, Line};
-use crate::record::flows::Binding;
+use crate::record::flows::{Binding, Flow};
 use crate::record::{lines, outcomes};
 use crate::redact::Masker;
 use crate::report::Clusters;
@@ -31,6 +31,8 @@ const PAGE_EXCHANGES: usize = 700;
 const PAGE_LINE_BYTES: usize = 256 << 10;
 /// Differences of one exchange that are kept; no more are listed.
 const DIFFERENCES: usize = 500;
+/// Exchanges of which the values are looked for that were put into their requests.
+const MOST_WITH_VALUES: usize = 20;
 
 /// What a folder holds of one exchange.
 pub(crate) struct FoundExchange {
@@ -40,6 +42,7 @@ pub(crate) struct FoundExchange {
     route: String,
     differences: Vec<Difference>,
     bindings: Vec<Binding>,
+    put: Vec<(String, Binding)>,
     before: Vec<Flight>,
     shapes: Rc<HashMap<String, String>>,
     trace_link: Option<Rc<TraceLink>>,
@@ -59,6 +62,7 @@ impl FoundExchange {
             route: &self.route,
             differences: &self.differences,
             bindings: &self.bindings,
+            put: &self.put,
             shapes: &self.shapes,
             before: &self.before,
             trace_link: self.trace_link.as_deref(),
@@ -186,7 +190,66 @@ pub(crate) fn gather(
     ids: &[ReplayId],
     longest: usize,
 ) -> Result<(Vec<FoundExchange>, Servers), ReviewError> {
-    gather_of(folder, ids, &Records { placed: None, longest })
+    let (mut found, servers) = gather_of(folder, ids, &Records { placed: None, longest })?;
+    if found.len() <= MOST_WITH_VALUES {
+        put_in(folder, &mut found)?;
+    }
+    Ok((found, servers))
+}
+
+/// Finds the values that were put into requests: those of a flow that leads to the route, whose value
+/// of v1's stands in the request.
+fn put_in(folder: &RunFolder, found: &mut [FoundExchange]) -> Result<(), ReviewError> {
+    // Of each exchange, the flows that lead to it, with where.
+    let mut places: Vec<HashMap<u32, String>> = vec![HashMap::new(); found.len()];
+    lines_of::<ReviewError>(&folder.file(names::FLOWS), |_, line| {
+        let Ok(flow) = serde_json::from_slice::<Flow>(line) else { return Ok(()) };
+        for (at, places) in places.iter_mut().enumerate() {
+            let to = flow.to.iter().find(|to| to.route == found[at].route);
+            places.extend(to.map(|to| (flow.flow, to.place.clone())));
+        }
+        Ok(())
+    })?;
+    let flows: BTreeSet<u32> = places.iter().flat_map(|places| places.keys().copied()).collect();
+    if flows.is_empty() {
+        return Ok(());
+    }
+    let pick = |line: &[u8]| {
+        let binding: Binding = serde_json::from_slice(line).ok()?;
+        (binding.v2.is_some() && flows.contains(&binding.flow?)).then_some(binding)
+    };
+    each_picked(&folder.file(BINDINGS), pick, |binding| {
+        for (found, places) in found.iter_mut().zip(&places) {
+            let place = binding.flow.and_then(|flow| places.get(&flow));
+            let most = found.outcome.as_ref().map_or(0, |outcome| outcome.bound as usize);
+            let is_of_copy = binding.id.copy == found.id.copy && binding.id != found.id;
+            if let Some(place) = place
+                && is_of_copy
+                && found.put.len() < most
+                && says(&found.exchange, &binding.v1)
+            {
+                found.put.push((place.clone(), binding.clone()));
+            }
+        }
+    })
+}
+
+/// Whether a value stands in a request, not as a part of another one.
+fn says(exchange: &Exchange, value: &str) -> bool {
+    let Some(request) = exchange.request.as_ref().map(|request| &request.message) else {
+        return false;
+    };
+    let is_part = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
+    let has = |text: &[u8]| {
+        memchr::memmem::find_iter(text, value).any(|at| {
+            let before = at.checked_sub(1).and_then(|at| text.get(at));
+            !is_part(before) && !is_part(text.get(at + value.len()))
+        })
+    };
+    !value.is_empty()
+        && (has(&request.target)
+            || request.headers.iter().any(|(_, field)| has(field))
+            || has(&request.body.bytes))
 }
 
 /// Which records are looked at.
@@ -241,6 +304,7 @@ fn gather_of(
             route,
             differences,
             bindings: bindings.remove(&id).unwrap_or_default(),
+            put: Vec::new(),
             before: replayed.before(id),
             shapes: Rc::clone(&shapes),
             trace_link: trace_link.clone(),

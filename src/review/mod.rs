@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 pub(crate) use figures::{keep_figures, measuring};
 pub(crate) use loaded::{Loaded, clusters, masker};
+pub(crate) use outgoing::call_clusters;
 
 use crate::measure;
 use crate::mock::ledger::ReadError;

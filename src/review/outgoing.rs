@@ -51,6 +51,21 @@ pub(super) fn egress(
     }))
 }
 
+/// All clusters of a ledger, secrets masked; none where there is no ledger.
+pub(crate) fn call_clusters(
+    path: &Path,
+    approvals: &[CallApproval],
+    masker: &Masker,
+) -> Result<Vec<CallCluster>, ReviewError> {
+    if !path.is_file() {
+        return Ok(Vec::new());
+    }
+    let file = File::open(path).map_err(ReviewError::io(path))?;
+    let summary = Calls::read(BufReader::with_capacity(1 << 16, file), approvals)
+        .map_err(|cause| ReviewError::Ledger { path: path.to_owned(), cause })?;
+    Ok(summary.clusters.iter().map(|cluster| outgoing(cluster, masker)).collect())
+}
+
 /// Clusters of outgoing calls that a report shows.
 const CALL_CLUSTERS: usize = 50;
 

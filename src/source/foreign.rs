@@ -11,6 +11,7 @@ use std::io::{self, BufRead, BufReader, BufWriter, Read as _, Seek as _, Write a
 use std::os::unix::fs::FileExt as _;
 
 use crate::capture::file::{BYTE_ORDER_MARK, FRAMED};
+use crate::capture::known::{KnownKind, known_kind};
 use crate::exchange::{Exchange, ExchangeId};
 use crate::ledger::Ledger;
 use crate::record::exchanges::{self, End, Header, Rest};
@@ -59,6 +60,28 @@ pub enum ForeignError {
         /// Where and why.
         #[source]
         cause: serde_json::Error,
+    },
+    /// A document that ends before its first entry does.
+    #[error("{name}: {what} that was cut inside its first entry: get all of it")]
+    Cut {
+        /// The input.
+        name: String,
+        /// What it began as.
+        what: &'static str,
+    },
+    /// Something else, of which is known what it is.
+    #[error(
+        "{name} is {what}, no capture and no recording{}{}",
+        if .advice.is_empty() { "" } else { ": " },
+        .advice
+    )]
+    Another {
+        /// The input.
+        name: String,
+        /// What it is.
+        what: String,
+        /// What to do.
+        advice: &'static str,
     },
     /// Nothing that is known.
     #[error(
@@ -112,23 +135,63 @@ fn is_own(beginning: &[u8]) -> bool {
 fn recognise(name: &str, text: &[u8]) -> Result<Option<Foreign>, ForeignError> {
     if let Some(object) = text.strip_prefix(b"{") {
         let has = |word: &[u8]| memchr::memmem::find(text, word).is_some();
+        let another = |what: String, advice| {
+            Err(ForeignError::Another { name: name.to_owned(), what, advice })
+        };
+        // A recording of this program may have lines before its first one that are none.
+        let may_be_own = || has(b"\"completeness\"") || has(b"shadowtap/") || has(b"\"id\"");
         return match object.trim_ascii_start() {
             rest if is_har(rest) => Ok(Some(Foreign::Har)),
             _ if has(b"\"entries\"") && har_log(text).is_some() => Ok(Some(Foreign::Har)),
-            _ if has(b"_postman_id") || has(b"schema.getpostman.com") => Ok(Some(Foreign::Postman)),
+            _ if has(b"_postman_id")
+                || (has(b"schema.getpostman.com") && !has(b"/collection/v1")) =>
+            {
+                Ok(Some(Foreign::Postman))
+            }
             _ if envoy::is_one(text) => Ok(Some(Foreign::Envoy)),
             _ if access::is_one(text) => Ok(Some(Foreign::AccessLog)),
-            _ => Ok(None),
+            members => match known_kind(text) {
+                Some(KnownKind { name: what, advice }) if !has(b"shadowtap/") => {
+                    another(what.to_owned(), advice)
+                }
+                _ if may_be_own() => Ok(None),
+                _ => another(object_of(members), OBJECT_ADVICE),
+            },
         };
     }
     match text {
         _ if gor::is_one(text) => Ok(Some(Foreign::Gor)),
         _ if curl::is_one(text) => Ok(Some(Foreign::Curl)),
         _ if access::is_one(text) => Ok(Some(Foreign::AccessLog)),
-        _ => {
-            let start = format!("{:?}", String::from_utf8_lossy(&text[..text.len().min(12)]));
-            Err(ForeignError::Unknown { name: name.to_owned(), start })
+        [] => Err(ForeignError::Another {
+            name: name.to_owned(),
+            what: "blank".to_owned(),
+            advice: "name a capture or a recording",
+        }),
+        _ => match known_kind(text) {
+            Some(KnownKind { name: what, advice }) => {
+                Err(ForeignError::Another { name: name.to_owned(), what: what.to_owned(), advice })
+            }
+            None => {
+                let start = format!("{:?}", String::from_utf8_lossy(&text[..text.len().min(12)]));
+                Err(ForeignError::Unknown { name: name.to_owned(), start })
+            }
+        },
+    }
+}
+
+const OBJECT_ADVICE: &str = "give exchanges of shadowtap parse, a HAR, an Envoy tap, a Postman \
+                             collection or an access log of JSON";
+
+/// An object of JSON that is nothing known, by the first of its members.
+fn object_of(members: &[u8]) -> String {
+    let name = members.strip_prefix(b"\"").and_then(|rest| rest.split(|&byte| byte == b'"').next());
+    match name {
+        Some(name) => {
+            let name: String = String::from_utf8_lossy(name).chars().take(24).collect();
+            format!("JSON that begins with {name:?}")
         }
+        None => "JSON without members, or damaged".to_owned(),
     }
 }
 
@@ -215,13 +278,21 @@ fn convert(name: &str, foreign: Foreign, input: impl BufRead) -> Result<File, Fo
         Foreign::Gor => gor::read(input, |read| gathered.take(read)).map_err(unreadable)?,
         Foreign::Har => {
             let mut has_credentials = false;
-            har::read::read(input, |read| {
+            let read = har::read::read(input, |read| {
                 has_credentials |=
                     read.as_ref().is_ok_and(|read| shows_credentials(&read.exchange));
                 gathered.take(read)
-            })
-            .map_err(|cause| damaged("a HAR", cause))?
-            .map_err(unreadable)?;
+            });
+            match read {
+                // What stands before the cut is as good as it was.
+                Err(cause) if cause.is_eof() && gathered.ledger.used > 0 => {
+                    gathered.take(Err("har-cut-before-its-end")).map_err(unreadable)?;
+                }
+                Err(cause) if cause.is_eof() => {
+                    return Err(ForeignError::Cut { name: name.to_owned(), what: "a HAR" });
+                }
+                read => read.map_err(|cause| damaged("a HAR", cause))?.map_err(unreadable)?,
+            }
             if !has_credentials {
                 gathered.ledger.note("entries-of-a-har-without-any-cookie", gathered.ledger.used);
             }

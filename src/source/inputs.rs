@@ -114,7 +114,15 @@ impl ReadInputs {
         let names = self.names.join(", ");
         // What was found out on the way may be what to do about it.
         let advice = self.warnings.first().map(|advice| format!("; {advice}")).unwrap_or_default();
-        let why = format!("{} records{reasons}{advice}", self.ledger.input);
+        let timeless = match self.ledger.rejected.contains_key("har-entry-without-time") {
+            true => "; each entry needs a startedDateTime (\"2026-11-30T10:00:00.000Z\")",
+            false => "",
+        };
+        let records = match self.ledger.input {
+            0 => "it lists none".to_owned(),
+            n => format!("{n} record{}", if n == 1 { "" } else { "s" }),
+        };
+        let why = format!("{records}{reasons}{timeless}{advice}");
         Err(SourceError::NoExchange { names, why })
     }
 }

@@ -307,6 +307,16 @@ fn files_for_tools_are_as_these_read_them() {
     {
         assert!(junit.contains(part), "{part} in {junit}");
     }
+    let page = std::fs::read_to_string(run.join("report.html")).unwrap();
+    for name in ["latency.hlog", "latency.v1.hgrm", "latency.v2.hgrm"] {
+        assert!(page.contains(&format!("href=\"{name}\"")), "{name} is linked");
+    }
+    assert!(!page.contains("latency.baseline.hgrm"), "there is no baseline");
+    let gate = junit.split("<testsuite name=\"gate\"").nth(1).unwrap();
+    assert!(gate.contains("<property name=\"target\""), "{gate}");
+    for case in gate.split("<testcase ").skip(1) {
+        assert!(case.split('>').next().unwrap().contains("time=\""), "{case}");
+    }
     let terminal = text(&output.stdout);
     for part in ["Seen: ", "shadowtap show ", "shadowtap approve ", "--reason WHY"] {
         assert!(terminal.contains(part), "{part} in {terminal}");
@@ -457,6 +467,24 @@ fn a_call_that_changes_something_made_too_often_never_passes() {
     );
     let markdown = std::fs::read_to_string(run.join("summary.md")).unwrap();
     assert!(markdown.contains("1 call made more often than by v1"), "{markdown}");
+    // It is named where it can be approved: on the page, on the terminal, by show.
+    let id = summary["egress"]["clusters"][0]["id"].as_str().unwrap();
+    let approve = format!("shadowtap approve {} {id} --reason", run.display());
+    assert!(page.contains(&approve), "the page has the line that approves it");
+    let terminal = text(&shadowtap(&["report"], &run).stdout);
+    for part in [id, &format!("shadowtap show {} {id}", run.display())] {
+        assert!(terminal.contains(part), "{part} in {terminal}");
+    }
+    let show = |words: &[&str]| text(&shadowtap(&[&["show"], words].concat(), &run).stdout);
+    let shown = Command::new(env!("CARGO_BIN_EXE_shadowtap"))
+        .args(["show", run.to_str().unwrap(), &id[..6]])
+        .output()
+        .unwrap();
+    let shown = text(&shown.stdout);
+    for part in ["POST /v1/charges at payments.example", "made more often", "12-3", "approve"] {
+        assert!(shown.contains(part), "{part} in {shown}");
+    }
+    assert!(show(&[]).contains(id), "{}", show(&[]));
     // Approved, it passes and stays visible; approved till yesterday it does not.
     let (id, file) = (
         summary["egress"]["clusters"][0]["id"].as_str().unwrap(),

@@ -7,11 +7,14 @@ use crate::cli::exit::printable;
 use crate::inspect::{InspectSummary, Quantiles};
 use crate::ledger::Ledger;
 use crate::message::grpc;
+use crate::report::terminal::wrap;
 
 /// Rows of the lists of hosts, routes and damages; `--json` has all.
 const ROWS: usize = 20;
-/// Columns of the drawing of the rate.
+/// Columns of the drawing of the rate, where there are so many.
 const COLUMNS: usize = 72;
+/// Columns where nobody says how many there are.
+pub(super) const WIDTH: usize = 100;
 
 /// The whole page.
 pub(super) fn page(
@@ -20,6 +23,7 @@ pub(super) fn page(
     flows: Option<&str>,
     ledger: &Ledger,
     warnings: &[String],
+    width: usize,
 ) -> String {
     let mut page = String::new();
     let names: Vec<String> = inputs.iter().map(|name| printable(name)).collect();
@@ -27,26 +31,40 @@ pub(super) fn page(
     for warning in warnings {
         line(&mut page, &format!("warning: {}", printable(warning)));
     }
-    overview(&mut page, summary);
-    rate(&mut page, summary);
-    latency(&mut page, summary);
+    overview(&mut page, summary, width);
+    rate(&mut page, summary, width);
+    latency(&mut page, summary, width);
     let statuses = summary.statuses.iter().map(|(status, count)| (*count, status.to_string()));
-    list(&mut page, "status codes", statuses.collect());
+    list(&mut page, "status codes", statuses.collect(), width);
     let calls = summary.grpc_statuses.iter().map(|(code, count)| (*count, grpc::shown(*code)));
-    list(&mut page, "gRPC status codes", calls.collect());
+    list(&mut page, "gRPC status codes", calls.collect(), width);
     for (title, names) in [("servers", &summary.servers), ("hosts", &summary.hosts)] {
         let rows = names.iter().map(|counted| (counted.exchanges, counted.name.clone()));
-        list(&mut page, title, rows.collect());
+        list(&mut page, title, rows.collect(), width);
     }
-    routes(&mut page, summary);
+    routes(&mut page, summary, width);
     if let Some(flows) = flows {
         title(&mut page, "values that answers issue and requests use");
-        page.push_str(flows);
+        fitted(&mut page, flows, width);
     }
-    damages(&mut page, summary);
+    damages(&mut page, summary, width);
     title(&mut page, "packets");
-    page.push_str(&ledger_table(ledger));
+    fitted(&mut page, &ledger_table(ledger), width);
     page
+}
+
+/// Lines that are broken between words where they are too long, each below its own beginning.
+fn fitted(page: &mut String, text: &str, width: usize) {
+    for own in text.lines() {
+        let indent: String = own.chars().take_while(|c| *c == ' ').collect();
+        let room = width.saturating_sub(indent.chars().count()).max(20);
+        match own.chars().count() <= width {
+            true => line(page, own),
+            false => wrap(own.trim_start(), room)
+                .iter()
+                .for_each(|part| line(page, &format!("{indent}{part}"))),
+        }
+    }
 }
 
 fn line(page: &mut String, text: &str) {
@@ -59,18 +77,15 @@ fn title(page: &mut String, text: &str) {
     line(page, text);
 }
 
-fn overview(page: &mut String, summary: &InspectSummary) {
+fn overview(page: &mut String, summary: &InspectSummary, width: usize) {
     page.push('\n');
     if let Some((first, last)) = summary.first.zip(summary.last) {
         // Nanoseconds are for `--json`.
         let short = |time: crate::time::Timestamp| time.to_string()[..23].replace('T', " ");
-        let _ = writeln!(
-            page,
-            "span          {} to {} UTC ({})",
-            short(first),
-            &short(last),
-            duration(summary.span_ns.unsigned_abs())
-        );
+        let took = duration(summary.span_ns.unsigned_abs());
+        let sep = if width < 80 { "\n              " } else { " " };
+        let _ =
+            writeln!(page, "span          {} to{sep}{} UTC ({took})", short(first), &short(last));
     }
     let _ = writeln!(page, "connections   {}", summary.connections);
     let _ = writeln!(page, "exchanges     {}", summary.exchanges);
@@ -88,7 +103,7 @@ fn overview(page: &mut String, summary: &InspectSummary) {
     let _ = writeln!(page, "bodies        {up} in requests, {down} in responses");
 }
 
-fn rate(page: &mut String, summary: &InspectSummary) {
+fn rate(page: &mut String, summary: &InspectSummary, columns: usize) {
     let rate = &summary.rate;
     let (Some(first), Some(last)) = (rate.timeline.first(), rate.timeline.last()) else { return };
     let width = duration(rate.width_ns.unsigned_abs());
@@ -100,7 +115,8 @@ fn rate(page: &mut String, summary: &InspectSummary) {
         ),
     );
     let span = (last.at.since(first.at) / rate.width_ns + 1).max(1);
-    let columns = usize::try_from(span).unwrap_or(COLUMNS).min(COLUMNS);
+    let columns =
+        usize::try_from(span).unwrap_or(usize::MAX).min(COLUMNS.min(columns.saturating_sub(4)));
     let mut counts = vec![0u64; columns];
     for bucket in &rate.timeline {
         let place = i128::from(bucket.at.since(first.at) / rate.width_ns) * columns as i128
@@ -122,19 +138,30 @@ fn level(count: u64, most: u64) -> char {
     }
 }
 
-fn latency(page: &mut String, summary: &InspectSummary) {
+fn latency(page: &mut String, summary: &InspectSummary, width: usize) {
     if summary.last_byte.count == 0 {
         return;
     }
-    title(
-        page,
-        "latency           count       min       p50       p90       p95       p99     p99.9       \
-         max",
-    );
+    // Where there is no room for all, the quantiles between go.
+    let is_narrow = width < 93;
+    let figures = |q: &Quantiles| {
+        let all = [
+            ("min", q.min_ns, false),
+            ("p50", q.p50_ns, true),
+            ("p90", q.p90_ns, false),
+            ("p95", q.p95_ns, false),
+            ("p99", q.p99_ns, true),
+            ("p99.9", q.p999_ns, false),
+            ("max", q.max_ns, true),
+        ];
+        all.into_iter().filter(move |(.., needed)| *needed || !is_narrow)
+    };
+    let heads: String =
+        figures(&summary.first_byte).map(|(name, ..)| format!("{name:>10}")).collect();
+    title(page, &format!("latency           count{heads}"));
     for (name, q) in [("first byte", &summary.first_byte), ("last byte", &summary.last_byte)] {
-        let cells =
-            [q.min_ns, q.p50_ns, q.p90_ns, q.p95_ns, q.p99_ns, q.p999_ns, q.max_ns].map(duration);
-        let cells: String = cells.iter().map(|cell| format!("{cell:>10}")).collect();
+        let cells: String =
+            figures(q).map(|(_, nanos, _)| format!("{:>10}", duration(nanos))).collect();
         let _ = writeln!(page, "  {name:<12}{:>9}{cells}", q.count);
     }
     if summary.answers_captured_before_requests > 0 {
@@ -146,56 +173,60 @@ fn latency(page: &mut String, summary: &InspectSummary) {
     }
 }
 
-fn list(page: &mut String, name: &str, rows: Vec<(u64, String)>) {
+fn list(page: &mut String, name: &str, rows: Vec<(u64, String)>, width: usize) {
     if rows.is_empty() {
         return;
     }
     title(page, name);
     for (count, text) in rows.iter().take(ROWS) {
-        let _ = writeln!(page, "  {count:>12}  {}", cut(text, 80));
+        let _ = writeln!(page, "  {count:>12}  {}", cut(text, (width - 16).min(80)));
     }
     more(page, rows.len());
 }
 
-fn routes(page: &mut String, summary: &InspectSummary) {
+fn routes(page: &mut String, summary: &InspectSummary, width: usize) {
     if summary.routes.is_empty() {
         return;
     }
-    title(page, "routes      count    errors       p50       p99  ");
+    let is_narrow = width < 80;
+    title(
+        page,
+        match is_narrow {
+            true => "routes      count    errors       p99  ",
+            false => "routes      count    errors       p50       p99  ",
+        },
+    );
     for route in summary.routes.iter().take(ROWS) {
         let Quantiles { p50_ns, p99_ns, count, .. } = route.latency;
         let shown = |nanos| if count == 0 { "-".to_owned() } else { duration(nanos) };
-        let _ = writeln!(
-            page,
-            "  {:>15}{:>10}{:>10}{:>10}  {}",
-            route.exchanges,
-            route.errors,
-            shown(p50_ns),
-            shown(p99_ns),
-            cut(&route.route, 48)
-        );
+        let half = if is_narrow { String::new() } else { format!("{:>10}", shown(p50_ns)) };
+        let figures =
+            format!("  {:>15}{:>10}{half}{:>10}  ", route.exchanges, route.errors, shown(p99_ns),);
+        let room = (width - figures.chars().count()).min(48);
+        let _ = writeln!(page, "{figures}{}", cut(&route.route, room));
     }
     more(page, summary.routes.len());
 }
 
-fn damages(page: &mut String, summary: &InspectSummary) {
+fn damages(page: &mut String, summary: &InspectSummary, width: usize) {
     if summary.damages.is_empty() {
         return;
     }
     let mut rows: Vec<_> = summary.damages.iter().collect();
     rows.sort_by(|a, b| b.1.exchanges.cmp(&a.1.exchanges).then_with(|| a.0.cmp(b.0)));
-    title(page, "damaged or odd exchanges, connections; why (N: any number); the first one");
+    title(page, "damaged or odd: exchanges, connections; why (N: any number)");
+    let room = (width - 20).min(78);
     for (reason, damage) in rows.iter().take(ROWS) {
         let _ = writeln!(
             page,
             "  {:>8}{:>8}  {}",
             damage.exchanges,
             damage.connections,
-            cut(reason, 78)
+            cut(reason, room)
         );
         let detail =
             if damage.detail.is_empty() { String::new() } else { format!(": {}", damage.detail) };
-        let _ = writeln!(page, "{:>20}{}", "", cut(&format!("{}{detail}", damage.example), 78));
+        let _ = writeln!(page, "{:>20}{}", "", cut(&format!("{}{detail}", damage.example), room));
     }
     more(page, rows.len());
 }

@@ -148,8 +148,9 @@ pub struct ReplayFlags {
     /// Do not add it: exact bytes
     #[arg(help_heading = "Target", long, overrides_with = "marker")]
     no_marker: bool,
-    /// Wait until this URL answers below 400 before starting; grpc://HOST:PORT/SERVICE (grpcs://)
-    /// asks the health check of gRPC
+    /// Wait until this URL answers below 400
+    ///
+    /// Nothing is sent before; grpc://HOST:PORT/SERVICE (grpcs://) asks the health check of gRPC.
     #[arg(help_heading = "Target", long, value_name = "URL")]
     wait_ready: Option<Url>,
     /// Longest wait for --wait-ready [default: 60s]

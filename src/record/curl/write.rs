@@ -40,6 +40,11 @@ pub fn write(out: &mut Vec<u8>, exchange: &Exchange) -> bool {
         None => format!("printf %s {} | base64 -d | ", STANDARD.encode(body)),
     };
     line.push_str("curl -sS --globoff --path-as-is");
+    // What the request asks for would come as bytes that nobody can read.
+    if request.headers.all("accept-encoding").any(|value| !value.eq_ignore_ascii_case(b"identity"))
+    {
+        line.push_str(" --compressed");
+    }
     match &request.method[..] {
         b"GET" if body.is_empty() => {}
         b"HEAD" => line.push_str(" --head"),

@@ -2,13 +2,15 @@
 //! when, not how it travelled: bodies are content-decoded, HTTP/2 is a word in `httpVersion`.
 //!
 //! Format: <http://www.softwareishard.com/blog/har-12-spec/>. Fields that a tool leaves out have
-//! defaults; fields of their own (`_…`) are passed over.
+//! defaults; fields of their own (`_…`) are passed over. What only this program's recordings tell stands in
+//! `_shadowtap`.
 
 pub mod read;
 pub mod write;
 
 use serde::{Deserialize, Serialize};
 
+use crate::exchange::Completeness;
 use crate::record::loose;
 
 /// One request with its answer.
@@ -48,12 +50,28 @@ pub(crate) struct HarEntry {
         deserialize_with = "loose::flag"
     )]
     unanswered: bool,
+    /// What a HAR has no word for, of entries that this program wrote.
+    #[serde(rename = "_shadowtap", skip_serializing_if = "Option::is_none")]
+    own: Option<OwnMember>,
     /// `memory` or `disk`, as Chromium writes where its answer came from.
     #[serde(rename = "_fromCache", skip_serializing, deserialize_with = "loose::text")]
     from_cache: String,
     /// The same of WebKit: `Network Load`, `Disk Cache`, `Service Worker`.
     #[serde(rename = "_fetchType", skip_serializing, deserialize_with = "loose::text")]
     fetch_type: String,
+}
+
+/// How much of an exchange the recording held, so that what is missing does not come back as empty.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", default)]
+struct OwnMember {
+    completeness: Completeness,
+    /// Why, and what else is odd.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    marks: Vec<String>,
+    /// The text of the answer is in the content coding that its header names: it could not be undone.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    still_coded: bool,
 }
 
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -158,7 +176,7 @@ struct HarContent {
     encoding: String,
 }
 
-/// Milliseconds; −1 is "does not apply".
+/// Milliseconds; −1 is "does not apply", and of `wait` and `receive` "not known".
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default)]
 struct Timings {

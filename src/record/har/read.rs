@@ -18,7 +18,7 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess,
 use serde_json::value::RawValue;
 use url::Url;
 
-use super::{HarEntry, HarPair, HarRequest, HarResponse, PostData};
+use super::{HarEntry, HarPair, HarRequest, HarResponse, OwnMember, PostData};
 use crate::exchange::{
     BODY_NOT_KEPT, Completeness, Exchange, TimedRequest, TimedResponse, UNANSWERED,
 };
@@ -182,7 +182,8 @@ fn exchange(entry: &HarEntry) -> Result<ReadEntry, Reason> {
         entry.started_date_time.trim().parse().map_err(|_| "har-entry-without-time")?;
     let mut marks = Vec::new();
     let authority = authority(&entry.request, &url);
-    let (request, request_is_whole) = request(&entry.request, &url, &authority, &mut marks);
+    let own = entry.own.clone().unwrap_or_default();
+    let (request, request_is_whole) = request(&entry.request, &url, &authority, &own, &mut marks);
     let timing = HarTiming::of(entry);
     let at = started.plus(timing.before);
     let is_head = entry.request.method.eq_ignore_ascii_case("HEAD");
@@ -195,22 +196,29 @@ fn exchange(entry: &HarEntry) -> Result<ReadEntry, Reason> {
         marks.push("was 304: the HAR shows what the browser had in its cache".to_owned());
     }
     let answer = not_modified.as_ref().unwrap_or(&entry.response);
-    let response = response(answer, is_head, &mut marks);
+    let response = response(answer, is_head, &own, &mut marks);
     // What a browser gave up says nothing of the server; what this program wrote does.
     if response.is_none() && (entry.exchange.is_empty() || entry.unanswered) {
         marks.push(UNANSWERED.to_owned());
     }
+    let request_is_whole = request_is_whole && own.completeness.request_is_whole();
     let completeness = match &response {
         _ if !request_is_whole => Completeness::RequestDamaged,
         None => Completeness::NoResponse,
         Some((_, false)) => Completeness::ResponseDamaged,
         Some((_, true)) => Completeness::Complete,
     };
+    let found = std::mem::replace(&mut marks, own.marks);
+    for mark in found {
+        if !marks.contains(&mark) {
+            marks.push(mark);
+        }
+    }
     let address = entry.server_ip_address.trim_matches(['[', ']']).parse().unwrap_or(UNKNOWN);
     let timed = |(message, whole): (Response, bool)| TimedResponse {
-        at: at.plus(timing.first_byte),
-        first_byte_ns: Some(timing.first_byte),
-        last_byte_ns: whole.then_some(timing.last_byte),
+        at: at.plus(timing.first_byte.unwrap_or_default()),
+        first_byte_ns: timing.first_byte,
+        last_byte_ns: timing.last_byte.filter(|_| whole),
         message,
     };
     let server = Endpoint::new(address, url.port_or_known_default().unwrap_or_default());
@@ -228,8 +236,8 @@ fn exchange(entry: &HarEntry) -> Result<ReadEntry, Reason> {
 struct HarTiming {
     before: i64,
     sending: i64,
-    first_byte: i64,
-    last_byte: i64,
+    first_byte: Option<i64>,
+    last_byte: Option<i64>,
 }
 
 impl HarTiming {
@@ -241,10 +249,19 @@ impl HarTiming {
             [timings.send, timings.wait, timings.receive].map(nanos);
         let parts = sending + waiting + receiving;
         if parts == 0 {
-            let whole = nanos(Some(entry.time));
+            // A tool that says that it does not know did not measure nothing.
+            let is_unknown = timings.wait.is_some_and(|wait| wait < 0.0) && entry.time <= 0.0;
+            let whole = (!is_unknown).then(|| nanos(Some(entry.time)));
             return Self { before: 0, sending: 0, first_byte: whole, last_byte: whole };
         }
-        Self { before, sending, first_byte: sending + waiting, last_byte: parts }
+        // Of other tools it is that of an answer without a body.
+        let is_known = entry.exchange.is_empty() || timings.receive.is_none_or(|ms| ms >= 0.0);
+        Self {
+            before,
+            sending,
+            first_byte: Some(sending + waiting),
+            last_byte: is_known.then_some(parts),
+        }
     }
 }
 
@@ -263,6 +280,7 @@ fn request(
     asked: &HarRequest,
     url: &Url,
     authority: &str,
+    own: &OwnMember,
     marks: &mut Vec<String>,
 ) -> (Request, bool) {
     let posted = asked.post_data.as_ref().map(|data| (data, posted(data)));
@@ -289,7 +307,7 @@ fn request(
     }
     for HarPair { name, value } in plain(&asked.headers) {
         let length = name.eq_ignore_ascii_case("content-length");
-        match length && !body.is_empty() {
+        match length && !body.is_empty() && own.completeness.request_is_whole() {
             true => headers.push(name.as_bytes(), body.len().to_string().as_bytes()),
             false => headers.push(name.as_bytes(), value.as_bytes()),
         }
@@ -426,6 +444,7 @@ fn in_charset(
 fn response(
     answer: &HarResponse,
     is_head: bool,
+    own: &OwnMember,
     marks: &mut Vec<String>,
 ) -> Option<(Response, bool)> {
     let status =
@@ -436,10 +455,14 @@ fn response(
         true => (Vec::new(), true),
         false => content(answer, marks),
     };
-    if !whole {
+    // Where this program wrote down what is missing, its marks say it.
+    let is_told = own.completeness == Completeness::ResponseDamaged;
+    if !whole && !is_told {
         marks.push(BODY_NOT_KEPT.to_owned());
     }
-    let coded = coding(&answer.headers).map(|coding| (coding, again(coding, &decoded)));
+    let whole = whole && !is_told;
+    let undone = coding(&answer.headers).filter(|_| !own.still_coded);
+    let coded = undone.map(|coding| (coding, again(coding, &decoded)));
     let (left_out, body) = match coded {
         None => (false, decoded),
         Some((_, Some(body))) => (false, body),

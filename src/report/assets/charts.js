@@ -29,6 +29,8 @@ function line(side, label, value, more) {
   const [name, dash] = STYLE[side];
   return Object.assign({ label: label || side, stroke: colour(name), width: 2, dash, points: { show: false }, value: (_, v) => value(v), spanGaps: false }, more);
 }
+// In the legend a line is as it is drawn: sides are told apart where colours are not.
+const marker = (plot, i) => { const dash = plot.series[i].dash || []; return !dash.length ? "solid" : dash[0] > 3 ? "dashed" : "dotted"; };
 function draw(id, options, columns) {
   const box = one(id);
   const old = plots.get(id);
@@ -42,7 +44,7 @@ function draw(id, options, columns) {
   }
   const width = () => Math.max(200, box.clientWidth);
   options.hooks = Object.assign({}, zoomed, options.hooks);
-  const plot = new uPlot(Object.assign({ width: width(), height: height(), padding: [10, 26, 0, 4], cursor: { drag: { x: true, y: false, uni: 10 }, focus: { prox: 24 } } }, options), columns, box);
+  const plot = new uPlot(Object.assign({ width: width(), height: height(), padding: [10, 26, 0, 4], legend: { markers: { width: 3, dash: marker } }, cursor: { drag: { x: true, y: false, uni: 10 }, focus: { prox: 24 } } }, options), columns, box);
   const watch = new ResizeObserver(() => { if (Math.abs(plot.width - width()) > 1) plot.setSize({ width: width(), height: plot.height }); });
   watch.observe(box);
   plots.set(id, { plot, watch, columns });

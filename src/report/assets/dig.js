@@ -340,16 +340,20 @@ theme.addEventListener("click", () => {
   remember();
 });
 dark.addEventListener("change", redraw);
-let opened = [], themed;
+let opened = [], dead = [], themed;
 addEventListener("beforeprint", () => {
   all("section.folded").forEach(unfold);
   opened = all("details.cluster:not([open]):not([hidden])").slice(0, 20);
   opened.forEach(cluster => { cluster.open = true; });
+  // Paper has no place for what is folded away: what leads there is no link.
+  dead = all('a[href^="#"]').filter(link => { const to = one(link.hash.slice(1)); return !to || !to.checkVisibility(); });
+  dead.forEach(link => { link.dataset.to = link.getAttribute("href"); link.removeAttribute("href"); });
   themed = root.dataset.theme;
   root.dataset.theme = "light";
   redraw();
 });
 addEventListener("afterprint", () => {
+  dead.forEach(link => link.setAttribute("href", link.dataset.to));
   opened.forEach(cluster => { cluster.open = false; });
   if (themed) root.dataset.theme = themed; else delete root.dataset.theme;
   redraw();

@@ -57,6 +57,8 @@ pub struct CloseupSubject<'a> {
     pub shapes: &'a HashMap<String, String>,
     /// The values that its answer issues.
     pub bindings: &'a [Binding],
+    /// The values that were put into its request, each with where.
+    pub put: &'a [(String, Binding)],
     /// Earlier requests of its lane, in order.
     pub before: &'a [Flight],
     /// The page that shows a trace, where one was named.
@@ -148,7 +150,7 @@ impl Closeup {
                 &spots,
             ),
             times: Times::of(exchange, *outcome, subject.before),
-            bound: bound(*outcome, subject.bindings, &hidden),
+            bound: bound(*outcome, subject, &hidden),
             trace: outcome.and_then(|outcome| outcome.traceparent).map(|parent| {
                 let link = subject.trace_link.map(|link| link.of(parent));
                 (format!("{:032x}", parent.trace), link)
@@ -250,7 +252,11 @@ fn spots(differences: &[Difference], shapes: &HashMap<String, String>) -> (Vec<S
 
 /// What was bound in it: values of v2 that were put into its request, such as were wanting, and
 /// those that its answer issues.
-fn bound(outcome: Option<&Outcome>, bindings: &[Binding], hidden: &Hidden<'_>) -> Vec<String> {
+fn bound(
+    outcome: Option<&Outcome>,
+    CloseupSubject { bindings, put, .. }: &CloseupSubject<'_>,
+    hidden: &Hidden<'_>,
+) -> Vec<String> {
     use crate::gate::words::plural;
     /// Most bindings that are told.
     const MOST: usize = 30;
@@ -261,6 +267,26 @@ fn bound(outcome: Option<&Outcome>, bindings: &[Binding], hidden: &Hidden<'_>) -
         let many = plural(u64::from(outcome.bound), "value of v2 was", "values of v2 were");
         told.push(format!("{many} put into its request, in the place of v1's."));
     }
+    told.extend(put.iter().take(MOST).filter_map(|(place, binding)| {
+        let v2 = binding.v2.as_deref()?;
+        // What v2 issued stands in no message here, so that only its place, and v1's, tell that it is
+        // a secret.
+        let masker = hidden.masker;
+        let is_secret = value(&binding.v1) != visible(&short(&binding.v1, 120))
+            || [place, &binding.place].iter().any(|place| *masker.place(place, v2) != *v2);
+        let value = |text: &str| match is_secret {
+            true => hidden.line(&masker.secret(text), 120),
+            false => value(text),
+        };
+        Some(format!(
+            "Put in at {}: {} for {}, as issued in the answer to {} ({}).",
+            visible(place),
+            value(v2),
+            value(&binding.v1),
+            binding.id,
+            visible(&binding.place)
+        ))
+    }));
     told.extend(outcome.unbound.iter().take(MOST).map(|unbound| {
         let place = visible(&unbound.place).into_owned();
         format!("Sent with v1's value: v2 did not issue {place} in its answer to {}.", unbound.root)

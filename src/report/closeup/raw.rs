@@ -132,6 +132,7 @@ mod tests {
         };
         for masker in [Masker::off(), Masker::new(b"key")] {
             let subject = CloseupSubject {
+                put: &[],
                 trace_link: None,
                 id: ReplayId { exchange: exchange.id, copy: 0 },
                 exchange: &exchange,

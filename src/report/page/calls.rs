@@ -1,10 +1,12 @@
 //! v2's calls to its providers in words: what is said before all else, and each cluster with both
 //! sides.
 
+use super::next::{NextStep, approve};
 use super::shown::seen;
 use crate::gate::words::{count, plural};
 use crate::mock::ledger::CallVerdict;
-use crate::report::{CallCluster, Egress};
+use crate::record::curl::quoted;
+use crate::report::{CallCluster, Egress, anchor};
 
 /// Providers and routes of outgoing calls that are shown.
 const EGRESS_ROUTES: usize = 200;
@@ -45,10 +47,13 @@ pub(super) struct CallWords {
     pub(super) repeat: String,
     /// Why the calls are intended; empty where nobody said so.
     pub(super) approved: String,
+    /// What to do next.
+    pub(super) next: Vec<NextStep>,
 }
 
 impl EgressWords {
-    pub(super) fn new(egress: &Egress) -> Self {
+    /// Of the run in `folder`.
+    pub(super) fn new(egress: &Egress, folder: &str) -> Self {
         let routes = egress.routes.iter().take(EGRESS_ROUTES).map(|route| {
             let cells = CallVerdict::ALL
                 .into_iter()
@@ -83,7 +88,7 @@ impl EgressWords {
             routes: routes.collect(),
             incomplete: !egress.complete,
             held: egress.clusters.iter().filter(|cluster| cluster.approved.is_none()).count(),
-            clusters: egress.clusters.iter().map(call_words).collect(),
+            clusters: egress.clusters.iter().map(|cluster| call_words(cluster, folder)).collect(),
             more: match egress.more_clusters {
                 0 => String::new(),
                 n => plural(n, "smaller cluster", "smaller clusters"),
@@ -110,7 +115,8 @@ pub(super) fn alarm(egress: &Egress) -> String {
     }
 }
 
-pub(super) fn call_words(cluster: &CallCluster) -> CallWords {
+pub(super) fn call_words(cluster: &CallCluster, folder: &str) -> CallWords {
+    let (quoted, id) = (quoted(folder), anchor(&cluster.id));
     let value = |value: &Option<String>| {
         value.as_deref().map_or_else(|| "nothing".to_owned(), |value| seen(value, 120))
     };
@@ -139,5 +145,12 @@ pub(super) fn call_words(cluster: &CallCluster) -> CallWords {
         causes: seen(&cluster.causes.join(", "), 200),
         repeat: seen(&cluster.repeat, 6_000),
         approved: cluster.approved.as_deref().map(|why| seen(why, 300)).unwrap_or_default(),
+        next: match &cluster.approved {
+            Some(_) => Vec::new(),
+            None => vec![
+                NextStep { what: "Look at it", text: format!("shadowtap show {quoted} {id}") },
+                NextStep { what: "It is intended", text: approve(&quoted, &id, "") },
+            ],
+        },
     }
 }

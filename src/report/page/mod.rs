@@ -145,7 +145,7 @@ impl Page {
                 .iter()
                 .map(|(reason, &n)| (seen(reason, 200), count(n)))
                 .collect(),
-            egress: report.egress.map(EgressWords::new),
+            egress: report.egress.map(|egress| EgressWords::new(egress, report.folder)),
             state: StateWords::new(report),
             rules_lead: rules_lead(judgement),
             rules,
@@ -200,7 +200,7 @@ fn failures(summary: &Summary) -> Vec<(String, String, String, String, String)> 
 
 /// The files beside the page, those first that people open.
 fn files(report: &Report<'_>) -> Vec<(String, &'static str)> {
-    const KNOWN: [(&str, &str); 13] = [
+    const KNOWN: [(&str, &str); 16] = [
         ("mismatches.csv", "every difference"),
         ("latency.csv", "latencies by route"),
         ("timeline.csv", "second by second"),
@@ -208,6 +208,9 @@ fn files(report: &Report<'_>) -> Vec<(String, &'static str)> {
         ("summary.json", "all figures"),
         ("junit.xml", "for CI"),
         ("latency.hlog", "histograms"),
+        ("latency.v1.hgrm", "percentiles of v1"),
+        ("latency.v2.hgrm", "percentiles of v2"),
+        ("latency.baseline.hgrm", "percentiles of the baseline"),
         ("clusters.jsonl", "differences by cause"),
         ("differences.jsonl", "every difference, for machines"),
         ("exchanges.jsonl", "the recording"),
@@ -215,8 +218,15 @@ fn files(report: &Report<'_>) -> Vec<(String, &'static str)> {
         ("egress.jsonl", "calls to providers"),
         ("run.json", "what was run"),
     ];
+    let is_measured = |name: &str| {
+        let side = Side::ALL
+            .into_iter()
+            .find(|side| name.split('.').nth(1) == Some(side.name()) && name.ends_with(".hgrm"));
+        side.is_none_or(|side| super::hlog::percentiles(report, side).is_some())
+    };
     let there = |name: &str| {
-        super::names::ALL.contains(&name) || report.files.iter().any(|file| file == name)
+        is_measured(name) && super::names::ALL.contains(&name)
+            || report.files.iter().any(|file| file == name)
     };
     let found = |name: &str| {
         let compressed = format!("{name}.zst");

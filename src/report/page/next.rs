@@ -3,6 +3,7 @@
 
 use crate::diff::{Cluster, Kind};
 use crate::record::curl::quoted;
+use crate::report::still_held;
 use crate::report::text::visible;
 
 /// A step.
@@ -19,12 +20,11 @@ pub(super) fn steps(cluster: &Cluster, folder: &str) -> Vec<NextStep> {
     let folder = quoted(folder);
     let mut steps = vec![
         NextStep { what: "Look at all of them", text: format!("shadowtap show {folder} {id}") },
-        NextStep {
-            what: "It is intended",
-            text: format!("shadowtap approve {folder} {id} --reason 'say here why it is intended'"),
-        },
+        NextStep { what: "It is intended", text: approve(&folder, &id, still_held(cluster)) },
     ];
-    if let Some(place) = rule_place(cluster) {
+    // What requests need is missing, whether its place is compared or not.
+    let is_needed = !cluster.not_issued.is_empty();
+    if let Some(place) = rule_place(cluster).filter(|_| !is_needed) {
         let route = toml_string(&cluster.route);
         steps.push(NextStep {
             what: "Never compare it (shadowtap.toml)",
@@ -38,6 +38,12 @@ pub(super) fn steps(cluster: &Cluster, folder: &str) -> Vec<NextStep> {
         }
     }
     steps
+}
+
+/// The command that approves a cluster; what it does not lift stands behind it as a comment.
+pub(super) fn approve(folder: &str, id: &str, but: &str) -> String {
+    let line = format!("shadowtap approve {folder} {id} --reason 'say here why it is intended'");
+    if but.is_empty() { line } else { format!("{line}\n# {but}") }
 }
 
 /// The key of a rule for just this place; none where no rule can name it.

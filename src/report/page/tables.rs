@@ -8,9 +8,9 @@ use crate::gate::{Finding, RuleResult, Unit};
 use crate::ledger::Ledger;
 use crate::measure::{Histogram, RouteSummary, Side};
 use crate::outcome::FailureKind;
-use crate::report::Report;
 use crate::report::text::instant;
 use crate::report::text::{short, visible};
+use crate::report::{Report, of_protocol};
 
 /// Most rows of the table of routes and of rules.
 const ROUTES: usize = 400;
@@ -284,20 +284,7 @@ fn words(reason: &str) -> String {
 
 /// A note of a ledger: `http/1-bytes` is `bytes of HTTP/1`.
 fn noted(name: &str) -> String {
-    const PROTOCOLS: [(&str, &str); 6] = [
-        ("http/1", "HTTP/1"),
-        ("http/2", "HTTP/2"),
-        ("websocket", "WebSockets"),
-        ("tls", "TLS"),
-        ("tcp", "TCP"),
-        ("unknown", "other protocols"),
-    ];
-    let counted = ["bytes", "connections", "packets"].into_iter().find_map(|unit| {
-        let of = name.strip_suffix(unit)?.strip_suffix('-')?;
-        let (_, protocol) = PROTOCOLS.iter().find(|(known, _)| *known == of)?;
-        Some(format!("{unit} of {protocol}"))
-    });
-    counted.unwrap_or_else(|| words(name))
+    of_protocol(name).unwrap_or_else(|| words(name))
 }
 
 pub(super) fn ledgers(report: &Report<'_>) -> Vec<LedgerTable> {

@@ -265,7 +265,7 @@ fn what_is_written_is_read_as_the_same() {
     for (index, exchange) in first.iter().enumerate() {
         as_har.extend_from_slice(if index > 0 { b"," } else { b"" });
         assert!(har::write::write(&mut as_har, exchange));
-        assert!(gor::write(&mut as_gor, exchange));
+        assert_eq!(gor::write(&mut as_gor, exchange), gor::Written::Whole);
     }
     as_har.extend_from_slice(har::write::END.as_bytes());
     for text in [as_gor, as_har] {
@@ -287,11 +287,51 @@ fn other_texts_are_called_what_they_are() {
     for (text, said) in [
         (r#"{"info":{"_postman_id":"1","name":"x"},"item":{}}"#, "a Postman collection that is"),
         ("GET / HTTP/1.1\r\n\r\n", "no capture and no recording"),
-        ("1 a1 12 0\nGET / HTTP/1.1", "no capture and no recording"),
+        ("1 a1 12 0\nno request", "no capture and no recording"),
+        (r#"{"openapi":"3.0.0","paths":{}}"#, "OpenAPI"),
+        (r#"{"log":"x"}"#, "JSON that begins with \"log\""),
+        ("{", "JSON without members"),
+        ("{\n\t\"id\": \"1\",\n\t\"order\": [],\n\t\"requests\": []}", "v2.1"),
+        ("[{}]", "a list of JSON"),
+        ("<?xml version=\"1.0\"?>", "XML"),
+        ("4:flow;", "mitmproxy"),
+        ("  \n", "blank"),
         (r#"{"log":{"entries":[{"request":{]}"#, "a HAR that is damaged"),
     ] {
         let error = refused(text);
         assert!(error.contains(said), "{text:?}: {error}");
+    }
+}
+
+#[test]
+fn a_har_that_is_cut_gives_what_stands_before_the_cut() {
+    let entries: Vec<String> = (1..4).map(|at| entry(at, "GET", "http://x/a", "", OK)).collect();
+    let whole = har(&entries);
+    let cut = whole.rfind("startedDateTime").expect("an entry") + 40;
+    let (all, ledger) = read(&whole[..cut]);
+    assert_eq!((all.len(), ledger.used), (2, 2));
+    assert_eq!(ledger.rejected.get("har-cut-before-its-end"), Some(&1), "{ledger:?}");
+    assert!(refused(&whole[..whole.len() / 4]).contains("cut inside its first entry"));
+    // What is damaged in the middle is no HAR any more.
+    assert!(refused(&whole.replacen(r#""cache":{}},"#, r#""cache":{}};"#, 1)).contains("damaged"));
+}
+
+#[test]
+fn a_list_of_requests_without_times_comes_back_from_gor() {
+    for list in [
+        "curl http://x/a\ncurl http://x/b -d 'n=1'\n",
+        r#"{"info":{"_postman_id":"1"},"item":[{"request":"http://x/a"},{"request":"http://x/b"}]}"#,
+    ] {
+        let (before, _) = read(list);
+        let mut gor = Vec::new();
+        for exchange in &before {
+            assert_eq!(gor::write(&mut gor, exchange), gor::Written::Whole);
+        }
+        let (after, _) = read(gor);
+        let requests = |all: &[Exchange]| -> Vec<_> {
+            all.iter().map(|exchange| exchange.request.clone()).collect()
+        };
+        assert_eq!(requests(&after), requests(&before), "{list}");
     }
 }
 

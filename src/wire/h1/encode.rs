@@ -4,6 +4,9 @@
 //! What the parts do not tell (odd blanks, where a body was cut into chunks) is in
 //! [`Verbatim`](super::verbatim::Verbatim).
 
+use std::borrow::Cow;
+
+use crate::message::fields::is_framing;
 use crate::message::wire::Chunks;
 use crate::message::{Framing, Headers, Request, Response, Version};
 use crate::wire::h1::pieces::{chunk, field, fields, trailer_section};
@@ -68,6 +71,33 @@ pub fn in_http1(request: &Request) -> Request {
         extras: None,
         ..request.clone()
     }
+}
+
+/// An answer of HTTP/2 in the form that HTTP/1 has for it: no pseudo-header fields, the body with its
+/// length where it has one and else to the end of the connection, or in chunks before trailers.
+pub fn answer_in_http1(response: &Response) -> Cow<'_, Response> {
+    if response.version != Version::Http2 && response.framing != Framing::Frames {
+        return Cow::Borrowed(response);
+    }
+    let framing = match response.framing {
+        Framing::Frames if !response.trailers.is_empty() => Framing::Chunked,
+        Framing::Frames if response.headers.get("content-length").is_some() => {
+            Framing::ContentLength
+        }
+        Framing::Frames => Framing::Close,
+        other => other,
+    };
+    let is_chunked = framing == Framing::Chunked;
+    let mut headers = Headers::with_capacity(response.headers.len(), 512);
+    for (name, value) in response.headers.iter().filter(|(name, _)| !name.starts_with(b":")) {
+        if !is_chunked || !is_framing(name) {
+            headers.push(name, value);
+        }
+    }
+    if is_chunked {
+        headers.push(b"transfer-encoding", b"chunked");
+    }
+    Cow::Owned(Response { version: Version::Http11, headers, framing, ..response.clone() })
 }
 
 /// Appends a request's head with the empty line that ends it: as it came, where that was kept.
