@@ -192,12 +192,7 @@ impl<'a> CauseFinder<'a> {
                 known[..before].iter().rev().find(|&&index| self.ingress[index].ends_at >= at);
             return open.or(known[..before].last()).copied();
         }
-        let serving: Vec<usize> = self
-            .open
-            .iter()
-            .copied()
-            .filter(|&index| self.ingress[index].server == caller)
-            .collect();
+        let serving: Vec<usize> = self.serving(caller).collect();
         match serving.as_slice() {
             [] => None,
             [only] => Some(*only),
@@ -205,6 +200,20 @@ impl<'a> CauseFinder<'a> {
                 let of = |&index: &usize| (index as u32, &*self.ingress[index].names);
                 most_named(names, several.iter().map(of)).map(|index| index as usize)
             }
+        }
+    }
+
+    /// The exchanges that `caller` was serving at the last call that was asked for.
+    fn serving(&self, caller: IpAddr) -> impl Iterator<Item = usize> {
+        self.open.iter().copied().filter(move |&index| self.ingress[index].server == caller)
+    }
+
+    /// Those that may have caused the last call, which is of `cause` where that is known.
+    pub(super) fn may_have_caused(&self, cause: Option<usize>, caller: IpAddr) -> Vec<&'a Ingress> {
+        let ingress = self.ingress;
+        match cause {
+            Some(cause) => vec![&ingress[cause]],
+            None => self.serving(caller).map(|index| &ingress[index]).collect(),
         }
     }
 }

@@ -90,10 +90,11 @@ pub(super) fn exists(
         Step::Query(_) if at.before().is_none() && method == "DELETE" => true,
         _ => {
             let named = noun_at(at);
-            // Who makes a customer may name it.
+            // Who makes a customer may name it, also as whose account it is.
             let made = keys.iter().rfind(is_fixed).map(|key| words(key)).unwrap_or_default();
             let noun = |words: &[String]| words.last().map(|word| singular(word).to_owned());
-            is_thing(&named) && noun(&made) != noun(&named)
+            let is_new = noun(&made) == noun(&named) || is_person(&made) && is_person(&named);
+            is_thing(&named) && !is_new
         }
     }
 }
@@ -205,6 +206,24 @@ fn is_someone(words: &[String]) -> bool {
     const ACTS: [&str; 7] =
         ["charge", "destination", "intent", "method", "plan", "price", "source"];
     is_thing(words) && !words.last().is_some_and(|word| ACTS.contains(&singular(word)))
+}
+
+/// Whether words name a person, or what a provider keeps of one.
+fn is_person(words: &[String]) -> bool {
+    const PEOPLE: [&str; 11] = [
+        "account",
+        "contact",
+        "customer",
+        "guest",
+        "member",
+        "patient",
+        "person",
+        "profile",
+        "recipient",
+        "subscriber",
+        "user",
+    ];
+    words.last().is_some_and(|word| PEOPLE.contains(&singular(word)))
 }
 
 fn singular(word: &str) -> &str {

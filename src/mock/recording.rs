@@ -448,7 +448,9 @@ impl CallGatherer {
                 answer: call.answer,
             };
             recording.called.insert(scope_of(&call.host, &path));
-            recording.add(recorded, &headers, &seen, found.map(|index| &self.ingress[index]))?;
+            let causes = finder.may_have_caused(found, call.client);
+            let ends_at = found.map(|index| self.ingress[index].ends_at);
+            recording.add(recorded, &headers, &seen, (&causes, ends_at))?;
         }
         recording.not_used = self.total - recording.calls.len() as u64;
         if recording.calls.is_empty() {
@@ -611,7 +613,7 @@ impl CallRecording {
         mut call: RecordedCall,
         headers: &Headers,
         seen: &SeenValues,
-        cause: Option<&Ingress>,
+        (causes, ends_at): (&[&Ingress], Option<Timestamp>),
     ) -> Result<(), BuildError> {
         let index = number(self.calls.len());
         let (host, route) = self.aim_of(&call);
@@ -620,7 +622,7 @@ impl CallRecording {
             let body = self.asked(&call).map_err(|error| BuildError::Disk(Arc::new(error)))?;
             features::take(&self.subject(&call, headers, &body), self.known(scope))
         };
-        let may_have_made = |text| cause.is_some_and(|cause| cause.may_have_made(text));
+        let may_have_made = |text| causes.iter().any(|cause| cause.may_have_made(text));
         let is_made = call.answer.as_ref().is_ok_and(|answer| answer.status == CREATED);
         for feature in &mut taken.features {
             feature.known = match feature.time {
@@ -667,7 +669,7 @@ impl CallRecording {
             self.near_ingress.add(pair(call.aim, number), index);
         }
         let aim = &mut self.aims[call.aim as usize];
-        aim.is_apart |= cause.is_none_or(|cause| cause.ends_at < call.ends_at);
+        aim.is_apart |= ends_at.is_none_or(|ends_at| ends_at < call.ends_at);
         aim.calls.push(index);
         for feature in &taken.features {
             aim.postings.add(feature.value, index);

@@ -395,6 +395,52 @@ fn a_call_is_tied_to_the_request_that_names_the_same_cart() {
     );
 }
 
+/// An id that v1 made up and told its client is another one at v2, also where several exchanges
+/// were under way and any of them may have made the call. One that no answer tells is not.
+#[test]
+fn ids_that_answers_tell_may_be_others_whatever_else_is_under_way() {
+    let user = |version: u32, number: u32| format!("f81d4fae-7dec-41d0-a76{version}-{number:012x}");
+    for tells in [true, false] {
+        let mut exchanges = Vec::new();
+        for number in 1..=3 {
+            let id = user(5, number * 7919);
+            let body = format!(r#"{{"plan":"p{number}","user_id":"{id}"}}"#);
+            let call = Made {
+                number: 10 + number,
+                method: "POST",
+                target: "/subscriptions",
+                body: &body,
+                ..Made::default()
+            };
+            let answer = if tells { id } else { "done".to_owned() };
+            let mut ingress = Made {
+                number,
+                method: "POST",
+                target: "/orders",
+                answer: &answer,
+                ..Made::default()
+            }
+            .exchange();
+            ingress.id = checkout(number);
+            ingress.client = "198.51.100.4:5000".parse().unwrap();
+            ingress.server = "10.0.0.1:8080".parse().unwrap();
+            ingress.response.as_mut().unwrap().last_byte_ns = Some(9_000_000_000);
+            exchanges.extend([ingress, call.exchange()]);
+        }
+        let recording =
+            CallRecording::build(exchanges, &EgressSelection::default(), FeatureRules::default())
+                .unwrap();
+        let mock = Handle::start(recording, settings()).unwrap();
+        for number in 1..=3 {
+            let id = user(6, number * 104_729);
+            let body = format!(r#"{{"plan":"p{number}","user_id":"{id}"}}"#);
+            let answer = send(mock.address(), "POST", "/subscriptions", "", &body);
+            assert_eq!(answer.0 == 200, tells, "{number}: {answer:?}");
+        }
+        mock.stop(&|_| true).unwrap();
+    }
+}
+
 #[test]
 fn without_a_trace_a_rare_value_that_varies_tells_carts_apart() {
     let body = |cart: u32, key: u32| {

@@ -800,17 +800,17 @@ fn what_v1_makes_up_for_a_write_v2_makes_up_anew() {
                 assert_eq!(got, format!("= {n}"), "{style} {name}");
             }
         }
-        // Who makes a customer names it.
-        let make = |value: String| {
-            said(
-                "POST",
-                "/customers".to_owned(),
-                &[JSON],
-                format!(r#"{{"customer_id":"{value}"}}"#),
-            )
+        // Who makes a customer names it, or whose account it is.
+        let make = |path: &str, value: String| {
+            let body = format!(r#"{{"customer_id":"{value}"}}"#);
+            said("POST", path.to_owned(), &[JSON], body)
         };
-        let mut desk = Desk::of(&[make(id(style, 1, false))]);
-        assert_eq!(desk.ask(&make(id(style, 1, true))), "= 0", "{style}");
+        for path in ["/customers", "/v1/accounts"] {
+            let mut desk = Desk::of(&[make(path, id(style, 1, false))]);
+            assert_eq!(desk.ask(&make(path, id(style, 1, true))), "= 0", "{style} {path}");
+        }
+        let mut desk = Desk::of(&[make("/v1/cards", id(style, 1, false))]);
+        assert_ne!(desk.ask(&make("/v1/cards", id(style, 1, true))), "= 0", "{style}");
     }
 }
 
