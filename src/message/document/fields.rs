@@ -1,6 +1,7 @@
 //! The values of targets, header fields, cookies, forms and URLs.
 
 use super::super::Headers;
+use super::super::encoding;
 use super::super::fields::{self, Crumb};
 use super::super::place::{Step, Trail};
 use super::super::target;
@@ -122,7 +123,9 @@ impl Walk<'_> {
             let text = Encoding::Form.decoded(value);
             let edited = self.text(&trail, &text, Encoding::Form);
             let value_at = from + pair.len() - value.len();
-            patch.put_some(value_at..value_at + value.len(), edited, Encoding::Form);
+            if let Some(edited) = edited {
+                patch.put(value_at..value_at + value.len(), encoding::form_like(value, &edited));
+            }
         }
     }
 
