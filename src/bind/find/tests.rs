@@ -634,6 +634,21 @@ fn a_signed_value_is_used_whole_wherever_it_was_said() {
 }
 
 #[test]
+fn the_query_of_a_relative_link_is_read_as_one() {
+    let token = "naRx7q/gMz+2Wd1yTb5c0Qk8Lw==";
+    let written = "naRx7q%2FgMz%2B2Wd1yTb5c0Qk8Lw%3D%3D";
+    for link in [format!("/open?u=1&sig={written}"), format!("/a/b?key={written}#top")] {
+        let (asked, _) = link.split_once('#').unwrap_or((&link, ""));
+        let name = if link.contains("sig=") { "sig" } else { "key" };
+        let mut recording = MadeRecording::default();
+        let says = format!(r#"{{"next":"{link}"}}"#);
+        recording.say(&SaidExchange { request: "POST /links", says: &says, ..SAID });
+        recording.say(&SaidExchange { request: &format!("GET {asked}"), ..SAID });
+        assert_eq!(recording.uses(), [format!("0-1 query:{name} {token} 0-0")], "{link}");
+    }
+}
+
+#[test]
 fn times_are_bound_only_where_they_identify() {
     let mut recording = MadeRecording::default();
     for n in 0..3 {

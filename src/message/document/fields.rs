@@ -279,6 +279,20 @@ impl Walk<'_> {
         self.url(at, value.text)
     }
 
+    /// A link within an origin (`/path?name=value`): by its query it is told from other paths.
+    pub(super) fn link_in(&mut self, at: &Trail<'_>, value: Value<'_>) -> Option<Option<String>> {
+        let text = value.text;
+        let (path, query) = text.split_once('?')?;
+        let is_link = query.split_once('=').is_some_and(|(name, _)| !name.is_empty())
+            && !path.starts_with("//")
+            && !path.contains(['#', '=', '&'])
+            && !text.contains(|c: char| c.is_whitespace() || matches!(c, '"' | '<' | '>'));
+        if !is_link || !self.visit.inside(at, value) {
+            return None;
+        }
+        self.url(at, text)
+    }
+
     /// The parts of a URL, which may be relative: origin, segments, parameters, fragment. None
     /// where it has blanks, and so is none.
     pub(super) fn url(&mut self, at: &Trail<'_>, text: &str) -> Option<Option<String>> {
