@@ -244,6 +244,7 @@ impl<'w> Walk<'w> {
             b'<' => self.xml_in(at, text, value),
             b'e' | b'W' | b'P' => self.token_in(at, value),
             b'h' | b'H' => self.url_in(at, value),
+            b'/' => self.link_in(at, value),
             _ => None,
         };
         self.layers += 1;

@@ -60,6 +60,16 @@ impl Encoding {
     }
 }
 
+/// A text as a form or a query has it, where signs without an escape in `raw` have none either: a
+/// query may say them so (RFC 3986 §3.4), and not each service takes the escape for the sign.
+pub(super) fn form_like(raw: &str, text: &str) -> String {
+    let mut out = Encoding::Form.encoded(text).into_owned();
+    for sign in ":/?@!$'()*,;=".chars().filter(|sign| raw.contains(*sign)) {
+        out = out.replace(&format!("%{:02X}", u32::from(sign)), sign.encode_utf8(&mut [0; 4]));
+    }
+    out
+}
+
 /// Bytes in hexadecimal, in small letters.
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut out, byte| {

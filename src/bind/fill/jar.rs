@@ -2,11 +2,12 @@
 //!
 //! A cookie that both versions set goes by its value, as a flow. Here is only what v1's client
 //! never had from v1, and would have had from v2; and what a cookie is called at v2 where its name
-//! is each installation's own.
+//! is each installation's own; and how v2 wrote the values that flow, which go back as they came.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::message::edit::Changes;
+use crate::message::encoding::Encoding;
 use crate::message::fields::{self, Crumb};
 use crate::message::target::{host, host_and_port, path_and_query};
 use crate::message::{Headers, Request, Response};
@@ -14,6 +15,9 @@ use crate::time::Timestamp;
 
 /// Most cookies that are kept of a session (RFC 6265 §6.1 asks for 50 a domain).
 const COOKIES: usize = 200;
+/// Most values of which it is kept how v2 wrote them: of a cookie that is set with every answer
+/// more than one may be under way.
+const WRITTEN: usize = 20;
 
 /// The cookies of one session.
 #[derive(Clone, Debug, Default)]
@@ -21,6 +25,18 @@ pub struct Jar {
     cookies: Vec<Cookie>,
     /// Names of v1's cookies and what they are called at v2, each of one host.
     renamed: Vec<(Box<str>, [Box<str>; 2])>,
+    /// Values that have escapes, or would get some.
+    written: Vec<Written>,
+}
+
+/// How v2 wrote the value of a cookie.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Written {
+    name: Box<str>,
+    /// What it says.
+    text: Box<str>,
+    /// As it was set.
+    raw: Box<str>,
 }
 
 /// What v2 said of a cookie.
@@ -43,7 +59,7 @@ struct Cookie {
 impl Jar {
     /// Whether nothing is kept.
     pub fn is_empty(&self) -> bool {
-        self.cookies.is_empty() && self.renamed.is_empty()
+        self.cookies.is_empty() && self.renamed.is_empty() && self.written.is_empty()
     }
 
     /// Learns of an answer of v2's to `request`; `set_by_v1`: the cookies that v1 set in its place,
@@ -59,6 +75,7 @@ impl Jar {
         let set_by_v1 = set_by_v1.unwrap_or_default();
         for field in answer.headers.all("set-cookie") {
             let Some(cookie) = Cookie::of(request, field, now) else { continue };
+            self.keep_written(&cookie);
             let is_same = |known: &Cookie| known.name == cookie.name;
             self.cookies.retain(|known| {
                 !is_same(known) || known.domain != cookie.domain || known.path != cookie.path
@@ -97,7 +114,7 @@ impl Jar {
             .filter(|cookie| cookie.is_for(request, now) && !bound(&cookie.name))
             .map(|cookie| (cookie, false))
             .collect();
-        if due.is_empty() && self.renamed.is_empty() {
+        if due.is_empty() && self.renamed.is_empty() && self.written.is_empty() {
             return;
         }
         let own = host_of(request);
@@ -135,6 +152,30 @@ impl Jar {
         set(changes, index, Some(made));
     }
 
+    fn keep_written(&mut self, cookie: &Cookie) {
+        let Some(raw) = cookie.value.as_deref() else { return };
+        let text = Encoding::Percent.decoded(raw);
+        self.written.retain(|known| known.name != cookie.name || *known.text != *text);
+        if text == raw && Encoding::Percent.encoded(raw) == raw {
+            return;
+        }
+        if self.written.len() == WRITTEN {
+            self.written.remove(0);
+        }
+        let name = cookie.name.clone();
+        self.written.push(Written { name, text: text.into(), raw: raw.into() });
+    }
+
+    /// The value of a cookie that v2 set, as it was set: a client sends it back so (RFC 6265 §5.4).
+    fn as_set<'v>(&'v self, name: &[u8], value: &'v [u8]) -> &'v [u8] {
+        let Ok(text) = std::str::from_utf8(value) else { return value };
+        let said = Encoding::Percent.decoded(text);
+        let is_it = |known: &&Written| {
+            known.name.as_bytes() == name && (*known.text == *text || *known.text == *said)
+        };
+        self.written.iter().find(is_it).map_or(value, |known| known.raw.as_bytes())
+    }
+
     /// A `Cookie` field without what v2 took back, and with v2's values and names.
     fn rewritten(
         &self,
@@ -145,15 +186,18 @@ impl Jar {
     ) -> Vec<u8> {
         let mut pieces: Vec<Vec<u8>> = Vec::new();
         let mut changed = false;
-        for Crumb { name, value, .. } in fields::cookies(field) {
-            let plain =
-                || if name.is_empty() { value.to_vec() } else { [name, b"=", value].concat() };
+        for Crumb { name, value: held, .. } in fields::cookies(field) {
             let is_it = |(host, names): &&(Box<str>, [Box<str>; 2])| {
                 **host == *own && names[0].as_bytes() == name
             };
             let renamed = self.renamed.iter().find(is_it).map(|(_, names)| names);
             let called = renamed.map_or(name, |[_, new]| new.as_bytes());
-            let of_flow = renamed.filter(|[known, _]| bound(known)).map(|_| value);
+            let is_bound = std::str::from_utf8(name).is_ok_and(&bound);
+            let value = if is_bound { self.as_set(called, held) } else { held };
+            changed |= value != held;
+            let plain =
+                || if name.is_empty() { value.to_vec() } else { [name, b"=", value].concat() };
+            let of_flow = renamed.filter(|_| is_bound).map(|_| value);
             let set = due.iter_mut().find(|(cookie, _)| cookie.name.as_bytes() == called);
             let new = match (of_flow, set) {
                 (of_flow, Some((cookie, told))) => {
@@ -379,6 +423,37 @@ mod tests {
         let answer = as_v1_names(&[one.into()], &answer(&[&set, "n=1"])).unwrap();
         let fields: Vec<_> = answer.headers.all("set-cookie").collect();
         assert_eq!(fields, [format!("{one}=v2; Path=/").as_bytes(), b"n=1"]);
+    }
+
+    /// What is sent of `held`, whose cookie `sid` a flow binds, after v2 set `set`.
+    fn sent_back(set: &[&str], held: &str) -> String {
+        let request = request("/x", &[held]);
+        let mut jar = Jar::default();
+        jar.learn(&request, &answer(set), Some(&["sid".into()]), Timestamp::from_nanos(0));
+        let mut changes = Changes::default();
+        jar.apply(&request, &mut changes, |name| name == "sid", Timestamp::from_nanos(0));
+        let made = changes.fields.first().and_then(|(_, value)| value.clone());
+        made.map_or_else(|| held.to_owned(), |made| String::from_utf8(made).unwrap())
+    }
+
+    #[test]
+    fn a_value_goes_back_as_v2_wrote_it() {
+        for raw in ["s%3Aa-1.X%2B7n%2Fx", "s:a-1.X+7n/x", "s%3aa-1.X+7n%2fx"] {
+            let set = format!("sid={raw}; Path=/; HttpOnly");
+            // However v1's was written: so is v2's put in its place.
+            for put in ["s:a-1.X+7n/x", "s:a-1.X+7n%2Fx", "s%3Aa-1.X%2B7n%2Fx"] {
+                let held = format!("a=%2F; sid={put}; b=1");
+                assert_eq!(sent_back(&[&set], &held), format!("a=%2F; sid={raw}; b=1"));
+            }
+            let other = "sid=s%3Aother; b=s:a-1.X+7n/x";
+            assert_eq!(sent_back(&[&set], other), other, "v1's own, or another cookie");
+            let both = [&*set, "sid=s%3Anext; Path=/"];
+            assert_eq!(
+                sent_back(&both, "sid=s:a-1.X+7n%2Fx"),
+                format!("sid={raw}"),
+                "the last but one"
+            );
+        }
     }
 
     #[test]

@@ -210,6 +210,21 @@ mod tests {
     }
 
     #[test]
+    fn a_query_is_written_as_it_was() {
+        let asked = request("/dl?t=a:b/c%2Bd==&u=x%3Ay&v=1&w=%2525:", &[], "");
+        let puts = [
+            ("query:t", None, "a:b/c+d==", "e+f:g/h=&%3A"),
+            ("query:u", None, "x:y", "z:w"),
+            ("query:v", None, "1", "2/3"),
+            ("query:w", None, "%25:", "%3A:"),
+        ];
+        let (wire, placed) = filled(&asked, &puts);
+        assert_eq!(placed, 4);
+        let target = "/dl?t=e%2Bf:g/h=%26%253A&u=z%3Aw&v=2%2F3&w=%253A:";
+        assert!(wire.starts_with(&format!("POST {target} ")), "{wire}");
+    }
+
+    #[test]
     fn a_token_is_put_whole_though_it_holds_claims() {
         let token = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhIn0.c2ln";
         let asked = request("/", &[("Authorization", &format!("Bearer {token}"))], "");

@@ -17,6 +17,7 @@ use super::expected::{Expected, Label, each_value, key, name_hash, name_of_place
 use super::jar::as_v1_names;
 use super::text_hash;
 use crate::bind::Birth;
+use crate::bind::find::strength;
 use crate::bind::find::things::is_moment;
 use crate::message::place::{Place, Step};
 use crate::message::protobuf::{Call, Schema};
@@ -240,7 +241,8 @@ impl Whole<'_> {
         let own = range.start as usize..range.end as usize;
         let found = self
             .between_marks(&own, text)
-            .or_else(|| by_words(self.text, &own, text))
+            .or_else(|| by_turn(self.text, &own, text, strength::signed))
+            .or_else(|| by_turn(self.text, &own, text, words))
             .or_else(|| by_border(self.text, &own, text));
         match found.filter(|found| !found.is_empty()) {
             Some(found) => Taken::Issued(found.into()),
@@ -268,10 +270,16 @@ impl Whole<'_> {
     }
 }
 
-/// The word of `text` at the turn that a range's has in `old`, where both have as many.
-fn by_words<'t>(old: &str, range: &Range<usize>, text: &'t str) -> Option<&'t str> {
-    let turn = words(old).position(|word| word == *range)?;
-    (words(text).count() == words(old).count()).then(|| words(text).nth(turn))?.map(|w| &text[w])
+/// What of `text` has the turn that a range has in `old` among what `parts` finds, where that is as
+/// many in both.
+fn by_turn<'t, I: Iterator<Item = Range<usize>>>(
+    old: &'t str,
+    range: &Range<usize>,
+    text: &'t str,
+    parts: impl Fn(&'t str) -> I,
+) -> Option<&'t str> {
+    let turn = parts(old).position(|part| part == *range)?;
+    (parts(text).count() == parts(old).count()).then(|| parts(text).nth(turn))?.map(|p| &text[p])
 }
 
 /// What stands in `text` behind the same beginning, or before the same end, as a range of `old`
@@ -633,6 +641,26 @@ mod tests {
         let v1 = answer(200, &[], &list(["2026-11-28 10:00:05", "2026-11-28 10:00:06"]));
         let other = format!(r#"[{{"n":"b","updated":"{one}"}},{{"n":"a","updated":"{two}"}}]"#);
         assert_eq!(taken(&births, &v1, &answer(200, &[], &other), &[]), [two, one]);
+    }
+
+    #[test]
+    fn a_signed_value_is_taken_whole_out_of_a_text() {
+        let (v1, v2) = (
+            "eyJmIjogMn0.agHiQA.kJ8sQx0_vLw2T9bZfNn5rYc1XhE",
+            "eyJmIjogMTAwMn0.agHkRB.T9bZfNn5rYc1XhEkJ8sQx0_vLw2",
+        );
+        for (before, behind) in [("/dl?t=", ""), ("/dl/", "/file"), ("It is ", ". Made at 10:00:0")]
+        {
+            let text = |token: &str, n: u8| match behind.ends_with('0') {
+                true => format!("{before}{token}{behind}{n}"),
+                false => format!("{before}{token}{behind}"),
+            };
+            let said = |text: &str| answer(200, &[], &format!(r#"{{"text":"{text}"}}"#));
+            let from = before.len() as u32;
+            let births = [within("$.text", from..from + v1.len() as u32, v1)];
+            let (one, two) = (said(&text(v1, 1)), said(&text(v2, 2)));
+            assert_eq!(taken(&births, &one, &two, &[]), [v2], "{before}{behind}");
+        }
     }
 
     #[test]

@@ -25,6 +25,8 @@ const CAPITALS: usize = 16;
 const LETTERS: usize = 28;
 /// Length of a UUID.
 const UUID: usize = 36;
+/// Shortest signed value: a payload, a time, a signature of SHA-1 and what stands between them.
+const SIGNED: usize = 1 + 4 + 27 + 2;
 /// Parts of one value that are looked at.
 const PARTS: usize = 64;
 
@@ -147,16 +149,22 @@ pub(super) fn looks_issued(text: &str) -> bool {
 }
 
 /// The strong values inside a longer text, at the borders of its words: letters, digits, `-` and
-/// `_` go together, as do the parts of a UUID behind a prefix.
+/// `_` go together, as do the parts of a UUID behind a prefix, and those of a signed value, of which
+/// none means anything without the others.
 pub(super) fn parts(text: &str) -> impl Iterator<Item = Range<usize>> {
     let bytes = text.as_bytes();
     // A part is shorter than all of it, and no word has parts but one with a UUID.
     let is_whole =
         bytes.len() <= SHORTEST || bytes.len() <= UUID && bytes.iter().all(|&byte| is_word(byte));
     let mut at = if is_whole { bytes.len() } else { 0 };
+    let mut signed = signed(text).filter(|range| range.len() < text.len()).peekable();
     std::iter::from_fn(move || {
         while at < bytes.len() {
             let start = at + bytes[at..].iter().take_while(|&&byte| !is_word(byte)).count();
+            if let Some(found) = signed.next_if(|range| range.start <= start) {
+                at = found.end;
+                return Some(found);
+            }
             let end = start + bytes[start..].iter().take_while(|&&byte| is_word(byte)).count();
             at = end;
             // A date and a clock are one value, though a word ends between them.
@@ -177,6 +185,34 @@ pub(super) fn parts(text: &str) -> impl Iterator<Item = Range<usize>> {
     // What fills base64 up is no part of its own.
     .filter(|range| range.start > 0 || text[range.end..].bytes().any(|byte| byte != b'='))
     .take(PARTS)
+}
+
+/// The signed values in a text, with all that they sign: tokens of JSON, `payload.time.signature`.
+/// What stands around them is nothing of theirs, as in a link or at the end of a sentence.
+pub(in crate::bind) fn signed(text: &str) -> impl Iterator<Item = Range<usize>> {
+    let bytes = text.as_bytes();
+    let is_of = |byte: &u8| is_word(*byte) || matches!(byte, b'.' | b':' | b'@' | b'+');
+    let mut at = if bytes.len() < SIGNED { bytes.len() } else { 0 };
+    std::iter::from_fn(move || {
+        while at < bytes.len() {
+            let from = at + bytes[at..].iter().take_while(|byte| !is_of(byte)).count();
+            at = from + bytes[from..].iter().take_while(|byte| is_of(byte)).count();
+            let run = text[from..at].trim_end_matches(['.', ':', '@', '+']);
+            if run.len() < SIGNED || run.matches(['.', ':']).nth(1).is_none() {
+                continue;
+            }
+            // `ref:payload.time.signature`, `ref:payload:time:signature`: what is before it names it.
+            let mut colons = run.rmatch_indices(':').map(|(colon, _)| colon);
+            let is_dotted = run.rfind(['.', ':']).is_some_and(|last| run[last..].starts_with('.'));
+            let name = if is_dotted { colons.next() } else { colons.nth(2) };
+            let begin = name.map_or(0, |colon| colon + 1);
+            let kind = kinds::of_text(&run[begin..]);
+            if matches!(kind, Some(ValueKind::Jwt | ValueKind::Signed)) {
+                return Some(from + begin..from + run.len());
+            }
+        }
+        None
+    })
 }
 
 /// A UUID in a word, where there is one, else the word itself, where it is strong.
@@ -517,6 +553,27 @@ mod tests {
             ("VGFzazoxMA==", &[]),
             ("ids=VGFzazoxMA==", &["VGFzazoxMA"]),
             ("é a1b2c3d4é", &["a1b2c3d4"]),
+            (
+                "/dl?t=eyJmIjogMn0.agHiQA.kJ8sQx0_vLw2T9bZfNn5rYc1XhE&x=1",
+                &["eyJmIjogMn0.agHiQA.kJ8sQx0_vLw2T9bZfNn5rYc1XhE"],
+            ),
+            (
+                "Go to http://a.test/r/eve@shop.test:1wNAtQ:kJ8sQx0_vLw2T9bZfNn5rYc1XhE/ now",
+                &["eve@shop.test:1wNAtQ:kJ8sQx0_vLw2T9bZfNn5rYc1XhE"],
+            ),
+            (
+                "code:.eJyrVkosKMhJ.agHiQA.kJ8sQx0_vLw2T9bZfNn5rYc1XhE.",
+                &[".eJyrVkosKMhJ.agHiQA.kJ8sQx0_vLw2T9bZfNn5rYc1XhE"],
+            ),
+            (
+                "<a href='/in?k=eyJhbGciOiJub25lIn0.eyJuIjoxfQ.c2lnbmF0dXJl'>a1b2c3d4</a>",
+                &["eyJhbGciOiJub25lIn0.eyJuIjoxfQ.c2lnbmF0dXJl", "a1b2c3d4"],
+            ),
+            // Alone it is no part of its own.
+            (
+                "eyJ1c2VyX2lkIjo3fQ.agHiQA.kJ8sQx0_vLw2T9bZfNn5rYc1XhE",
+                &["eyJ1c2VyX2lkIjo3fQ", "kJ8sQx0_vLw2T9bZfNn5rYc1XhE"],
+            ),
         ] {
             let parts: Vec<&str> = parts(text).map(|range| &text[range]).collect();
             assert_eq!(parts, found, "{text}");

@@ -608,6 +608,47 @@ fn a_token_is_used_whole_or_signed_anew() {
 }
 
 #[test]
+fn a_signed_value_is_used_whole_wherever_it_was_said() {
+    let signed = [
+        "eyJmaWxlIjogMTd9.agHiQA.kJ8sQx0_vLw2T9bZfNn5rYc1XhE",
+        "eyJmaWxlIjoxN30:1wNAtQ:kJ8sQx0_vLw2T9bZfNn5rYc1XhEoi8zIi4hOBc9YLvG",
+        ".eJyrVkosKMhJ.agHiQA.kJ8sQx0_vLw2T9bZfNn5rYc1XhE",
+        "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiI3In0.c2lnbmF0dXJlMg",
+    ];
+    for (token, place) in signed.iter().flat_map(|token| [(token, "query:k"), (token, "path[2]")]) {
+        let link =
+            if place == "path[2]" { format!("/dl/{token}") } else { format!("/dl?k={token}") };
+        for said in [
+            format!(r#"{{"link":"{link}"}}"#),
+            format!(r#"{{"text":"Get it at http://files.test{link} before 2026-11-28."}}"#),
+            format!(r#"{{"text":"It is {link}."}}"#),
+            format!(r#"{{"page":"<p>Your file: <a href='{link}'>get</a></p>"}}"#),
+            format!(r#"{{"page":"see [this]({link}), or \"{link}\""}}"#),
+        ] {
+            let mut recording = MadeRecording::default();
+            recording.say(&SaidExchange { request: "POST /files", says: &said, ..SAID });
+            recording.say(&SaidExchange { request: &format!("GET {link}"), ..SAID });
+            assert_eq!(recording.uses(), [format!("0-1 {place} {token} 0-0")], "{said}");
+        }
+    }
+}
+
+#[test]
+fn the_query_of_a_relative_link_is_read_as_one() {
+    let token = "naRx7q/gMz+2Wd1yTb5c0Qk8Lw==";
+    let written = "naRx7q%2FgMz%2B2Wd1yTb5c0Qk8Lw%3D%3D";
+    for link in [format!("/open?u=1&sig={written}"), format!("/a/b?key={written}#top")] {
+        let (asked, _) = link.split_once('#').unwrap_or((&link, ""));
+        let name = if link.contains("sig=") { "sig" } else { "key" };
+        let mut recording = MadeRecording::default();
+        let says = format!(r#"{{"next":"{link}"}}"#);
+        recording.say(&SaidExchange { request: "POST /links", says: &says, ..SAID });
+        recording.say(&SaidExchange { request: &format!("GET {asked}"), ..SAID });
+        assert_eq!(recording.uses(), [format!("0-1 query:{name} {token} 0-0")], "{link}");
+    }
+}
+
+#[test]
 fn times_are_bound_only_where_they_identify() {
     let mut recording = MadeRecording::default();
     for n in 0..3 {

@@ -1,6 +1,7 @@
 //! The values of targets, header fields, cookies, forms and URLs.
 
 use super::super::Headers;
+use super::super::encoding;
 use super::super::fields::{self, Crumb};
 use super::super::place::{Step, Trail};
 use super::super::target;
@@ -122,7 +123,9 @@ impl Walk<'_> {
             let text = Encoding::Form.decoded(value);
             let edited = self.text(&trail, &text, Encoding::Form);
             let value_at = from + pair.len() - value.len();
-            patch.put_some(value_at..value_at + value.len(), edited, Encoding::Form);
+            if let Some(edited) = edited {
+                patch.put(value_at..value_at + value.len(), encoding::form_like(value, &edited));
+            }
         }
     }
 
@@ -274,6 +277,20 @@ impl Walk<'_> {
             return None;
         }
         self.url(at, value.text)
+    }
+
+    /// A link within an origin (`/path?name=value`): by its query it is told from other paths.
+    pub(super) fn link_in(&mut self, at: &Trail<'_>, value: Value<'_>) -> Option<Option<String>> {
+        let text = value.text;
+        let (path, query) = text.split_once('?')?;
+        let is_link = query.split_once('=').is_some_and(|(name, _)| !name.is_empty())
+            && !path.starts_with("//")
+            && !path.contains(['#', '=', '&'])
+            && !text.contains(|c: char| c.is_whitespace() || matches!(c, '"' | '<' | '>'));
+        if !is_link || !self.visit.inside(at, value) {
+            return None;
+        }
+        self.url(at, text)
     }
 
     /// The parts of a URL, which may be relative: origin, segments, parameters, fragment. None
