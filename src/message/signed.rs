@@ -9,8 +9,6 @@ use std::borrow::Cow;
 
 use super::encoding;
 
-/// A payload of one byte, a time of four, a signature of SHA-1, and what stands between them.
-const SHORTEST: usize = 1 + 4 + 27 + 2;
 /// When the older signers of times began to count, in seconds since 1970.
 const OLDER_EPOCH: i64 = 1_293_840_000;
 
@@ -32,13 +30,19 @@ pub(crate) enum Payload<'t> {
     Text(Cow<'t, str>),
 }
 
+impl Signed<'_> {
+    /// Shortest one, in bytes: a payload of one, a time of four, a signature of SHA-1, and what
+    /// stands between them.
+    pub(crate) const SHORTEST: usize = 1 + 4 + 27 + 2;
+}
+
 impl<'t> Signed<'t> {
     /// The parts of a text that is written as a signed value: a payload of any length, a time of four
     /// to eight characters, and a signature of SHA-1, SHA-256 or SHA-512. The payload may be JSON as
     /// it is.
     pub(crate) fn of(bytes: &'t [u8]) -> Option<Self> {
         let is_separator = |byte: &u8| matches!(byte, b'.' | b':');
-        if bytes.len() < SHORTEST {
+        if bytes.len() < Self::SHORTEST {
             return None;
         }
         let last = bytes.iter().rposition(is_separator)?;

@@ -416,12 +416,9 @@ mod tests {
     use crate::message::{Body, Response};
 
     fn exchange(method: &str, target: &str, headers: &[(&str, &str)]) -> Exchange {
+        let ends = ["10.0.0.9:40112", "10.0.0.1:8080"].map(|end| end.parse().unwrap());
         Exchange {
-            carriage: None,
             id: ExchangeId { connection: 3, ordinal: 0 },
-            client: "10.0.0.9:40112".parse().unwrap(),
-            server: "10.0.0.1:8080".parse().unwrap(),
-            protocol: "http/1".to_owned(),
             completeness: Completeness::Complete,
             request: Some(TimedRequest {
                 message: Request {
@@ -435,12 +432,7 @@ mod tests {
                 },
                 ..TimedRequest::default()
             }),
-            response: None,
-            interim: vec![],
-            opened_at: None,
-            handshake_ns: None,
-            marks: vec![],
-            closed: vec![],
+            ..Exchange::between(ends[0], ends[1])
         }
     }
 

@@ -79,7 +79,7 @@ pub(super) fn first_eight(digest: &[u8]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::exchange::{Completeness, ExchangeId, TimedRequest};
+    use crate::exchange::{Completeness, TimedRequest};
     use crate::message::Headers;
 
     fn exchange(fields: &[(&str, &str)]) -> Exchange {
@@ -88,20 +88,11 @@ mod tests {
             headers.push(name.as_bytes(), value.as_bytes());
         }
         let message = Request { headers, ..Request::default() };
+        let ends = ["192.0.2.1:1", "192.0.2.2:80"].map(|end| end.parse().unwrap());
         Exchange {
-            carriage: None,
-            id: ExchangeId::default(),
-            client: "192.0.2.1:1".parse().unwrap(),
-            server: "192.0.2.2:80".parse().unwrap(),
-            protocol: "http/1".to_owned(),
             completeness: Completeness::NoResponse,
             request: Some(TimedRequest { message, ..TimedRequest::default() }),
-            response: None,
-            interim: vec![],
-            opened_at: None,
-            handshake_ns: None,
-            marks: vec![],
-            closed: vec![],
+            ..Exchange::between(ends[0], ends[1])
         }
     }
 

@@ -10,6 +10,7 @@ use std::ops::Range;
 use crate::message::dates;
 use crate::message::encoding;
 use crate::message::kinds::{self, ValueKind};
+use crate::message::signed::Signed;
 
 /// Shortest strong value, in bytes.
 const SHORTEST: usize = 8;
@@ -25,8 +26,6 @@ const CAPITALS: usize = 16;
 const LETTERS: usize = 28;
 /// Length of a UUID.
 const UUID: usize = 36;
-/// Shortest signed value: a payload, a time, a signature of SHA-1 and what stands between them.
-const SIGNED: usize = 1 + 4 + 27 + 2;
 /// Parts of one value that are looked at.
 const PARTS: usize = 64;
 
@@ -192,13 +191,13 @@ pub(super) fn parts(text: &str) -> impl Iterator<Item = Range<usize>> {
 pub(in crate::bind) fn signed(text: &str) -> impl Iterator<Item = Range<usize>> {
     let bytes = text.as_bytes();
     let is_of = |byte: &u8| is_word(*byte) || matches!(byte, b'.' | b':' | b'@' | b'+');
-    let mut at = if bytes.len() < SIGNED { bytes.len() } else { 0 };
+    let mut at = if bytes.len() < Signed::SHORTEST { bytes.len() } else { 0 };
     std::iter::from_fn(move || {
         while at < bytes.len() {
             let from = at + bytes[at..].iter().take_while(|byte| !is_of(byte)).count();
             at = from + bytes[from..].iter().take_while(|byte| is_of(byte)).count();
             let run = text[from..at].trim_end_matches(['.', ':', '@', '+']);
-            if run.len() < SIGNED || run.matches(['.', ':']).nth(1).is_none() {
+            if run.len() < Signed::SHORTEST || run.matches(['.', ':']).nth(1).is_none() {
                 continue;
             }
             // `ref:payload.time.signature`, `ref:payload:time:signature`: what is before it names it.

@@ -900,6 +900,17 @@ fn a_write_for_another_day_is_another_write() {
     }
 }
 
+/// A checkout of v1's client that lasts so many seconds, on one connection with the others.
+fn checkout(ordinal: u32, lasts_s: i64) -> Exchange {
+    let asked = said("POST", format!("/checkout/{ordinal}"), &[], String::new());
+    let mut asked = asked.exchange(ordinal * 10, "{}");
+    asked.client = "192.0.2.9:4000".parse().unwrap();
+    asked.server = "10.0.0.1:8080".parse().unwrap();
+    asked.id = ExchangeId { connection: 1, ordinal };
+    asked.response.as_mut().unwrap().last_byte_ns = Some(lasts_s * 1_000_000_000);
+    asked
+}
+
 /// Exchanges with a call of v1's each, so many side by side; what v2's calls are answered with where
 /// they come in the same order.
 fn side_by_side(lasts_s: u32, copies: usize) -> Vec<(u32, bool)> {
@@ -907,12 +918,7 @@ fn side_by_side(lasts_s: u32, copies: usize) -> Vec<(u32, bool)> {
     let pay = |key: &str| about("reference", 1, key);
     let mut all = Vec::new();
     for ordinal in 0..8 {
-        let asked = said("POST", format!("/checkout/{ordinal}"), &[], String::new());
-        let mut asked = asked.exchange(ordinal * 10, "{}");
-        asked.client = "192.0.2.9:4000".parse().unwrap();
-        asked.server = "10.0.0.1:8080".parse().unwrap();
-        asked.id = ExchangeId { connection: 1, ordinal };
-        asked.response.as_mut().unwrap().last_byte_ns = Some(i64::from(lasts_s) * 1_000_000_000);
+        let asked = checkout(ordinal, i64::from(lasts_s));
         all.extend([asked, pay(&key(ordinal, false)).exchange(ordinal * 10 + 5, "{}")]);
     }
     let recording =
@@ -958,12 +964,7 @@ fn equal_calls_of_exchanges_side_by_side_are_no_repeated_calls() {
 fn what_a_queue_sends_is_none_of_what_is_to_come() {
     let mut all = Vec::new();
     for ordinal in 0..8 {
-        let asked = said("POST", format!("/checkout/{ordinal}"), &[], String::new());
-        let mut asked = asked.exchange(ordinal * 10, "{}");
-        asked.client = "192.0.2.9:4000".parse().unwrap();
-        asked.server = "10.0.0.1:8080".parse().unwrap();
-        asked.id = ExchangeId { connection: 1, ordinal };
-        asked.response.as_mut().unwrap().last_byte_ns = Some(5_000_000_000);
+        let asked = checkout(ordinal, 5);
         let mail = about("letter", 1, &id("UUID", ordinal as usize, false));
         all.extend([asked, mail.exchange(ordinal * 10 + 13, "{}")]);
     }

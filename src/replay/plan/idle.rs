@@ -143,7 +143,6 @@ fn nearest(names: String) -> String {
 mod tests {
     use super::*;
     use crate::exchange::{Completeness, TimedRequest};
-    use crate::time::Timestamp;
 
     fn exchange(number: u32, target: &str, host: &str) -> Exchange {
         let fields = [("Host", host), ("Cookie", "session=a1"), ("X-Tenant", "acme")];
@@ -153,20 +152,12 @@ mod tests {
             headers: fields.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes())).collect(),
             ..Request::default()
         };
+        let ends = ["10.0.0.9:4000", "10.0.0.1:8080"].map(|end| end.parse().unwrap());
         Exchange {
-            carriage: None,
             id: ExchangeId { connection: u64::from(number), ordinal: 0 },
-            client: "10.0.0.9:4000".parse().unwrap(),
-            server: "10.0.0.1:8080".parse().unwrap(),
-            protocol: "http/1".to_owned(),
             completeness: Completeness::NoResponse,
-            request: Some(TimedRequest { at: Timestamp::default(), duration_ns: 0, message }),
-            response: None,
-            interim: vec![],
-            opened_at: None,
-            handshake_ns: None,
-            marks: vec![],
-            closed: vec![],
+            request: Some(TimedRequest { message, ..TimedRequest::default() }),
+            ..Exchange::between(ends[0], ends[1])
         }
     }
 
