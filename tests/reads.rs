@@ -99,14 +99,23 @@ fn passed(count: usize, target: &str) -> Option<[f64; 3]> {
 #[test]
 fn a_run_of_a_recording_reads_each_record_no_more_than_it_must() {
     let target = shop(|_| false);
-    // Of what a longer recording takes, so that what every run reads does not count: the tables of
-    // this machine's sockets are megabytes where many connections have ended lately.
-    let runs = [500, 3_500].map(|count| passed(count, &target));
-    let [Some(less), Some(more)] = runs else { return };
+    // Of what a longer recording takes, so that what every run reads does not count. The table of
+    // this machine's sockets is read as well: megabytes, for as long as many connections that have
+    // ended lately stand in it (TIME_WAIT). So the least of some runs counts.
+    const RUNS: usize = 3;
+    let least = |count| {
+        let mut least = passed(count, &target)?;
+        for _ in 1..RUNS {
+            let again = passed(count, &target)?;
+            least = std::array::from_fn(|at| least[at].min(again[at]));
+        }
+        Some(least)
+    };
+    let [Some(less), Some(more)] = [500, 3_500].map(least) else { return };
     let [read, written, longer] = std::array::from_fn(|at| more[at] - less[at]);
     let [read, written] = [read / longer, written / longer];
     // To plan it and to compare it; the outcomes once.
-    assert!(read > 2.0 && read < 3.2, "{read} times");
+    assert!(read > 2.0 && read < 3.2, "{read} times, and {written} written");
     assert!(written > 0.9 && written < 1.3, "{written} times");
 }
 
