@@ -83,6 +83,8 @@ pub(super) struct Account {
     /// How many of them have a place of that.
     tie_places: FxHashMap<(u32, u64), u32>,
     pub(super) rule_hits: Vec<u64>,
+    /// By how much v2's ids are higher than v1's.
+    raises: FxHashSet<i64>,
     /// How many of `stats` are values in texts.
     parts: usize,
     /// When the first and the last request was sent to v1, and to v2.
@@ -95,9 +97,9 @@ pub(super) struct Account {
 }
 
 impl Account {
-    /// With room for the hits of `rules` rules.
-    pub(super) fn new(rules: usize) -> Self {
-        Self { rule_hits: vec![0; rules], ..Self::default() }
+    /// With room for the hits of `rules` rules, and by how much v2's ids are higher than v1's.
+    pub(super) fn new(rules: usize, raises: FxHashSet<i64>) -> Self {
+        Self { rule_hits: vec![0; rules], raises, ..Self::default() }
     }
 
     /// In how many comparisons of a route places were counted so far.
@@ -432,7 +434,8 @@ impl Account {
         // Where texts differ between their values too, nobody knows how a value of them went.
         let loose = stat.within.map_or([0; 3], |whole| self.stats[whole as usize].loose);
         let [live, own, base] = [0, 1, 2].map(|side| of(side).saturating_sub(loose[side]));
-        Samples { live, own, base, twins, is_faster: self.is_faster() }
+        let is_raised = stat.scatter.raise.of_all().is_some_and(|by| self.raises.contains(&by));
+        Samples { live, own, base, twins, is_faster: self.is_faster(), is_raised }
     }
 
     /// The same change in the other direction.

@@ -93,6 +93,8 @@ pub(super) struct Bindings {
     kinds: FxHashSet<u64>,
     /// Kinds of things by how much v2's numbers are higher, as far as there is room.
     raises: FxHashMap<u64, RaisedKinds>,
+    /// By how much v2's numbers are higher, and of how many that is so; as far as there is room.
+    apart: FxHashMap<i64, u32>,
     /// What positions are made of that v2 issued anew in the same make.
     makes: FxHashSet<u64>,
     /// The same of any values, with the names under which they are issued.
@@ -155,6 +157,7 @@ impl Bindings {
                             bindings.numbers.push(NumberPair { issuer, ..pair });
                             bindings.kinds.extend([pair.thing, pair.raised]);
                             bindings.add_raise(line.raise, pair.thing);
+                            bindings.add_apart(line.apart);
                         }
                         if let Some(make) = line.make {
                             bindings.named_makes.insert(hash((make.of, make.name)));
@@ -176,6 +179,20 @@ impl Bindings {
         bindings.issued.dedup();
         bindings.find_shared(file, back)?;
         Ok(bindings)
+    }
+
+    fn add_apart(&mut self, apart: Option<i64>) {
+        const MOST: usize = 1 << 12;
+        if let Some(apart) = apart.filter(|by| self.apart.len() < MOST || self.apart.contains_key(by))
+        {
+            *self.apart.entry(apart).or_default() += 1;
+        }
+    }
+
+    /// By how much v2's ids are higher than v1's, each of some.
+    pub(super) fn raises(&self) -> FxHashSet<i64> {
+        const ENOUGH: u32 = 3;
+        self.apart.iter().filter(|(_, count)| **count >= ENOUGH).map(|(by, _)| *by).collect()
     }
 
     /// Notes that numbers of a kind are that much higher.
@@ -299,7 +316,8 @@ struct HashedLine {
     v1_length: u32,
     /// Both, where they are numbers of a thing.
     numbers: Option<NumberPair>,
-    /// By how much v2's number is higher than v1's.
+    /// By how much v2's number is higher than v1's; its name among those of a copy.
+    apart: Option<i64>,
     raise: u64,
     /// The same as people say it, with the length of v1's.
     spoken: [Option<(StandIn, u32)>; 3],
@@ -316,8 +334,11 @@ struct BoundMake {
 
 /// The kind of thing that a name in base64 begins with: `Task:`, `gid://shop/Order/`.
 fn kind_of_encoded(kind: &str) -> Option<String> {
-    let mut words = kind.rsplit(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
-    words.next().and_then(things::singular)
+    /// The place of a list may be behind anything.
+    const PLACES: [&str; 4] = ["cursor", "arrayconnection", "offset", "position"];
+    let words = || kind.rsplit(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+    let is_place = words().any(|word| PLACES.iter().any(|own| word.eq_ignore_ascii_case(own)));
+    words().next().filter(|_| !is_place).and_then(things::singular)
 }
 
 /// Some kinds of things.
@@ -397,7 +418,7 @@ fn entry(line: &[u8]) -> Option<Option<HashedLine>> {
     let id = binding.id;
     let raise = hash((copy, apart));
     let line =
-        HashedLine { id, entry, back, token, issued, make, v1_length, numbers, raise, spoken };
+        HashedLine { id, entry, back, token, issued, make, v1_length, numbers, apart, raise, spoken };
     Some(Some(line))
 }
 
@@ -618,7 +639,9 @@ impl<'b> Bound<'b> {
     pub(super) fn is_twin(&self, a: &str, b: &str, things: &Named) -> bool {
         let mut own = self.twins(a, things).peekable();
         let is_own = own.peek().is_some();
-        if own.any(|entry| entry.is(b)) || things.asked && self.is_asked(a, b) {
+        // An `id` is what was asked for only where it is none of its own kind.
+        let may_be_asked = things.asked && !(is_own && things.called == Called::Id);
+        if own.any(|entry| entry.is(b)) || may_be_asked && self.is_asked(a, b) {
             return true;
         }
         // What v1 calls a thing of this kind is what v2 calls that one, and no other.
@@ -691,14 +714,11 @@ impl<'b> Bound<'b> {
         things: &mut Named,
     ) {
         things.others = others;
-        if self.twins(a, things).next().is_some() {
-            return;
-        }
         let told = Named { nouns: kinds, called: things.called, ..Named::default() };
-        let is_bound = self.twins(a, &told).next().is_some();
-        if is_bound {
+        // What it says of itself tells more than what holds it.
+        if !told.nouns.is_empty() && self.twins(a, &told).next().is_some() {
             things.nouns = told.nouns;
-        } else {
+        } else if self.twins(a, things).next().is_none() {
             things.nouns.extend(told.nouns);
         }
     }
@@ -878,9 +898,12 @@ impl<'b> Bound<'b> {
         span: &BoundarySpan,
     ) -> Option<(usize, usize, usize)> {
         let is_start = |at: usize| is_border(a, at) && is_border(b, y - (x - at));
+        // `/1/5/9`: the things above one of what was asked for.
+        let of_lineage = is_lineage(a).then(|| nouns::of(self.target)).flatten();
         for start in span.starts.iter().rev().copied().filter(|&at| is_start(at)) {
             let from = y - (x - start);
             let mut nouns = self.nouns(a, start);
+            nouns.nouns.extend(of_lineage.clone());
             nouns.nouns.extend(nouns::spoken(a, start));
             let ends = span.ends.iter().rev().chain(span.narrow.iter().rev());
             for end in ends.copied().filter(|&end| is_border(a, end)) {
@@ -901,6 +924,14 @@ impl StandIn {
     fn is(&self, b: &str) -> bool {
         self.length as usize == b.len() && self.v2 == hash(b)
     }
+}
+
+/// Whether a text is numbers with the same sign between them, as a tree keeps what is above each
+/// of its things: `/1/5/9`, `1.5.9`.
+fn is_lineage(text: &str) -> bool {
+    let digit = |c: char| c.is_ascii_digit();
+    let Some(sign) = text.chars().find(|c| !digit(*c)) else { return false };
+    "/.,|".contains(sign) && text.ends_with(digit) && text.chars().all(|c| digit(c) || c == sign)
 }
 
 /// The length of the equal beginnings of two texts, in whole characters.

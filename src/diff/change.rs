@@ -120,7 +120,7 @@ impl Context<'_> {
         beside: impl FnOnce(&mut Named),
     ) -> Differ {
         let things = || {
-            let mut things = nouns::at(steps, &self.request.target);
+            let mut things = nouns::at(steps, self.request);
             beside(&mut things);
             things
         };
@@ -143,7 +143,7 @@ impl Context<'_> {
         steps: &[Step<'_>],
     ) -> Option<identity::Same> {
         let bound = self.bound.filter(|_| a.len() == b.len() && a.len() > 1)?;
-        let things = nouns::at(steps, &self.request.target);
+        let things = nouns::at(steps, self.request);
         identity::same(bound, a, b, &things)
     }
 

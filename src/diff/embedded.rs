@@ -170,7 +170,7 @@ pub(super) fn compare(
         return false;
     }
     if let Some([a, b]) = around {
-        let things = || nouns::at(&[], &context.request.target);
+        let things = || nouns::at(&[], context.request);
         base.value(context, [Some(&a), Some(&b)], things, sink);
     }
     true

@@ -244,7 +244,7 @@ impl FieldRule<'_, '_> {
             tag.strip_prefix("W/").unwrap_or(tag).trim_matches('"')
         });
         let steps = [Step::Header(self.name.into())];
-        bound.mistaken(a, b, &nouns::at(&steps, &self.context.request.target))
+        bound.mistaken(a, b, &nouns::at(&steps, self.context.request))
     }
 
     fn challenges(&self, a: &[&[u8]], b: &[&[u8]], sink: &mut Sink) {

@@ -19,6 +19,7 @@ use super::elapsed::words;
 use super::growth::{Growth, counts_up};
 use super::instants::InstantPairs;
 use super::scatter::Scatter;
+use crate::bind::find::things;
 use crate::message::kinds::ValueKind;
 use crate::message::population::{Population, TextForm};
 
@@ -344,6 +345,14 @@ impl Stat {
             && words.iter().all(|word| any.contains(&&**word) || beside.contains(&&**word))
     }
 
+    /// Whether its name says that its values name things: `id`, `order_id`, the `id` of an element.
+    fn names_a_thing(&self) -> bool {
+        const ATTRIBUTES: [&str; 4] = ["@id", "@value", "@for", "@data-id"];
+        let name = self.name();
+        self.label == "changed"
+            && (ATTRIBUTES.contains(&name) || things::identified(name).is_some())
+    }
+
     /// Whether its name says that it is about who answered.
     fn is_called_machine(&self) -> bool {
         const NAMES: [&str; 11] = [
@@ -416,6 +425,8 @@ pub(super) struct Samples {
     pub(super) twins: u64,
     /// The replay took much less time than the recording.
     pub(super) is_faster: bool,
+    /// v2's ids elsewhere are higher by as much as all of the place's numbers are.
+    pub(super) is_raised: bool,
 }
 
 /// What is known of a way of changing at a place.
@@ -588,6 +599,11 @@ pub(super) fn decide(stat: &Stat, samples: Samples, opposite: (u64, u64)) -> Dec
         decision.measured = true;
         said.push("both count requests".to_owned());
     }
+    if !decision.measured && samples.is_raised && stat.names_a_thing() {
+        decision.measured = true;
+        let by = stat.scatter.raise.of_all().unwrap_or_default();
+        said.push(format!("v2's numbers are higher by {by}, as its ids are elsewhere"));
+    }
     decision.why = said.join("; ");
     decision
 }
@@ -731,7 +747,8 @@ fn against(stat: &Stat, kind: &str, samples: Samples, live: u64) -> Option<Strin
 
 /// … by how often they are equal.
 fn against_new(stat: &Stat, kind: &str, samples: Samples, live: u64) -> Option<String> {
-    if samples.own >= 3 && stat.own == 0 {
+    // What is kept there v2 made anew as well, where its values stand for v1's elsewhere.
+    if samples.own >= 3 && stat.own == 0 && samples.twins == 0 {
         return Some(format!(
             "both are {kind}, but v1 gave equal requests the same value in all {} pairs",
             samples.own

@@ -6,7 +6,9 @@ use std::hash::{Hash as _, Hasher as _};
 use rustc_hash::FxHasher;
 
 use crate::bind::find::things::{self, Nouns, Stands, singular};
+use crate::message::document::tells_kind;
 use crate::message::place::{Step, Trail};
+use crate::message::Request;
 use crate::message::target::path_and_query;
 
 /// How a value is called that names a thing.
@@ -24,11 +26,8 @@ pub(super) enum Called {
 impl Called {
     /// How a value at these steps is called.
     pub(super) fn at(steps: &[Step<'_>]) -> Self {
-        const NUMBERS: [&str; 4] = ["no", "nr", "num", "number"];
         match steps.last() {
-            Some(Step::Name(name)) if NUMBERS.iter().any(|own| name.eq_ignore_ascii_case(own)) => {
-                Self::Number
-            }
+            Some(Step::Name(name)) if things::is_counted(name) => Self::Number,
             Some(Step::Name(name)) if things::is_nameless(name) => Self::Id,
             _ => Self::Otherwise,
         }
@@ -85,15 +84,20 @@ pub(super) fn name_of(steps: &[Step<'_>]) -> u64 {
     })
 }
 
-/// What a value may name that stands at a place of an answer to a request for `target`.
-pub(super) fn at(steps: &[Step<'_>], target: &[u8]) -> Named {
-    let nouns = path_of(target);
+/// What a value may name that stands at a place of an answer to `request`.
+pub(super) fn at(steps: &[Step<'_>], request: &Request) -> Named {
+    let target = &*request.target;
+    let nouns = path_of(target).asked_by(&request.method);
     let mut found = Named { called: Called::at(steps), name: name_of(steps), ..Named::default() };
     follow(steps, None, &mut |trail| {
         found.nouns = things::at(trail, Stands::Issued, None, &nouns).0;
     });
+    if found.nouns.iter().any(|noun| things::is_person(noun)) {
+        found.add(things::people());
+    }
     // What a page has in attributes and cells has no better name.
-    found.asked = matches!(steps.last(), Some(Step::Attribute(_) | Step::Text(_)));
+    found.asked = found.called == Called::Id
+        || matches!(steps.last(), Some(Step::Attribute(_) | Step::Text(_)));
     // The `id` of a list's elements may be of any thing: what changed, what was found.
     found.any = found.called == Called::Id;
     // `object_id` is of whatever the answer is about.
@@ -111,7 +115,12 @@ pub(super) fn at(steps: &[Step<'_>], target: &[u8]) -> Named {
     if let Some(Step::Name(name)) = member
         && (!things::is_counter(name) || things::is_reference(name))
     {
-        found.add(singular(name));
+        let noun = singular(name);
+        // `"author": 5` is the user of that number.
+        if noun.as_deref().is_some_and(things::is_person) {
+            found.add(things::people());
+        }
+        found.add(noun);
     } else if let Some(Step::Attribute(name)) = member
         && is_field
         && (!things::is_counter(name) || things::is_reference(name))
@@ -122,8 +131,8 @@ pub(super) fn at(steps: &[Step<'_>], target: &[u8]) -> Named {
 }
 
 /// What a parameter of a link to `path` may name: `5` in `/topic.php?id=5` a topic.
-pub(super) fn of_link(name: &str, path: &str, target: &[u8]) -> Named {
-    let mut found = at(&[Step::Query(name.into())], target);
+pub(super) fn of_link(name: &str, path: &str, request: &Request) -> Named {
+    let mut found = at(&[Step::Query(name.into())], request);
     if things::is_nameless(name) {
         found.add(of(path.as_bytes()));
         found.asked = true;
@@ -137,24 +146,10 @@ pub(super) fn beside<'m>(
     own: &str,
     members: impl Iterator<Item = (Cow<'m, str>, Beside<'m>)>,
 ) -> (Vec<String>, Vec<String>) {
-    const KINDS: [&str; 9] = [
-        "__typename",
-        "type",
-        "kind",
-        "@type",
-        "object",
-        "object_type",
-        "entity_type",
-        "resource_type",
-        "model",
-    ];
     let (mut kinds, mut others) = (Vec::new(), Vec::new());
     for (name, value) in members {
         match value {
-            Beside::Text(text) if KINDS.iter().any(|own| name.eq_ignore_ascii_case(own)) => {
-                // `shop.order`: what a service calls its kinds.
-                kinds.extend(text.rsplit(['.', '/', ':', '#']).next().and_then(singular));
-            }
+            Beside::Text(text) if tells_kind(&name) => kinds.extend(things::told(&text)),
             Beside::Thing => others.extend(singular(&name)),
             // `user_id` may say the `id` of a user once more.
             Beside::Number(text) | Beside::Text(text) if text != own => {
@@ -278,7 +273,8 @@ mod tests {
 
     #[test]
     fn the_id_of_any_object_is_of_what_was_asked_for() {
-        let at = |name: &'static str| at(&[Step::Root, Step::Name(name.into())], b"/issues/8/edit");
+        let request = Request { target: b"/issues/8/edit".to_vec().into(), ..Request::default() };
+        let at = |name: &'static str| at(&[Step::Root, Step::Name(name.into())], &request);
         for name in ["object_id", "objectId", "target-id"] {
             let found = at(name).nouns;
             assert!(found.contains(&"issue".to_owned()), "{name} {found:?}");
@@ -290,7 +286,7 @@ mod tests {
             ("page", None),
         ] {
             let named = [Step::Root, Step::Name(name.into()), Step::Index(2)];
-            let found = super::at(&named, b"/issues/8").nouns;
+            let found = super::at(&named, &request).nouns;
             assert_eq!(found.first().map(String::as_str), noun, "{name}");
         }
         for name in ["object", "order_id", "amount"] {

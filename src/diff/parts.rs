@@ -410,8 +410,18 @@ pub(super) fn numbers(context: &Context<'_>, a: &str, b: &str) -> Option<[f64; 2
     let is_plain = |text: &str| {
         (1..=LONGEST).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
     };
-    let both = is_plain(a) && is_plain(b) && !context.asked_for(a);
-    both.then(|| Some([a.parse().ok()?, b.parse().ok()?]))?
+    let [one, other] = behind_word(a, b);
+    let both = is_plain(one) && is_plain(other) && !context.asked_for(a);
+    both.then(|| Some([one.parse().ok()?, other.parse().ok()?]))?
+}
+
+/// Two values without the word that both begin with: the numbers of `row5` and `row-5`.
+fn behind_word<'t>(a: &'t str, b: &'t str) -> [&'t str; 2] {
+    let digit = |text: &str| text.find(|c: char| c.is_ascii_digit());
+    match (digit(a), digit(b)) {
+        (Some(at), Some(to)) if a[..at] == b[..to] => [&a[at..], &b[to..]],
+        _ => [a, b],
+    }
 }
 
 /// The forms of two values of four to seven characters behind what names of temporary files begin

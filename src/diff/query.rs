@@ -113,7 +113,7 @@ fn one(
     sink: &mut Sink,
 ) {
     let Some(name) = name else {
-        let things = || nouns::at(&[], &context.request.target);
+        let things = || nouns::at(&[], context.request);
         return base.value(context, [a, b], things, sink);
     };
     let at = |outer: &str| format!("{outer} query:{name}");
@@ -134,5 +134,5 @@ fn one(
     {
         return;
     }
-    inner.told(context, [a, b], || nouns::of_link(name, path, &context.request.target), sink);
+    inner.told(context, [a, b], || nouns::of_link(name, path, context.request), sink);
 }

@@ -13,6 +13,32 @@ const VARIES: f64 = 0.1;
 /// How many times as much v2's may be, as a logarithm: units differ by sixty.
 const APART: f64 = 3.4;
 
+/// How much higher v2's numbers are, where all are as much.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Raise {
+    by: Option<i64>,
+    differs: bool,
+    /// The last number of v1, and how often it was another one than before.
+    last: f64,
+    values: u32,
+}
+
+impl Raise {
+    /// Adds v1's and v2's number.
+    fn add(&mut self, [a, b]: [f64; 2]) {
+        let by = (b - a) as i64;
+        self.differs |= *self.by.get_or_insert(by) != by;
+        self.values += u32::from(self.values == 0 || self.last != a);
+        self.last = a;
+    }
+
+    /// By how much, where enough numbers show it.
+    pub(super) fn of_all(&self) -> Option<i64> {
+        const VALUES: u32 = 3;
+        self.by.filter(|by| !self.differs && *by != 0 && self.values >= VALUES)
+    }
+}
+
 /// Sums over pairs of numbers.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Scatter {
@@ -23,11 +49,14 @@ pub(super) struct Scatter {
     /// Of logarithms of ratios, where there is one.
     ratios: [f64; 3],
     is_negative: bool,
+    /// How much higher all of v2's are.
+    pub(super) raise: Raise,
 }
 
 impl Scatter {
     /// Adds v1's and v2's number.
     pub(super) fn add(&mut self, numbers: [f64; 2]) {
+        self.raise.add(numbers);
         self.pairs += 1.0;
         for (side, number) in numbers.into_iter().enumerate() {
             self.sums[side] += number;

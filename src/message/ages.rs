@@ -209,18 +209,31 @@ fn is_said_to_take(before: &str) -> bool {
         "response",
         "results",
     ];
+    let is_done = |word: &str| DONE.iter().any(|own| word.eq_ignore_ascii_case(own));
     let mut words = before
-        .rsplit(|c: char| !c.is_alphabetic())
-        .filter(|word| !word.is_empty())
-        .take(2)
-        .map(str::to_ascii_lowercase);
-    let (last, one) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+        .rsplit(|c: char| !c.is_alphanumeric())
+        .filter(|word| word.starts_with(char::is_alphabetic));
+    let last = words.next().unwrap_or_default().to_ascii_lowercase();
     match &*last {
-        "in" => DONE.contains(&&*one),
+        // When it was done may stand between: `rendered on 2026-11-29 at 10:00:00Z in 3 ms`.
+        "in" => words.find(|word| !is_of_time(word)).is_some_and(is_done),
         // As databases say it: `1 row in set (0.02 sec)`.
-        "set" => one == "in",
-        word => WORDS.contains(&word),
+        "set" => words.next().is_some_and(|word| word.eq_ignore_ascii_case("in")),
+        word => WORDS.contains(&word) || before.ends_with('(') && is_done(word),
     }
+}
+
+/// Whether a word is a part of when something was: `on`, `Nov`, `Sunday`, `UTC`.
+fn is_of_time(word: &str) -> bool {
+    const WORDS: [&str; 8] = ["on", "at", "utc", "gmt", "am", "pm", "cet", "cest"];
+    const NAMES: [&str; 19] = [
+        "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec", "mon",
+        "tue", "wed", "thu", "fri", "sat", "sun",
+    ];
+    let is_begun = |name: &&str| {
+        word.get(..3).is_some_and(|start| start.eq_ignore_ascii_case(name))
+    };
+    WORDS.iter().any(|own| word.eq_ignore_ascii_case(own)) || NAMES.iter().any(|name| is_begun(&name))
 }
 
 fn is_just(word: &str) -> bool {

@@ -23,6 +23,7 @@ use std::ops::Range;
 
 use sha2::{Digest as _, Sha256};
 
+pub(crate) use self::json::tells_kind;
 use super::encoding::{self, Encoding, hex};
 use super::json::code;
 use super::media::MediaType;
@@ -44,6 +45,9 @@ pub struct Value<'v> {
     /// What it is called beside its place: the name of the input or `<meta>` that it is the value
     /// of.
     pub label: Option<&'v str>,
+    /// Of an `id` in JSON, the kind of thing that its object says it is: `order` beside
+    /// `"type": "order"`.
+    pub kind: Option<&'v str>,
 }
 
 /// What a value is.
@@ -209,7 +213,7 @@ impl<'w> Walk<'w> {
         form: Form,
         encoding: Encoding,
     ) -> Option<String> {
-        self.tell(at, Value { text, form, encoding, label: None })
+        self.tell(at, Value { text, form, encoding, label: None, kind: None })
     }
 
     /// A text: as one value, or by what is in it. Gives what is to stand there, not encoded.
@@ -224,7 +228,11 @@ impl<'w> Walk<'w> {
         encoding: Encoding,
         label: Option<&str>,
     ) -> Option<String> {
-        let value = Value { text, form: Form::Text, encoding, label };
+        self.whole(at, Value { text, form: Form::Text, encoding, label, kind: None })
+    }
+
+    /// A text with what is known of it.
+    fn whole(&mut self, at: &Trail<'_>, value: Value<'_>) -> Option<String> {
         match self.document_in(at, value) {
             Some(edited) => edited,
             None => self.tell(at, value),
@@ -254,7 +262,8 @@ impl<'w> Walk<'w> {
     /// A script: a document, or the documents in its code and what stands between them, each at a
     /// line of its own.
     fn code(&mut self, at: &Trail<'_>, text: &str) -> Option<String> {
-        let value = Value { text, form: Form::Text, encoding: Encoding::Plain, label: None };
+        let (form, encoding) = (Form::Text, Encoding::Plain);
+        let value = Value { text, form, encoding, label: None, kind: None };
         if let Some(edited) = self.document_in(at, value) {
             return edited;
         }

@@ -70,6 +70,22 @@ pub(super) fn form_like(raw: &str, text: &str) -> String {
     out
 }
 
+/// A text as a segment of a path has it, where signs that `raw` escapes are escaped too, though
+/// they could stand for themselves (RFC 3986 §3.3): what was signed is what was written.
+pub(super) fn segment_like(raw: &str, text: &str) -> String {
+    let mut out = Encoding::Percent.encoded(text).into_owned();
+    if raw.contains('%') {
+        for sign in "!$&'()*+,;=:@".chars().filter(|sign| !raw.contains(*sign)) {
+            let escape = format!("%{:02X}", u32::from(sign));
+            let small = escape.to_ascii_lowercase();
+            if let Some(own) = [escape, small].iter().find(|own| raw.contains(own.as_str())) {
+                out = out.replace(sign, own);
+            }
+        }
+    }
+    out
+}
+
 /// Bytes in hexadecimal, in small letters.
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut out, byte| {

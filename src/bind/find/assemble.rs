@@ -626,11 +626,13 @@ impl PieceGather<'_> {
         let counted = !line.is_beside;
         self.totals.uses += if counted { part.uses.len() as u64 } else { 0 };
         for birth in part.births.chunk_by(|a, b| a.slot == b.slot).filter_map(|of| of.first()) {
-            let count = match birth.flow {
-                Some(_) => &mut self.totals.values,
-                None => &mut self.totals.shown,
-            };
-            *count += 1;
+            match birth.flow {
+                Some(_) => self.totals.values += 1,
+                None => {
+                    self.totals.shown += 1;
+                    self.totals.made += u64::from(line.may_change);
+                }
+            }
         }
         self.totals.using += u64::from(counted && !part.uses.is_empty());
         self.totals.waits += part.after.len() as u64;

@@ -43,6 +43,8 @@ pub(super) const WEAK: u8 = 1;
 pub(super) const RULED: u8 = 2;
 /// Its request may change something.
 pub(super) const UNSAFE: u8 = 4;
+/// Of what an answer shows: its request made what it names.
+pub(super) const MADE: u8 = UNSAFE;
 /// Looks issued, where it stands.
 pub(super) const ISSUED: u8 = 8;
 /// Says who the client is.

@@ -12,7 +12,7 @@ use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
 use super::client::{ClientSession, Clients};
-use super::event::{CREDENTIAL, FIELD, ISSUED, PATH, RULED, SIGNED, UNSAFE, ValueEvent, WEAK};
+use super::event::{CREDENTIAL, FIELD, ISSUED, MADE, PATH, RULED, SIGNED, UNSAFE, ValueEvent, WEAK};
 use crate::exchange::ExchangeId;
 
 /// Whom a request waits for, beside what its own connection asks for.
@@ -43,7 +43,8 @@ const FOLLOWERS: usize = 1 << 10;
 pub(super) trait Finds {
     /// A request says a value that an answer issued.
     fn used(&mut self, birth: &ValueEvent, used: &ValueEvent) -> io::Result<()>;
-    /// An answer issued a value that a later one shows again, and no request says.
+    /// An answer issued a value that no request says: it names what its request made, or a later
+    /// answer shows it again.
     fn shown(&mut self, birth: &ValueEvent) -> io::Result<()>;
     /// A request says a value that looks issued, but by no answer.
     fn older(&mut self, said: &ValueEvent) -> io::Result<()>;
@@ -157,6 +158,9 @@ struct EventGroup {
     birth: Option<(ValueEvent, ClientSession)>,
     births: u64,
     is_used: bool,
+    /// A request says it in a token that its client signed, and not otherwise: it may be who the
+    /// client is.
+    is_in_token: bool,
     /// The latest answers that showed it, by session, and by session and path.
     by_session: FxHashMap<ClientSession, ValueEvent>,
     by_path: FxHashMap<(ClientSession, u32), ValueEvent>,
@@ -184,13 +188,16 @@ impl EventGroup {
             _ => self.by_path = FxHashMap::default(),
         }
         (self.is_clients, self.is_made) = (first.said, false);
-        (self.birth, self.births, self.is_used) = (None, 0, false);
+        (self.birth, self.births, self.is_used, self.is_in_token) = (None, 0, false, false);
         (self.creator, self.changer) = (None, None);
         self.sayers.clear();
     }
 
     fn end(&mut self, finds: &mut impl Finds) -> io::Result<()> {
-        if let Some((birth, _)) = self.birth.filter(|_| self.births > 1 && !self.is_used) {
+        let is_shown = |birth: &ValueEvent| {
+            self.births > 1 || birth.is(MADE) || self.is_in_token
+        };
+        if let Some((birth, _)) = self.birth.filter(|(birth, _)| is_shown(birth) && !self.is_used) {
             finds.shown(&birth)?;
         }
         finds.ended();
@@ -216,6 +223,7 @@ impl EventGroup {
         match self.source(&event, session) {
             Some(birth) => {
                 // What stands in a token that its client signed takes nothing from the answer.
+                self.is_in_token |= event.is(SIGNED);
                 self.is_used |=
                     !event.is(SIGNED) && self.birth.is_some_and(|(first, _)| first == birth);
                 finds.used(&birth, &event)?;

@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use super::client::{self, Client};
-use super::event::{CREDENTIAL, FIELD, ISSUED, RULED, SIGNED, WEAK};
+use super::event::{CREDENTIAL, FIELD, ISSUED, MADE, RULED, SIGNED, WEAK};
 use super::kept;
 use super::memo::PlaceMemo;
 use super::rules::{Chosen, FlowRules};
@@ -68,6 +68,37 @@ pub(super) struct Atom {
 /// No kind of thing.
 pub(super) const UNKNOWN_THING: u32 = 0;
 
+/// What an answer tells of that its request may have made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Made {
+    /// Nothing.
+    Nothing,
+    /// What it leads to.
+    Elsewhere,
+    /// One thing.
+    One,
+    /// All that it tells of.
+    All,
+}
+
+impl Made {
+    fn of(request: &Request, status: Option<u16>, path: &str, operation: Option<&str>) -> Self {
+        const OK: u16 = 200;
+        const CREATED: u16 = 201;
+        let asks = operation.map_or_else(
+            || path.rsplit('/').next().is_some_and(things::only_reads),
+            |operation| operation.split(' ').any(things::only_reads),
+        );
+        match status {
+            _ if !matches!(&*request.method, b"POST" | b"PUT") => Self::Nothing,
+            Some(CREATED) => Self::All,
+            Some(300..400) if *request.method == *b"POST" => Self::Elsewhere,
+            Some(OK) if *request.method == *b"POST" && !asks => Self::One,
+            _ => Self::Nothing,
+        }
+    }
+}
+
 /// What one exchange says.
 #[derive(Debug)]
 pub(super) struct SeenExchange {
@@ -79,6 +110,8 @@ pub(super) struct SeenExchange {
     pub(super) may_change: bool,
     /// Its request made what its path ends with (RFC 9110 §9.3.4).
     pub(super) created: bool,
+    /// What its answer made.
+    pub(super) made: Made,
     /// When the request was said, in nanoseconds since 1970.
     pub(super) at: i64,
     /// It opened a WebSocket: what is said there is said and known when it is.
@@ -124,6 +157,7 @@ pub(super) fn look(
         may_change: !method::is_safe(&request.method),
         created: *request.method == *b"PUT"
             && response.is_some_and(|response| response.message.status == 201),
+        made: Made::Nothing,
         at,
         opens: false,
         answered,
@@ -136,7 +170,9 @@ pub(super) fn look(
         was_cut: false,
     };
     let path = std::str::from_utf8(target::path_and_query(&request.target).0).unwrap_or_default();
-    let nouns = Nouns::of(path);
+    let status = response.map(|response| response.message.status);
+    seen.made = Made::of(request, status, path, seen.operation.as_deref());
+    let nouns = Nouns::of(path).asked_by(&request.method);
     let chosen = rules.of(request);
     memo.begin();
     let mut looker = Looker::new(&mut seen, (Stands::Said, at), &nouns, &chosen, memo);
@@ -389,7 +425,9 @@ impl<'l> Looker<'l> {
             return;
         }
         if is_strong(text) || kinds::is_signed(text.as_bytes()) {
-            self.add(&mut told, None, "", 0);
+            // A number with its kind in base64 is drawn by nobody.
+            let is_made = self.makes_anew(at) && strength::encoded(text).is_some();
+            self.add(&mut told, None, "", if is_made { MADE } else { 0 });
         } else if let Some(name) = opaque_cookie(at, text) {
             self.add(&mut told, None, &format!("cookie {name}"), 0);
         } else if !deep && !self.in_session && self.moment(&mut told, value.label) {
@@ -399,7 +437,7 @@ impl<'l> Looker<'l> {
             if strength::may_be_drawn(text) && !self.in_session {
                 self.add(&mut told, None, "", WEAK);
             }
-            self.weak(&mut told, value.label, noun.as_deref());
+            self.weak(&mut told, value, noun.as_deref());
         }
         if !deep {
             self.inner(&mut told);
@@ -421,7 +459,7 @@ impl<'l> Looker<'l> {
     }
 
     /// What a weak value names.
-    fn weak(&mut self, told: &mut ToldValue<'_>, label: Option<&str>, noun: Option<&str>) {
+    fn weak(&mut self, told: &mut ToldValue<'_>, value: Value<'_>, noun: Option<&str>) {
         let is_segment = matches!(told.at.last(), Step::Segment(_));
         if is_segment && things::is_verb(told.text) {
             return;
@@ -431,12 +469,52 @@ impl<'l> Looker<'l> {
         if kinds::of_number(told.text) == Some(ValueKind::EpochSeconds) && !told.names() {
             return;
         }
+        let mut own = if self.makes_anew(told.at) { WEAK | MADE } else { WEAK };
         if let Some(noun) = noun {
-            self.add(told, None, noun, WEAK);
+            self.add(told, None, noun, own);
+            // One of its kinds is enough.
+            own = WEAK;
         }
-        let kinds = self.memo.kinds(told.at, self.stands, label, self.nouns);
+        let kinds = self.memo.kinds(told.at, self.stands, value.label, self.nouns);
+        let told_kind = value.kind.and_then(things::told);
+        let is_told = told_kind.is_some() && self.stands == Stands::Said;
+        if let Some(kind) = told_kind.as_deref().filter(|_| is_told) {
+            self.add(told, None, kind, WEAK);
+        }
         for thing in kinds.iter().flat_map(|kinds| kinds.iter()) {
-            self.add(told, None, thing, WEAK);
+            self.add(told, None, thing, own);
+            own = WEAK;
+        }
+        if let Some(kind) = told_kind.filter(|_| !is_told) {
+            self.add(told, None, &kind, WEAK);
+        }
+    }
+
+    /// Whether an answer says there what it made: an `id` in the answer to a request that creates
+    /// something. Of several in a list only where the answer says that it created (RFC 9110
+    /// §15.3.2): others may be what was found.
+    fn makes_anew(&self, at: &Trail<'_>) -> bool {
+        let made = match self.stands {
+            Stands::Said => return false,
+            Stands::Issued => self.seen.made,
+        };
+        let is_listed = || {
+            std::iter::successors(Some(at), |at| at.before())
+                .any(|at| matches!(at.last(), Step::Index(_)))
+        };
+        let is_led_to = || {
+            matches!(at.before().map(Trail::last), Some(Step::Header(name))
+                if name.eq_ignore_ascii_case("location"))
+        };
+        let name = match at.last() {
+            Step::Name(name) => name,
+            Step::Segment(_) => return made != Made::Nothing && is_led_to(),
+            _ => return false,
+        };
+        match made {
+            Made::Nothing | Made::Elsewhere => false,
+            Made::One => things::is_nameless(name) && !things::is_counted(name) && !is_listed(),
+            Made::All => things::is_nameless(name) && !things::is_counted(name),
         }
     }
 

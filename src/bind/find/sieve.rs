@@ -5,7 +5,7 @@
 //! none is lost, only some are sorted for nothing. The table grows with the recording, up to a
 //! bound.
 
-use super::event::{ISSUED, PATH, RULED, UNSAFE, WEAK};
+use super::event::{ISSUED, MADE, PATH, RULED, UNSAFE, WEAK};
 
 /// Cells at first, and at most: 64 MiB.
 const FIRST: usize = 1 << 20;
@@ -99,7 +99,7 @@ impl Sieve {
         }
         match said {
             true => is(SHOWN) || is(CHANGES) || flags & ISSUED != 0,
-            false => is(SAID) || is(AGAIN),
+            false => is(SAID) || is(AGAIN) || flags & MADE != 0,
         }
     }
 }

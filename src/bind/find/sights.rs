@@ -161,7 +161,10 @@ impl Sights {
                     (four(&rest[2..]), four(&rest[10..]), four(&rest[14..]));
                 let may_name = || match thing {
                     UNKNOWN_THING => templates.get(template).is_some_and(|of| of.is_drawn(measure)),
-                    _ => sieve.is_said(hash) || things.is_new(thing, measure),
+                    _ => {
+                        let is_made = flags & event::MADE != 0;
+                        is_made || sieve.is_said(hash) || things.is_new(thing, measure)
+                    }
                 };
                 let is_shown = flags & event::WEAK != 0 && !said;
                 if !sieve.passes(hash, said, flags) || is_shown && !may_name() {

@@ -32,6 +32,63 @@ const ISSUED: [&str; 18] = [
     "lock",
     "handle",
 ];
+/// Names of numbers that people count by, perhaps anew for each customer: in a request a house's as
+/// well as a thing's.
+const COUNTED: [&str; 4] = ["no", "nr", "num", "number"];
+/// Qualifiers of an `id` that say which of a thing's ids it is, and nothing of the thing.
+const WHICH_ID: [&str; 8] =
+    ["database", "db", "legacy", "internal", "global", "numeric", "local", "relay"];
+/// Kinds of things that are people, under the names by which services keep them …
+const PEOPLE: [&str; 7] =
+    ["user", "person", "people", "member", "signup", "register", "registration"];
+/// … and as what other things know them.
+const ROLES: [&str; 28] = [
+    "author",
+    "owner",
+    "creator",
+    "createdby",
+    "updatedby",
+    "modifiedby",
+    "deletedby",
+    "assignedto",
+    "assignedby",
+    "assignee",
+    "reviewer",
+    "manager",
+    "sender",
+    "recipient",
+    "receiver",
+    "actor",
+    "approver",
+    "approvedby",
+    "requester",
+    "submitter",
+    "reporter",
+    "editor",
+    "uploader",
+    "uploadedby",
+    "follower",
+    "friend",
+    "inviter",
+    "invitee",
+];
+/// The kind that all of these are of, too.
+const PERSON: &str = "a person";
+/// Names of others of the same kind.
+const OF_OWN_KIND: [&str; 12] = [
+    "parent",
+    "root",
+    "ancestor",
+    "original",
+    "previous",
+    "predecessor",
+    "successor",
+    "sibling",
+    "replyto",
+    "inreplyto",
+    "duplicateof",
+    "origin",
+];
 /// Names of arrays and objects that only hold what the path names.
 const HOLDERS: [&str; 20] = [
     "data",
@@ -126,6 +183,12 @@ pub(crate) struct Things(pub(crate) Vec<String>);
 
 /// What a weak value at `at` may name; `nouns` are those of the request's path.
 pub(crate) fn at(at: &Trail<'_>, stands: Stands, label: Option<&str>, nouns: &Nouns) -> Things {
+    let mut found = kinds_at(at, stands, label, nouns);
+    found.people(stands);
+    found
+}
+
+fn kinds_at(at: &Trail<'_>, stands: Stands, label: Option<&str>, nouns: &Nouns) -> Things {
     let mut found = Things::default();
     if let Some(label) = label {
         found.named(label, None, stands, nouns);
@@ -231,6 +294,26 @@ impl Things {
         }
     }
 
+    /// Of people also that they are.
+    fn people(&mut self, stands: Stands) {
+        let is_person = |name: &String| match stands {
+            Stands::Issued => is_person(name),
+            // A membership is asked for by the same word.
+            Stands::Said => name == "user" || ROLES.contains(&name.as_str()),
+        };
+        if self.0.iter().any(is_person) {
+            self.0.push(PERSON.to_owned());
+        }
+    }
+
+    /// What holds a field, or what the path is about.
+    fn held(&mut self, holder: Option<&str>, nouns: &Nouns) {
+        match holder {
+            Some(holder) => self.push(Some(holder)),
+            None => nouns.own().for_each(|noun| self.push(Some(noun))),
+        }
+    }
+
     /// What a segment of the request's path names: `/pages/4` a page, as do `/pages/id/4` and
     /// `/pages/by-number/4`.
     fn behind(&mut self, index: usize, nouns: &Nouns) {
@@ -250,13 +333,25 @@ impl Things {
             name.trim_end_matches("[_eq]").trim_end_matches(']').rsplit('[').next().unwrap_or(name),
             |last| last.trim_end_matches(']'),
         );
+        let is_one_of = |all: &[&str], name: &str| {
+            singular(name).is_some_and(|name| all.contains(&name.as_str()))
+        };
         match identifies(name) {
-            Some("") => match holder {
-                Some(holder) => self.push(Some(holder)),
-                None => nouns.own().for_each(|noun| self.push(Some(noun))),
-            },
+            Some("") if is_counted(name) => {
+                // A number in a request is one that was issued as a number.
+                let mut of = Self::default();
+                of.held(holder, nouns);
+                self.0.extend(of.0.iter().map(|noun| format!("number of {noun}")));
+                if stands == Stands::Issued {
+                    of.0.iter().for_each(|noun| self.push(Some(noun)));
+                }
+            }
+            Some("") => self.held(holder, nouns),
             Some(thing) => {
                 self.push(Some(thing));
+                if is_one_of(&OF_OWN_KIND, thing) {
+                    self.held(holder, nouns);
+                }
                 // `parent_page_id` is a page as well.
                 if let Some((_, last)) = thing.rsplit_once(['_', '-', '.']) {
                     self.push(Some(last));
@@ -271,10 +366,40 @@ impl Things {
                 self.push(code_of(name));
                 self.push(words(name).last().as_deref());
             }
-            None if stands == Stands::Said && !is_counter(name) => self.push(Some(name)),
+            None if stands == Stands::Said && !is_counter(name) => {
+                self.push(Some(name));
+                if is_one_of(&OF_OWN_KIND, name) {
+                    self.held(holder, nouns);
+                }
+            }
+            None if is_one_of(&OF_OWN_KIND, name) => self.held(holder, nouns),
             None => {}
         }
     }
+}
+
+/// Whether a call that is named so only looks at what is there: `search`, `listOrders`, `query`.
+pub(super) fn only_reads(name: &str) -> bool {
+    const READS: [&str; 14] = [
+        "get", "list", "search", "find", "query", "count", "show", "view", "detail", "fetch", "read",
+        "lookup", "check", "validate",
+    ];
+    words(name).next().is_some_and(|word| READS.contains(&word.as_str()))
+}
+
+/// Whether a field of this name holds what people count by.
+pub(crate) fn is_counted(name: &str) -> bool {
+    COUNTED.iter().any(|own| name.eq_ignore_ascii_case(own))
+}
+
+/// Whether things of this kind are people, by the name of their kind or by what they are to others.
+pub(crate) fn is_person(kind: &str) -> bool {
+    PEOPLE.contains(&kind) || ROLES.contains(&kind)
+}
+
+/// Kinds under which a person may have been issued.
+pub(crate) fn people() -> impl Iterator<Item = String> {
+    PEOPLE.iter().chain(&[PERSON]).map(|kind| (*kind).to_owned())
 }
 
 /// What a name that identifies something identifies: `page_id` a page, `id` what holds it.
@@ -297,7 +422,8 @@ fn identifies(name: &str) -> Option<&str> {
         })
     })?;
     let (head, tail) = (name.get(..split.0)?, name.get(split.1..)?);
-    (!head.is_empty() && is_known(tail)).then_some(head)
+    let is_which = WHICH_ID.iter().any(|own| own.eq_ignore_ascii_case(head));
+    (!head.is_empty() && is_known(tail)).then_some(if is_which { "" } else { head })
 }
 
 /// What a name identifies that is written in one: `pageid`, `userids`, `jobid`; no word that ends
@@ -513,6 +639,11 @@ fn is_holder(name: &str) -> bool {
     HOLDERS.iter().any(|holder| name.eq_ignore_ascii_case(holder))
 }
 
+/// The kind of thing that a service calls so: `order` of `shop.order`.
+pub(crate) fn told(kind: &str) -> Option<String> {
+    kind.rsplit(['.', '/', ':', '#']).next().and_then(singular)
+}
+
 /// `pages`, `Pages` and `page` are one kind.
 pub(crate) fn singular(name: &str) -> Option<String> {
     let lower: String =
@@ -537,8 +668,10 @@ pub(crate) struct Nouns {
     pub(super) path: String,
     /// Segments by their number from 1; none for one that is a value itself.
     segments: Vec<Option<String>>,
-    /// Names the segments.
+    /// Names the segments, and how they are asked for.
     pub(super) hash: u64,
+    /// It makes one of what the path names.
+    makes: bool,
 }
 
 impl Nouns {
@@ -560,7 +693,16 @@ impl Nouns {
         let segments: Vec<Option<String>> = path.split('/').skip(1).map(literal).collect();
         let mut hasher = FxHasher::default();
         segments.hash(&mut hasher);
-        Self { path: path[..end].to_owned(), segments, hash: hasher.finish() }
+        Self { path: path[..end].to_owned(), segments, hash: hasher.finish(), makes: false }
+    }
+
+    /// The same for a request of `method`: one that posts to a path is answered by one of what the
+    /// path names, unless it only looks.
+    pub(crate) fn asked_by(mut self, method: &[u8]) -> Self {
+        self.makes =
+            method == b"POST" && !self.path.rsplit('/').next().is_some_and(only_reads);
+        self.hash ^= u64::from(self.makes) << 32;
+        self
     }
 
     /// What an entity tag of this path names.
@@ -587,8 +729,12 @@ impl Nouns {
         self.segments.len() == number
     }
 
-    /// Whether the path leads to one thing: it ends with what names it, or is a call for one.
+    /// Whether the path leads to one thing: it ends with what names it, makes it, or is a call for
+    /// one.
     fn asks_for_one(&self) -> bool {
+        if self.makes {
+            return true;
+        }
         match called(&self.path) {
             Some(about) => about
                 .first()

@@ -12,8 +12,10 @@ pub struct FlowTotals {
     pub sessions: u64,
     /// Values that answers issue and requests use.
     pub values: u64,
-    /// Values that answers issue and only answers show again.
+    /// Values that answers issue and only answers show again, or nobody.
     pub shown: u64,
+    /// … of these, what requests that may change something were answered.
+    pub made: u64,
     /// Uses.
     pub uses: u64,
     /// Requests with a use.

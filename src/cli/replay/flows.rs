@@ -206,7 +206,7 @@ impl Flows {
         let figures = found.figures();
         let FoundFlows { flows, parts, totals, unmatched } = found;
         let producers = totals.producers.iter().map(ToString::to_string).collect();
-        if totals.uses > 0 || flow.order.is_some() || !touches.is_empty() {
+        if totals.uses > 0 || totals.made > 0 || flow.order.is_some() || !touches.is_empty() {
             wishes.selection.ids = with_givers(&parts, &wishes.selection.ids)?;
             wishes.parts = Some(Arc::new(parts));
             wishes.producers = flow.producers;

@@ -130,7 +130,7 @@ impl<'a> JsonWalk<'_, '_, 'a> {
         let Some(bound) = self.context.bound else {
             return Keys { own: left.clone(), left, right, sorted: false };
         };
-        let things = nouns::at(&[&self.path[..], &ID].concat(), &self.context.request.target);
+        let things = nouns::at(&[&self.path[..], &ID].concat(), self.context.request);
         let value = |key: &str| key.strip_prefix('"').unwrap_or(key).to_owned();
         let theirs: FxHashMap<u64, &String> =
             right.iter().map(|key| (Bound::name(&value(key)), key)).collect();
@@ -270,7 +270,7 @@ impl<'a> JsonWalk<'_, '_, 'a> {
         if left.len() < FEWEST || keys.own.iter().any(|key| theirs.contains(key)) {
             return None;
         }
-        let things = nouns::at(&[&self.path[..], &ID].concat(), &self.context.request.target);
+        let things = nouns::at(&[&self.path[..], &ID].concat(), self.context.request);
         let names: Vec<String> =
             keys.own.iter().map(|key| key.strip_prefix('"').unwrap_or(key).to_owned()).collect();
         let issued = shuffled(bound, &names, order, &things);

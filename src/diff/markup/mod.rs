@@ -6,12 +6,14 @@
 //! between elements; `class` is compared as a set. A document that cannot be read so, is too deep
 //! or too large is left to the comparison by lines.
 
+mod linked;
 mod outline;
 
 use std::borrow::Cow;
 
 use rustc_hash::FxHashMap;
 
+use self::linked::PageLinks;
 use self::outline::{field, is_value, outline};
 use super::Kind;
 use super::change::{Change, Context, Differ, Look, SeenChange, Sink, kind_of, mix, short};
@@ -56,7 +58,10 @@ pub fn compare(
         Language::Xml => xml::parse,
     };
     let (Some(expected), Some(actual)) = (parse(expected), parse(actual)) else { return false };
-    let mut walk = MarkupWalk { context, sink, path: Vec::new(), dated: false };
+    let bound = context.bound.filter(|_| language == Language::Html);
+    let links = bound.map(|bound| PageLinks::new(bound, expected.root()));
+    let links = links.as_ref();
+    let mut walk = MarkupWalk { context, sink, path: Vec::new(), dated: false, links };
     walk.children(expected.root(), actual.root());
     true
 }
@@ -77,6 +82,8 @@ struct MarkupWalk<'w, 'c> {
     /// Whether an attribute of the element at hand has a date, as a link has whose text says how
     /// long ago that was.
     dated: bool,
+    /// What v1's page has links to.
+    links: Option<&'w PageLinks<'w>>,
 }
 
 impl MarkupWalk<'_, '_> {
@@ -121,7 +128,7 @@ impl MarkupWalk<'_, '_> {
         let mut steps = self.steps(None);
         steps.push(place::Step::Element(Cow::Owned(local(name).to_owned()), 1));
         steps.extend(key.step());
-        let things = nouns::at(&steps, &self.context.request.target);
+        let things = nouns::at(&steps, self.context.request);
         let same = identity::same(bound, &ours, &theirs, &things)?;
         if same.places.is_sorted() {
             return None;
@@ -206,8 +213,12 @@ impl MarkupWalk<'_, '_> {
 
     /// Reports two values that are not written alike, unless v2's stands for v1's.
     fn differs(&mut self, differ: Differ, [a, b]: [&str; 2], field: Option<&str>) {
+        let is_linked = || self.links.is_some_and(|links| links.are_equal(a, b));
         match differ {
             Differ::Not => self.sink.twins.extend(self.path.last().map(|step| step.hash)),
+            Differ::So(_) if is_linked() => {
+                self.sink.twins.extend(self.path.last().map(|step| step.hash));
+            }
             Differ::Identity(label) => {
                 self.changed(label, Some(a), Some(b), field, SeenChange::PLAIN)
             }

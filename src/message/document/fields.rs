@@ -55,7 +55,10 @@ impl Walk<'_> {
             let trail = further(at, Step::Segment(index));
             let text = Encoding::Percent.decoded(segment);
             let edited = self.text(&trail, &text, Encoding::Percent);
-            patch.put_some(from..from + segment.len(), edited, Encoding::Percent);
+            if let Some(edited) = edited {
+                let range = from..from + segment.len();
+                patch.put(range, encoding::segment_like(segment, &edited));
+            }
         }
     }
 

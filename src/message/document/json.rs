@@ -1,5 +1,6 @@
 //! The values of JSON: leaves, and names that are values. Members of one name are told one by one.
 
+use std::borrow::Cow;
 use std::hash::{Hash as _, Hasher as _};
 
 use rustc_hash::{FxHashMap, FxHasher};
@@ -99,11 +100,58 @@ impl Walk<'_> {
                 patch.put_some(start..start + raw.len(), edited, Encoding::Json);
             }
             match which {
+                1 if *name == *"id" => self.id(&member, text, (node, value), patch),
                 1 => self.node(&member, text, value, patch),
                 _ => self.node(&member.then(Step::Again(which)), text, value, patch),
             }
         }
     }
+
+    /// The `id` of an object, with the kind of thing that the object says it is.
+    fn id(
+        &mut self,
+        at: &Trail<'_>,
+        text: &str,
+        (object, id): (Node<'_, '_>, Node<'_, '_>),
+        patch: &mut Patch,
+    ) {
+        let Some(kind) = kind_of(object) else { return self.node(at, text, id, patch) };
+        let (raw, kind) = (id.raw_str(), Some(&*kind));
+        let start = offset_in(text, raw);
+        let (form, encoding) = match id.kind() {
+            Type::Number => (Form::Bare, Encoding::Bare),
+            Type::String | Type::Escaped => (Form::Text, Encoding::Json),
+            _ => return self.node(at, text, id, patch),
+        };
+        let own = id.text();
+        let edited = self.whole(at, Value { text: &own, form, encoding, label: None, kind });
+        patch.put_some(start..start + raw.len(), edited, encoding);
+    }
+}
+
+/// Names of members that say of what kind their object is.
+const KINDS: [&str; 9] = [
+    "__typename",
+    "type",
+    "kind",
+    "@type",
+    "object",
+    "object_type",
+    "entity_type",
+    "resource_type",
+    "model",
+];
+
+/// Whether a member of this name says of what kind its object is.
+pub(crate) fn tells_kind(name: &str) -> bool {
+    KINDS.iter().any(|own| name.eq_ignore_ascii_case(own))
+}
+
+/// What kind an object says that it is: `order` of `"type": "shop.order"`.
+fn kind_of<'n>(object: Node<'n, '_>) -> Option<Cow<'n, str>> {
+    let is_text = |value: &Node<'_, '_>| matches!(value.kind(), Type::String | Type::Escaped);
+    let mut members = object.members().filter(|(_, value)| is_text(value));
+    members.find(|(name, _)| tells_kind(&name.text())).map(|(_, value)| value.text())
 }
 
 /// How often each name of an object was there: most objects have few.
