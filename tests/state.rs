@@ -677,3 +677,112 @@ fn what_nobody_uses_is_noise_although_the_rest_of_its_place_is_bound() {
         (0..14).map(|n| binding(n, "$.csrf", &token(n, 1), &token(n, 99))).collect();
     assert_eq!(diff_under(&talks, "", [&bound, &[]]).places(), [""; 0]);
 }
+
+#[test]
+fn rows_of_a_page_have_the_numbers_of_its_links() {
+    type Form = fn(u32, u32) -> String;
+    // The link's number, and the row's.
+    let forms: [Form; 8] = [
+        |a, b| format!("<tr id='row-{b}'><td><a href='/orders/{a}'>x</a></td></tr>"),
+        |a, b| format!("<div data-key={b}><a href='/orders/{a}/edit'>x</a></div>"),
+        |a, b| format!("<p><a href='/show.php?order={a}'>x</a> {b}</p>"),
+        |a, b| format!("<p><a href='/order.php?id={a}'>x</a> <b>{b}</b></p>"),
+        |a, b| {
+            format!("<form action='/orders/{a}'><button onclick=\"drop('{b}')\">x</button></form>")
+        },
+        |a, b| format!("<ol><li id=order{a} value={b}>x</li></ol>"),
+        |a, b| format!("<p id=order-{a}>x</p><p aria-label='x{b}'>y</p>"),
+        |a, b| format!("<select name=order_id><option value={a}>x</option></select><i>{b}</i>"),
+    ];
+    for form in forms {
+        let page = |link: u32, row: u32| {
+            let body = format!("<html><body>{}</body></html>", form(link, row));
+            answer(200, "text/html", body)
+        };
+        let of = |row: u32| {
+            let talks = [
+                talk("POST /orders", json("{\"id\":7}"), json("{\"id\":2007}")),
+                talk("POST /orders", json("{\"id\":8}"), json("{\"id\":2008}")),
+                talk("GET /home", page(7, 7), page(2007, row)),
+            ];
+            let bound = numbers(&[(0, "$.id", "order", 7, 2007), (1, "$.id", "order", 8, 2008)]);
+            diff_under(&talks, "", [&bound, &[]]).places()
+        };
+        assert_eq!(of(2007), [""; 0], "{}", form(7, 7));
+        for other in [2008, 1007, 8] {
+            assert!(!of(other).is_empty(), "{} {other}", form(7, 7));
+        }
+    }
+}
+
+#[test]
+fn what_is_above_a_thing_is_of_its_kind() {
+    let made = |id: u32| json(format!("{{\"id\":{id}}}"));
+    let run = |v1: &str, v2: &str| {
+        let of = |path: &str| json(format!("{{\"path\":\"{path}\"}}"));
+        let talks = [
+            talk("POST /folders", made(1), made(1001)),
+            talk("POST /folders", made(5), made(1005)),
+            talk("GET /folders/5", of(v1), of(v2)),
+        ];
+        let bound = numbers(&[(0, "$.id", "folder", 1, 1001), (1, "$.id", "folder", 5, 1005)]);
+        diff_under(&talks, "", [&bound, &[]]).places()
+    };
+    assert_eq!(run("/1/5", "/1001/1005"), [""; 0]);
+    assert_eq!(run("1.5", "1001.1005"), [""; 0]);
+    for wrong in ["/1005/1001", "/1001/1001", "/1001", "/1001/1005/1005"] {
+        assert_eq!(run("/1/5", wrong), ["$.path"], "{wrong}");
+    }
+    assert_eq!(run("5 of 1", "1005 of 1001"), ["$.path"]);
+}
+
+#[test]
+fn people_are_one_kind_under_the_names_of_what_they_do() {
+    let made = |id: u32| json(format!("{{\"id\":{id}}}"));
+    let run = |name: &str, v2: u32| {
+        let of = |id: u32| json(format!("{{\"{name}\":{id}}}"));
+        let talks = [
+            talk("POST /signup", made(4), made(1004)),
+            talk("POST /signup", made(5), made(1005)),
+            talk("GET /pages/1", of(4), of(v2)),
+        ];
+        let bound = numbers(&[(0, "$.id", "signup", 4, 1004), (1, "$.id", "signup", 5, 1005)]);
+        diff_under(&talks, "", [&bound, &[]]).places()
+    };
+    for name in ["author_id", "author", "created_by", "user_id", "ownerId"] {
+        assert_eq!(run(name, 1004), [""; 0], "{name}");
+        assert_eq!(run(name, 1005).len(), 1, "{name}");
+    }
+    for name in ["level", "page_id", "count"] {
+        assert_eq!(run(name, 1004).len(), 1, "{name}");
+    }
+}
+
+#[test]
+fn ids_that_are_all_as_much_higher_as_others_are_no_findings() {
+    let made = |id: usize| json(format!("{{\"id\":{id}}}"));
+    let run = |name: &str, higher: fn(usize) -> usize| {
+        let entry = |id: usize| json(format!("{{\"entries\":[{{\"{name}\":{id}}}]}}"));
+        let mut talks = vec![];
+        let mut bound = vec![];
+        for n in 0..4 {
+            bound.extend(numbers(&[(n, "$.id", "order", n as u32, 300 + n as u32)]));
+            talks.push(talk("POST /orders", made(n), made(300 + n)));
+        }
+        for n in 40..46 {
+            talks.push(talk(
+                &format!("GET /log?since={}", 7_000 + 9 * n),
+                entry(n),
+                entry(n + higher(n)),
+            ));
+        }
+        let found = diff_under(&talks, "", [&bound, &[]]);
+        found.places()
+    };
+    assert_eq!(run("id", |_| 300), [""; 0]);
+    assert_eq!(run("entry_id", |_| 300), [""; 0]);
+    // By another number, not all by the same, or under a name that names nothing.
+    assert_eq!(run("id", |_| 299).len(), 1);
+    assert_eq!(run("id", |n| if n == 43 { 301 } else { 300 }).len(), 1);
+    assert_eq!(run("stock", |_| 300).len(), 1);
+}

@@ -183,7 +183,8 @@ impl Bindings {
 
     fn add_apart(&mut self, apart: Option<i64>) {
         const MOST: usize = 1 << 12;
-        if let Some(apart) = apart.filter(|by| self.apart.len() < MOST || self.apart.contains_key(by))
+        if let Some(apart) =
+            apart.filter(|by| self.apart.len() < MOST || self.apart.contains_key(by))
         {
             *self.apart.entry(apart).or_default() += 1;
         }
@@ -417,8 +418,19 @@ fn entry(line: &[u8]) -> Option<Option<HashedLine>> {
     };
     let id = binding.id;
     let raise = hash((copy, apart));
-    let line =
-        HashedLine { id, entry, back, token, issued, make, v1_length, numbers, apart, raise, spoken };
+    let line = HashedLine {
+        id,
+        entry,
+        back,
+        token,
+        issued,
+        make,
+        v1_length,
+        numbers,
+        apart,
+        raise,
+        spoken,
+    };
     Some(Some(line))
 }
 

@@ -6,9 +6,9 @@ use std::hash::{Hash as _, Hasher as _};
 use rustc_hash::FxHasher;
 
 use crate::bind::find::things::{self, Nouns, Stands, singular};
+use crate::message::Request;
 use crate::message::document::tells_kind;
 use crate::message::place::{Step, Trail};
-use crate::message::Request;
 use crate::message::target::path_and_query;
 
 /// How a value is called that names a thing.
@@ -135,6 +135,9 @@ pub(super) fn of_link(name: &str, path: &str, request: &Request) -> Named {
     let mut found = at(&[Step::Query(name.into())], request);
     if things::is_nameless(name) {
         found.add(of(path.as_bytes()));
+        // The order of `/order.php?id=5`.
+        let file = path.rsplit('/').next().and_then(|last| last.split_once('.'));
+        found.add(file.and_then(|(stem, _)| singular(stem)));
         found.asked = true;
     }
     found

@@ -230,10 +230,10 @@ fn is_of_time(word: &str) -> bool {
         "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec", "mon",
         "tue", "wed", "thu", "fri", "sat", "sun",
     ];
-    let is_begun = |name: &&str| {
-        word.get(..3).is_some_and(|start| start.eq_ignore_ascii_case(name))
-    };
-    WORDS.iter().any(|own| word.eq_ignore_ascii_case(own)) || NAMES.iter().any(|name| is_begun(&name))
+    let is_begun =
+        |name: &&str| word.get(..3).is_some_and(|start| start.eq_ignore_ascii_case(name));
+    WORDS.iter().any(|own| word.eq_ignore_ascii_case(own))
+        || NAMES.iter().any(|name| is_begun(&name))
 }
 
 fn is_just(word: &str) -> bool {
@@ -316,6 +316,33 @@ fn words(text: &str) -> impl Iterator<Item = Range<usize>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_something_took_is_told_by_the_words_before_it() {
+        let spans = |text: &str| -> Vec<String> {
+            taken(text).into_iter().map(|taken| text[taken.range].to_owned()).collect()
+        };
+        for (text, span) in [
+            ("took 3s", "3s"),
+            ("done in 0.004 seconds", "0.004 seconds"),
+            ("2 rows in set (0.02 sec)", "0.02 sec"),
+            ("Rendered 2026-11-29T01:00:00Z in 6.68 ms", "6.68 ms"),
+            ("Page generated on Sun, 29 Nov 2026 at 10:00 UTC in 12 ms", "12 ms"),
+            ("Generated (0.123s)", "0.123s"),
+        ] {
+            assert_eq!(spans(text), [span], "{text}");
+        }
+        for text in [
+            "arrives in 3 seconds",
+            "created 5 items in 3 ms",
+            "opens on Sunday in 3 seconds",
+            "lap (0.123s)",
+            "generated 0.123s",
+            "Retry in 5 s",
+        ] {
+            assert_eq!(spans(text), [""; 0], "{text}");
+        }
+    }
 
     #[test]
     fn spans_of_time_are_told_from_other_texts() {

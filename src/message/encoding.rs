@@ -279,7 +279,26 @@ mod tests {
         assert_eq!(quoted_printable(b"a=3Db=\r\nc=\nd=x"), b"a=bcd=x");
     }
 
+    #[test]
+    fn a_segment_is_escaped_as_the_one_before_it_was() {
+        for (raw, text, written) in [
+            ("s%3Aab.c%2B", "s:xy.z+/", "s%3Axy.z%2B%2F"),
+            ("s%3aab", "s:xy", "s%3axy"),
+            ("s:ab", "s:xy", "s:xy"),
+            ("a:b%3Ac", "x:y:z", "x:y:z"),
+            ("ab", "x:y@z", "x:y@z"),
+        ] {
+            assert_eq!(segment_like(raw, text), written, "{raw}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn a_segment_says_the_same_however_it_is_escaped(raw in "[%3Aa:+2B]{0,12}", text in "\\PC{0,20}") {
+            let segment = segment_like(&raw, &text);
+            prop_assert_eq!(Encoding::Percent.decoded(&segment), &text[..]);
+        }
+
         #[test]
         fn what_is_encoded_says_the_same(text in "\\PC{0,20}") {
             for encoding in [Encoding::Percent, Encoding::Form] {

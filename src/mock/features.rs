@@ -806,8 +806,13 @@ fn walk(subject: &Subject<'_>, rules: &FeatureRules, visit: &mut dyn FnMut(&Trai
         }
     };
     if let Some(text) = whole {
-        let value =
-            Value { text: &text, form: Form::Digest, encoding: Default::default(), label: None, kind: None };
+        let value = Value {
+            text: &text,
+            form: Form::Digest,
+            encoding: Default::default(),
+            label: None,
+            kind: None,
+        };
         (reader.0)(&Trail::new(Step::Body), value);
     }
 }

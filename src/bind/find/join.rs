@@ -12,7 +12,9 @@ use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
 use super::client::{ClientSession, Clients};
-use super::event::{CREDENTIAL, FIELD, ISSUED, MADE, PATH, RULED, SIGNED, UNSAFE, ValueEvent, WEAK};
+use super::event::{
+    CREDENTIAL, FIELD, ISSUED, MADE, PATH, RULED, SIGNED, UNSAFE, ValueEvent, WEAK,
+};
 use crate::exchange::ExchangeId;
 
 /// Whom a request waits for, beside what its own connection asks for.
@@ -194,9 +196,7 @@ impl EventGroup {
     }
 
     fn end(&mut self, finds: &mut impl Finds) -> io::Result<()> {
-        let is_shown = |birth: &ValueEvent| {
-            self.births > 1 || birth.is(MADE) || self.is_in_token
-        };
+        let is_shown = |birth: &ValueEvent| self.births > 1 || birth.is(MADE) || self.is_in_token;
         if let Some((birth, _)) = self.birth.filter(|(birth, _)| is_shown(birth) && !self.is_used) {
             finds.shown(&birth)?;
         }

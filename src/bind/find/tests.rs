@@ -267,6 +267,163 @@ fn numbers_of_new_things_are_bound_though_no_request_says_them() {
 }
 
 #[test]
+fn what_a_request_made_is_bound_though_nobody_says_it_again() {
+    let births = |said: &[(&str, u16, &[(&str, &str)], &str)]| -> Vec<String> {
+        let mut recording = MadeRecording::default();
+        for (request, status, answer, says) in said {
+            recording.say(&SaidExchange { request, answer, says, ..SAID });
+            let exchange = recording.exchanges.last_mut().expect("it was said");
+            exchange.response.as_mut().expect("an answer").message.status = *status;
+        }
+        let parts = parts(&recording.found());
+        let births = parts.iter().flat_map(|part| &part.births);
+        let shown = |birth: &crate::bind::Birth| {
+            format!("{} {}", birth.text, birth.thing.as_deref().unwrap_or_default())
+        };
+        births.map(shown).collect()
+    };
+    let order = r#"{"id":7,"no":3,"qty":5,"items":[{"id":4,"line":1}],"address":{"id":2}}"#;
+    assert_eq!(births(&[("POST /orders", 201, &[], order)]), ["7 order", "4 item", "2 address"]);
+    // Of a list it may be what was found.
+    assert_eq!(births(&[("POST /orders", 200, &[], order)]), ["7 order", "2 address"]);
+    assert_eq!(births(&[("PUT /orders/7", 200, &[], order)]), [""; 0]);
+    for looks in ["POST /orders/search", "POST /listOrders", "POST /get", "GET /orders"] {
+        assert_eq!(births(&[(looks, 200, &[], order)]), [""; 0], "{looks}");
+    }
+    let location = [("Location", "/admin/orders/7/edit")];
+    assert_eq!(births(&[("POST /admin/orders", 303, &location, "")]), ["7 order"]);
+    assert_eq!(births(&[("GET /admin/orders", 303, &location, "")]), [""; 0]);
+    let node = r#"{"data":{"create":{"id":"UG9zdDo3","databaseId":7,"total":9}}}"#;
+    assert_eq!(births(&[("POST /graphql", 200, &[], node)]), ["UG9zdDo3 ", "7 create"]);
+    // One that its client chose is its client's.
+    assert_eq!(
+        births(&[("GET /orders/7", 404, &[], ""), ("POST /orders", 201, &[], "{\"id\":7}")]),
+        [""; 0]
+    );
+}
+
+#[test]
+fn people_are_known_by_what_they_are_to_others() {
+    let mut recording = MadeRecording { bind: Bind::Likely, ..MadeRecording::default() };
+    let mut say = |request: &str, body: &str, says: &str| {
+        recording.say(&SaidExchange {
+            request,
+            fields: &[("Content-Type", "application/json")],
+            body,
+            says,
+            ..SAID
+        });
+    };
+    say("POST /signup", "{}", r#"{"id":4}"#);
+    say("POST /users", "{}", r#"{"id":5}"#);
+    say("POST /pages", r#"{"author_id":5}"#, r#"{"id":1}"#);
+    say("POST /tasks", r#"{"assignee":4,"created_by":5,"points":4}"#, r#"{"id":2}"#);
+    say("GET /users/4", "", "");
+    // Whom nobody made is from before the recording; a membership is no person.
+    say("POST /pages", r#"{"author_id":6,"level":5}"#, "");
+    say("GET /members/5", "", "");
+    assert_eq!(
+        recording.uses(),
+        [
+            "0-2 $.author_id 5 0-1",
+            "0-3 $.assignee 4 0-0",
+            "0-3 $.created_by 5 0-1",
+            "0-4 path[2] 4 0-0",
+        ]
+    );
+}
+
+#[test]
+fn a_parent_is_one_of_its_own_kind() {
+    let mut recording = MadeRecording { bind: Bind::Likely, ..MadeRecording::default() };
+    let mut say = |request: &str, body: &str, says: &str| {
+        recording.say(&SaidExchange {
+            request,
+            fields: &[("Content-Type", "application/json")],
+            body,
+            says,
+            ..SAID
+        });
+    };
+    say("POST /folders", r#"{"name":"a"}"#, r#"{"id":4}"#);
+    say("POST /folders", r#"{"parent_id":4}"#, r#"{"id":5}"#);
+    say("POST /folders", r#"{"parent":5,"rank":5}"#, r#"{"id":6}"#);
+    say("POST /notes", r#"{"parent_id":5,"folder":{"root_id":4}}"#, r#"{"id":9}"#);
+    assert_eq!(
+        recording.uses(),
+        ["0-1 $.parent_id 4 0-0", "0-2 $.parent 5 0-1", "0-3 $.folder.root_id 4 0-0"]
+    );
+}
+
+#[test]
+fn an_id_in_a_request_is_of_the_type_beside_it() {
+    let mut recording = MadeRecording { bind: Bind::Likely, ..MadeRecording::default() };
+    let mut say = |request: &str, body: &str, says: &str| {
+        recording.say(&SaidExchange {
+            request,
+            fields: &[("Content-Type", "application/json")],
+            body,
+            says,
+            ..SAID
+        });
+    };
+    say("POST /orders", "{}", r#"{"id":4}"#);
+    say("POST /customers", "{}", r#"{"id":5}"#);
+    say("POST /comments", r#"{"on":{"type":"order","id":4}}"#, r#"{"id":8}"#);
+    say("POST /comments", r#"{"on":{"id":"5","kind":"shop.Customer"}}"#, r#"{"id":9}"#);
+    say("POST /comments", r#"{"on":{"type":"order","id":5}}"#, r#"{"id":10}"#);
+    assert_eq!(recording.uses(), ["0-2 $.on.id 4 0-0", "0-3 $.on.id 5 0-1"]);
+}
+
+#[test]
+fn a_number_in_a_request_is_one_that_was_issued_as_a_number() {
+    let mut recording = MadeRecording { bind: Bind::Likely, ..MadeRecording::default() };
+    let mut say = |request: &str, body: &str, says: &str| {
+        recording.say(&SaidExchange {
+            request,
+            fields: &[("Content-Type", "application/json")],
+            body,
+            says,
+            ..SAID
+        });
+    };
+    say("POST /houses", r#"{"no":4}"#, r#"{"id":4}"#);
+    say("POST /houses", r#"{"no":4}"#, r#"{"id":5}"#);
+    say("GET /houses/4", "", "");
+    say("POST /issues", "{}", r#"{"id":71,"number":8}"#);
+    say("POST /links", r#"{"issue":{"number":8}}"#, "");
+    say("GET /issues/8", "", "");
+    assert_eq!(
+        recording.uses(),
+        ["0-2 path[2] 4 0-0", "0-4 $.issue.number 8 0-3", "0-5 path[2] 8 0-3"]
+    );
+}
+
+#[test]
+fn who_a_client_is_is_bound_though_only_its_token_says_so() {
+    let claims = crate::message::encoding::base64_of(
+        br#"{"sub":"9c1d7e02-55ab-4c3f-8b1e-0a2b3c4d5e6f","iat":1795000000}"#,
+        true,
+    );
+    let token = format!(
+        "eyJhbGciOiJIUzI1NiJ9.{}.c2lnbmF0dXJlLW9mLXRoZS10b2tlbi0wMTIz",
+        claims.trim_end_matches('=')
+    );
+    let cookie = format!("sid={token}");
+    let mut recording = MadeRecording::default();
+    recording.say(&SaidExchange {
+        request: "POST /signup",
+        answer: &[("Set-Cookie", &cookie)],
+        says: r#"{"id":"9c1d7e02-55ab-4c3f-8b1e-0a2b3c4d5e6f"}"#,
+        ..SAID
+    });
+    recording.say(&SaidExchange { request: "GET /me", fields: &[("Cookie", &cookie)], ..SAID });
+    let found = recording.found();
+    let births = &parts(&found)[0].births;
+    assert!(births.iter().any(|birth| birth.text.starts_with("9c1d7e02")), "{births:?}");
+}
+
+#[test]
 fn the_second_that_a_form_gives_back_is_its_pages() {
     let mut recording = MadeRecording::default();
     for second in ["1796009698", "1796009702", "1796009711"] {

@@ -381,8 +381,8 @@ impl Things {
 /// Whether a call that is named so only looks at what is there: `search`, `listOrders`, `query`.
 pub(super) fn only_reads(name: &str) -> bool {
     const READS: [&str; 14] = [
-        "get", "list", "search", "find", "query", "count", "show", "view", "detail", "fetch", "read",
-        "lookup", "check", "validate",
+        "get", "list", "search", "find", "query", "count", "show", "view", "detail", "fetch",
+        "read", "lookup", "check", "validate",
     ];
     words(name).next().is_some_and(|word| READS.contains(&word.as_str()))
 }
@@ -699,8 +699,7 @@ impl Nouns {
     /// The same for a request of `method`: one that posts to a path is answered by one of what the
     /// path names, unless it only looks.
     pub(crate) fn asked_by(mut self, method: &[u8]) -> Self {
-        self.makes =
-            method == b"POST" && !self.path.rsplit('/').next().is_some_and(only_reads);
+        self.makes = method == b"POST" && !self.path.rsplit('/').next().is_some_and(only_reads);
         self.hash ^= u64::from(self.makes) << 32;
         self
     }

@@ -138,9 +138,9 @@ fn is_linked(values: &FxHashMap<&str, Vec<u64>>, a: &str, b: &str) -> bool {
     let is = |a: &str, b: &str| values.get(a).is_some_and(|v2| v2.contains(&Bound::name(b)));
     let digit = |text: &str| text.find(|c: char| c.is_ascii_digit());
     is(a, b)
-        || digit(a).zip(digit(b)).is_some_and(|(at, to)| {
-            at > 0 && a[..at] == b[..to] && is(&a[at..], &b[to..])
-        })
+        || digit(a)
+            .zip(digit(b))
+            .is_some_and(|(at, to)| at > 0 && a[..at] == b[..to] && is(&a[at..], &b[to..]))
 }
 
 /// Words, and each sign between them.
