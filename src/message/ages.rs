@@ -232,8 +232,7 @@ fn is_of_time(word: &str) -> bool {
     ];
     let is_begun =
         |name: &&str| word.get(..3).is_some_and(|start| start.eq_ignore_ascii_case(name));
-    WORDS.iter().any(|own| word.eq_ignore_ascii_case(own))
-        || NAMES.iter().any(|name| is_begun(&name))
+    WORDS.iter().any(|own| word.eq_ignore_ascii_case(own)) || NAMES.iter().any(is_begun)
 }
 
 fn is_just(word: &str) -> bool {

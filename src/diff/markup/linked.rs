@@ -82,9 +82,9 @@ impl<'p> PageLinks<'p> {
     ) {
         for (name, value) in &element.attributes {
             let is = |own: &&str| name.eq_ignore_ascii_case(own);
-            if LINKS.iter().any(|own| is(own)) {
+            if LINKS.iter().any(&is) {
                 self.take(value, values);
-            } else if IDS.iter().any(|own| is(own)) {
+            } else if IDS.iter().any(&is) {
                 // `comment-5`, `row_5`, `note5`.
                 let number = value.find(|c: char| c.is_ascii_digit()).unwrap_or(value.len());
                 let word = value[..number].trim_end_matches(['-', '_', ':', '.']);
