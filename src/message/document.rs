@@ -75,6 +75,11 @@ pub trait Visit {
     fn inside(&mut self, _at: &Trail<'_>, _value: Value<'_>) -> bool {
         true
     }
+
+    /// Whether nothing is asked of header fields of this name.
+    fn passes_over(&self, _header: &str) -> bool {
+        false
+    }
 }
 
 /// A visitor that only reads.

@@ -11,6 +11,8 @@ use std::io;
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
+use rayon::slice::ParallelSliceMut as _;
+
 /// Records of a run, and of a reader's buffer while merging, in bytes.
 const RUN_BYTES: usize = 24 << 20;
 const READ_BYTES: usize = 64 << 10;
@@ -123,7 +125,7 @@ fn sort<const N: usize>(records: &mut [[u8; N]]) {
         key[..n].copy_from_slice(&record[..n]);
         u128::from_be_bytes(key)
     };
-    records.sort_unstable_by(|a, b| {
+    records.par_sort_unstable_by(|a, b| {
         first(a).cmp(&first(b)).then_with(|| a[N.min(16)..].cmp(&b[N.min(16)..]))
     });
 }

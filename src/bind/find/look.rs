@@ -85,15 +85,17 @@ impl Made {
     fn of(request: &Request, status: Option<u16>, path: &str, operation: Option<&str>) -> Self {
         const OK: u16 = 200;
         const CREATED: u16 = 201;
-        let asks = operation.map_or_else(
-            || path.rsplit('/').next().is_some_and(things::only_reads),
-            |operation| operation.split(' ').any(things::only_reads),
-        );
+        let asks = || {
+            operation.map_or_else(
+                || path.rsplit('/').next().is_some_and(things::only_reads),
+                |operation| operation.split(' ').any(things::only_reads),
+            )
+        };
         match status {
             _ if !matches!(&*request.method, b"POST" | b"PUT") => Self::Nothing,
             Some(CREATED) => Self::All,
             Some(300..400) if *request.method == *b"POST" => Self::Elsewhere,
-            Some(OK) if *request.method == *b"POST" && !asks => Self::One,
+            Some(OK) if *request.method == *b"POST" && !asks() => Self::One,
             _ => Self::Nothing,
         }
     }
@@ -317,11 +319,15 @@ const HEADERS: [&str; 41] = [
 const FAMILIES: [&str; 7] =
     [":", "access-control-", "sec-", "x-forwarded-", "x-real-", "upgrade-insecure-", "amz-sdk-"];
 
+fn is_plain_header(name: &str) -> bool {
+    HEADERS.iter().any(|own| name.eq_ignore_ascii_case(own))
+}
+
 fn is_silent_header(name: &str) -> bool {
     let starts = |family: &&str| {
         name.get(..family.len()).is_some_and(|start| start.eq_ignore_ascii_case(family))
     };
-    HEADERS.iter().any(|own| name.eq_ignore_ascii_case(own)) || FAMILIES.iter().any(starts)
+    is_plain_header(name) || FAMILIES.iter().any(starts)
 }
 
 /// Walks one message.
@@ -731,6 +737,10 @@ impl Looker<'_> {
 }
 
 impl Visit for Looker<'_> {
+    fn passes_over(&self, header: &str) -> bool {
+        is_plain_header(header)
+    }
+
     fn value(&mut self, at: &Trail<'_>, value: Value<'_>) -> Option<String> {
         if value.form == Form::Bare && self.stands == Stands::Said {
             self.seen.is_unnamed |= at.name().is_some_and(|name| name.starts_with('#'));

@@ -129,6 +129,8 @@ pub struct Finder<'c> {
     rules: FlowRules<'c>,
     waiting: Vec<(Exchange, bool)>,
     waiting_bytes: usize,
+    /// What was seen of the exchanges before them, not gathered yet.
+    seen: Vec<Vec<(SeenExchange, bool)>>,
     /// One for each that looks.
     memos: Mutex<Vec<PlaceMemo>>,
     gathered: GatheredExchanges,
@@ -156,6 +158,7 @@ impl<'c> Finder<'c> {
             rules: FlowRules::new(&config.rules, &config.schema),
             waiting: Vec::new(),
             waiting_bytes: 0,
+            seen: Vec::new(),
             memos: Mutex::default(),
             gathered: GatheredExchanges {
                 sights: Sights::new(folder, config.order != Order::Connection)?,
@@ -195,27 +198,27 @@ impl<'c> Finder<'c> {
         Ok(())
     }
 
+    /// Looks at the exchanges that wait, while what was seen of those before is gathered.
     fn look(&mut self) -> io::Result<()> {
-        let rules = &self.rules;
-        let memos = &self.memos;
-        let look = |exchanges: &[(Exchange, bool)]| {
+        let Self { rules, memos, waiting, gathered, .. } = self;
+        let look = |exchanges: Vec<(Exchange, bool)>| {
             let lock = || memos.lock().unwrap_or_else(PoisonError::into_inner);
             let mut memo = lock().pop().unwrap_or_default();
             let look = |(exchange, is_beside): &(Exchange, bool)| {
                 look::look(exchange, rules, &mut memo).map(|seen| (seen, *is_beside))
             };
-            let seen: Vec<Option<(SeenExchange, bool)>> = exchanges.iter().map(look).collect();
+            let seen: Vec<(SeenExchange, bool)> = exchanges.iter().filter_map(look).collect();
             lock().push(memo);
             seen
         };
-        let seen: Vec<Vec<Option<(SeenExchange, bool)>>> =
-            self.waiting.par_chunks(AT_ONCE).map(look).collect();
-        self.waiting.clear();
+        let before = std::mem::take(&mut self.seen);
+        let (seen, added) = rayon::join(
+            || waiting.par_drain(..).chunks(AT_ONCE).map(look).collect(),
+            || gathered.add_all(before),
+        );
+        self.seen = seen;
         self.waiting_bytes = 0;
-        seen.iter()
-            .flatten()
-            .flatten()
-            .try_for_each(|(seen, is_beside)| self.gathered.add(seen, *is_beside))
+        added
     }
 
     /// Joins what was seen.
@@ -225,6 +228,7 @@ impl<'c> Finder<'c> {
     /// A temporary file cannot be written or read.
     pub fn finish(mut self) -> io::Result<FoundFlows> {
         self.look()?;
+        self.gathered.add_all(self.seen)?;
         let folder: &Path = &self.config.folder;
         let GatheredExchanges { sights, lines, mut templates, mut clients, totals } = self.gathered;
         let lines = lines.finish()?;
@@ -269,6 +273,10 @@ fn weight(exchange: &Exchange) -> usize {
 }
 
 impl GatheredExchanges {
+    fn add_all(&mut self, seen: Vec<Vec<(SeenExchange, bool)>>) -> io::Result<()> {
+        seen.into_iter().flatten().try_for_each(|(seen, is_beside)| self.add(&seen, is_beside))
+    }
+
     fn add(&mut self, seen: &SeenExchange, is_beside: bool) -> io::Result<()> {
         self.totals.requests += u64::from(!is_beside);
         self.totals.signed += u64::from(seen.is_signed);

@@ -146,6 +146,9 @@ impl Walk<'_> {
     /// A header field; gives the edited value.
     pub fn header(&mut self, at: Option<&Trail<'_>>, name: &[u8], value: &[u8]) -> Option<Vec<u8>> {
         let name = String::from_utf8_lossy(name);
+        if self.visit.passes_over(&name) {
+            return None;
+        }
         let trail = further(at, Step::Header((&*name).into()));
         let Ok(text) = std::str::from_utf8(value) else {
             self.digest(&trail, value);

@@ -30,6 +30,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Goes past `wanted`, where it comes next.
+    #[inline]
     pub(crate) fn skip(&mut self, wanted: &[u8]) -> bool {
         let found = self.line[self.at..].starts_with(wanted);
         self.at += if found { wanted.len() } else { 0 };
@@ -37,6 +38,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// The same where nothing else may come.
+    #[inline]
     pub(crate) fn expect(&mut self, wanted: &[u8]) -> Option<()> {
         self.skip(wanted).then_some(())
     }
