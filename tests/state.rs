@@ -786,3 +786,31 @@ fn ids_that_are_all_as_much_higher_as_others_are_no_findings() {
     assert_eq!(run("id", |n| if n == 43 { 301 } else { 300 }).len(), 1);
     assert_eq!(run("stock", |_| 300).len(), 1);
 }
+
+#[test]
+fn what_a_request_makes_has_a_number_of_each_sides_own_counter() {
+    let run = |route: &str, name: &str, v2: fn(usize) -> usize| {
+        let made = |id: usize| json(format!("{{\"{name}\":{id},\"total\":9}}"));
+        let talks: Vec<Talk> = (0..12)
+            .map(|n| talk(&format!("{route}?x={}", 500 + 7 * n), made(20 + n), made(v2(n))))
+            .collect();
+        diff_under(&talks, "", [&[], &[]]).places()
+    };
+    for name in ["order_id", "id", "ticketId"] {
+        assert_eq!(run("POST /checkout", name, |n| 3_000 + 2 * n), [""; 0], "{name}");
+        // Of two requests under way together the later one may be the first.
+        assert_eq!(
+            run("POST /checkout", name, |n| 3_000 + n + usize::from(n == 3) - usize::from(n == 4))
+                .len(),
+            0,
+            "{name}"
+        );
+        // One for two, another thing's, or none that a counter gives.
+        assert_eq!(run("POST /checkout", name, |n| 3_000 + n / 2).len(), 1, "{name}");
+        assert_eq!(run("POST /checkout", name, |_| 3_000).len(), 1, "{name}");
+        assert_eq!(run("POST /checkout", name, |n| 3_000 - n).len(), 1, "{name}");
+        // What is looked at is not made.
+        assert_eq!(run("GET /orders", name, |n| 3_000 + n).len(), 1, "{name}");
+    }
+    assert_eq!(run("POST /checkout", "total_cents", |n| 3_000 + n).len(), 1);
+}

@@ -435,7 +435,8 @@ impl Account {
         let loose = stat.within.map_or([0; 3], |whole| self.stats[whole as usize].loose);
         let [live, own, base] = [0, 1, 2].map(|side| of(side).saturating_sub(loose[side]));
         let is_raised = stat.scatter.raise.of_all().is_some_and(|by| self.raises.contains(&by));
-        Samples { live, own, base, twins, is_faster: self.is_faster(), is_raised }
+        let makes = counts.name.starts_with("POST ");
+        Samples { live, own, base, twins, is_faster: self.is_faster(), is_raised, makes }
     }
 
     /// The same change in the other direction.

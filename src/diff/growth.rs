@@ -17,6 +17,8 @@ pub(super) struct Growth {
     ranks: [u64; 2],
     /// Steps by as many as there were requests of the route, and of all.
     in_step: [[u32; 2]; 2],
+    /// Steps by which they rose.
+    rises: [u32; 2],
     /// Whether there was a fraction.
     is_broken: bool,
 }
@@ -27,6 +29,7 @@ impl Growth {
         if self.samples > 0 {
             for (side, number) in numbers.into_iter().enumerate() {
                 let step = number - self.last[side];
+                self.rises[side] += u32::from(step > 0.0);
                 for (way, counted) in self.in_step[side].iter_mut().enumerate() {
                     let requests = ranks[way].saturating_sub(self.ranks[way]);
                     *counted += u32::from((step - requests as f64).abs() < 0.5);
@@ -36,6 +39,16 @@ impl Growth {
         self.samples += 1;
         (self.last, self.ranks) = (numbers, ranks);
         self.is_broken |= numbers.iter().any(|number| number.fract() != 0.0);
+    }
+}
+
+impl Growth {
+    /// Whether enough numbers rose from one answer to the next on both sides, as a counter's do. Of
+    /// requests under way together the later one may be answered first.
+    pub(super) fn rises(&self) -> bool {
+        const ENOUGH: u32 = 5;
+        let steps = self.samples.saturating_sub(1);
+        self.samples >= ENOUGH && self.rises.iter().all(|rises| rises * 10 >= steps * 7)
     }
 }
 

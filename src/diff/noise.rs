@@ -350,7 +350,9 @@ impl Stat {
         const ATTRIBUTES: [&str; 4] = ["@id", "@value", "@for", "@data-id"];
         let name = self.name();
         self.label == "changed"
-            && (ATTRIBUTES.contains(&name) || things::identified(name).is_some())
+            && (ATTRIBUTES.contains(&name)
+                || things::identified(name).is_some()
+                || things::is_reference(name))
     }
 
     /// Whether its name says that it is about who answered.
@@ -427,6 +429,8 @@ pub(super) struct Samples {
     pub(super) is_faster: bool,
     /// v2's ids elsewhere are higher by as much as all of the place's numbers are.
     pub(super) is_raised: bool,
+    /// Its requests may make something.
+    pub(super) makes: bool,
 }
 
 /// What is known of a way of changing at a place.
@@ -604,8 +608,19 @@ pub(super) fn decide(stat: &Stat, samples: Samples, opposite: (u64, u64)) -> Dec
         let by = stat.scatter.raise.of_all().unwrap_or_default();
         said.push(format!("v2's numbers are higher by {by}, as its ids are elsewhere"));
     }
+    if !decision.measured && samples.makes && stat.names_a_thing() && numbers_anew(stat, samples) {
+        decision.measured = true;
+        said.push("both number what they make, each by its own counter".to_owned());
+    }
     decision.why = said.join("; ");
     decision
+}
+
+/// Whether v1's and v2's numbers are each side's own, one after the other and none again.
+fn numbers_anew(stat: &Stat, samples: Samples) -> bool {
+    let stays = samples.own >= 3 && stat.own == 0 || samples.base >= 3 && stat.base == 0;
+    let again = stat.repeats.iter().any(|repeats| repeats.again().0 > 0);
+    !stays && !again && stat.growth.rises()
 }
 
 /// Whether v1's and v2's numbers count requests, and nothing says that they do not.

@@ -50,12 +50,20 @@ pub(super) struct Ingress {
     pub(super) answered: Box<[u64]>,
     /// Whether somebody is new by it.
     pub(super) makes_things: bool,
+    /// Hashes of the numbers that its answer tells where they name something, and its request does
+    /// not say; sorted.
+    told: Box<[u64]>,
 }
 
 impl Ingress {
     /// Whether v1 may have made up a value for it: it tells its client, or somebody is new by it.
     pub(super) fn may_have_made(&self, text: u64) -> bool {
-        self.makes_things || self.answered.binary_search(&text).is_ok()
+        self.makes_things || self.answered.binary_search(&text).is_ok() || self.tells(text)
+    }
+
+    /// Whether v1 told its client a number that it had made up for it.
+    pub(super) fn tells(&self, number: u64) -> bool {
+        self.told.binary_search(&number).is_ok()
     }
 
     /// Of an exchange that has a request.
@@ -70,6 +78,15 @@ impl Ingress {
         let answered =
             answer.map(|answer| features::names(b"", &answer.headers, Content::of(&answer.body)));
         let path = String::from_utf8_lossy(path_and_query(target).0);
+        let told = answer.map_or_else(Vec::new, |answer| {
+            let content = Content::of(&answer.body);
+            let mut told = features::numbers(b"", &answer.headers, content, false);
+            if !told.is_empty() {
+                let said = features::numbers(target, headers, Content::of(body), true);
+                told.retain(|number| said.binary_search(number).is_err());
+            }
+            told
+        });
         Some(Self {
             id: exchange.id,
             at: request.at,
@@ -80,6 +97,7 @@ impl Ingress {
             times,
             answered: answered.unwrap_or_default(),
             makes_things: changes && naming::makes_things(&path),
+            told: told.into(),
         })
     }
 }

@@ -22,6 +22,7 @@ use super::hashing::{hash, text_hash, value_at};
 use super::moving::SaidTime;
 use super::naming::{self, Names};
 use super::shelf::{Shelf, ShelfPiece};
+use super::told::{self, ToldNumbers, ToldSamples};
 use crate::limits::WALKED_BODY_BYTES;
 use crate::message::document::{Bounds, Form, Reader, Value, Walk, digest_text};
 use crate::message::encoding::base64_text;
@@ -214,6 +215,7 @@ pub(super) struct Subject<'a> {
 pub(super) struct Known<'a> {
     pub(super) rules: &'a FeatureRules,
     pub(super) drawn: &'a Drawn,
+    pub(super) told: &'a ToldNumbers,
     /// Which header fields and cookies of the scope's calls say what is asked for.
     pub(super) context: &'a ContextNames,
     /// Names host and route of the call.
@@ -287,18 +289,46 @@ impl TakenFeatures {
     }
 }
 
-/// Tells the texts of a request whose places are to be judged.
+/// Tells the texts of a request whose places are to be judged, and its numbers, of which `is_told`
+/// says whether v1 told them to its client.
 pub(super) fn sample(
     subject: &Subject<'_>,
     rules: &FeatureRules,
     scope: u64,
-    samples: &mut DrawnSamples,
+    samples: (&mut DrawnSamples, &mut ToldSamples),
+    is_told: impl Fn(u64) -> bool,
 ) {
     walk(subject, rules, &mut |at, value| {
+        let place = drawn_at(scope, at);
         if matches!(value.form, Form::Text | Form::Key) {
-            samples.add(drawn_at(scope, at), value.text);
+            samples.0.add(place, value.text);
+        }
+        if matches!(value.form, Form::Text | Form::Bare) {
+            samples.1.add(place, value.text, told::names_one(at), &is_told);
         }
     });
+}
+
+/// Hashes of the numbers that a message says where one names something, or anywhere; sorted.
+pub(super) fn numbers(
+    target: &[u8],
+    headers: &Headers,
+    content: Content<'_>,
+    anywhere: bool,
+) -> Vec<u64> {
+    let mut found = Vec::new();
+    let at = Timestamp::default();
+    let subject = Subject { route: "", target, headers, content, reads: false, at };
+    walk(&subject, &FeatureRules::default(), &mut |at, value| {
+        if anywhere || told::names_one(at) {
+            let whole = |part: &str| anywhere || part.len() == value.text.len();
+            let parts = told::numbers(value.text).filter(|(.., part)| whole(part));
+            found.extend(parts.map(|(.., part)| told::number_hash(part)));
+        }
+    });
+    found.sort_unstable();
+    found.dedup();
+    found
 }
 
 /// Names a place among those that may have values that are drawn.
@@ -539,7 +569,7 @@ fn string_length(text: &str) -> usize {
 /// What the value's place and kind have in common with those that may stand there as well; none
 /// for a value that must be equal.
 fn family(at: &Trail<'_>, value: Value<'_>, known: Known<'_>, anew: MadeAnew) -> Option<u64> {
-    let Known { rules, drawn, scope, .. } = known;
+    let Known { rules, drawn, told, scope, .. } = known;
     // Below a fresh name places are other ones each time.
     let place = if at.varies() { at.general() } else { at.hash() };
     if !rules.volatile.is_empty() && rules.volatile.iter().any(|pattern| pattern.covers(at)) {
@@ -553,10 +583,14 @@ fn family(at: &Trail<'_>, value: Value<'_>, known: Known<'_>, anew: MadeAnew) ->
     }
     let is_text = matches!(value.form, Form::Text | Form::Key);
     // All values of a place tell more than one does.
-    let drawn = if is_text { drawn.in_text(drawn_at(scope, at), value.text) } else { 0 };
+    let judged = drawn_at(scope, at);
+    let drawn = if is_text { drawn.in_text(judged, value.text) } else { 0 };
+    if !told.is_empty() && told.is_whole(judged, value.text) {
+        return Some(hash(place, 4, b""));
+    }
     match kind_of(value).filter(|_| drawn == 0) {
         Some(kind) => Some(of_kind(place, kind)),
-        None if is_text => mixed(place, value.text, drawn),
+        None if is_text => mixed(place, value.text, drawn, (told, judged)),
         None => None,
     }
 }
@@ -632,19 +666,25 @@ fn is_number(at: &Trail<'_>) -> bool {
 
 /// The family of a text that is made of fixed parts and values that vary by themselves: an object's
 /// key with a UUID in it, `urn:uuid:…`, a line with a time. None where no part varies. `drawn` are
-/// those that are known to be drawn at random, a bit each.
-fn mixed(place: u64, text: &str, drawn: u32) -> Option<u64> {
+/// those that are known to be drawn at random, a bit each; `told` where v1 tells numbers.
+fn mixed(place: u64, text: &str, drawn: u32, (told, judged): (&ToldNumbers, u64)) -> Option<u64> {
     /// Shortest part that varies by itself, and longest text that is looked at, in bytes.
     const SHORTEST: usize = 8;
     const LONGEST: usize = 16 << 10;
-    if !(SHORTEST..=LONGEST).contains(&text.len()) {
+    let shortest = if told.is_empty() { SHORTEST } else { 1 };
+    if !(shortest..=LONGEST).contains(&text.len()) {
         return None;
     }
     let mut hasher = DefaultHasher::new();
     place.hash(&mut hasher);
-    let mut varies = false;
+    let (mut varies, long) = (false, text.len() >= SHORTEST);
     for (at, token) in tokens(text).enumerate() {
         let part = token.text();
+        if told.has(judged, at, 0, part) {
+            varies = true;
+            (3, at).hash(&mut hasher);
+            continue;
+        }
         if u32::try_from(at).is_ok_and(|at| drawn.checked_shr(at).unwrap_or(0) & 1 == 1) {
             varies = true;
             (2, at).hash(&mut hasher);
@@ -652,7 +692,7 @@ fn mixed(place: u64, text: &str, drawn: u32) -> Option<u64> {
         }
         let kind = match token {
             Token::Mark(_) => None,
-            Token::Value(_) | Token::Chunk(_) => varying(part),
+            Token::Value(_) | Token::Chunk(_) => varying(part).filter(|_| long),
         };
         let mut add = |part: &str, kind: Option<ValueKind>| match kind {
             Some(kind) => {
@@ -667,7 +707,13 @@ fn mixed(place: u64, text: &str, drawn: u32) -> Option<u64> {
                     add(head, varying(head));
                     add(number, None);
                 } else {
-                    runs(part).for_each(|run| add(run.text(), epoch(run)));
+                    for (run, number) in runs(part).zip(1..) {
+                        if told.has(judged, at, number, run.text()) {
+                            add("", Some(ValueKind::Position));
+                        } else {
+                            add(run.text(), epoch(run));
+                        }
+                    }
                 }
             }
             _ => add(part, kind),

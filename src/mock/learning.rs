@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashSet;
 
-use super::cause::Ingress;
+use super::cause::{CauseFinder, Ingress, traces};
 use super::context::{ContextNames, ContextSamples};
 use super::drawn::DrawnSamples;
 use super::features::{self, Content, FeatureRules, Known, Subject};
@@ -16,6 +16,7 @@ use super::head::RecordedHead;
 use super::naming::Names;
 use super::recording::{AskedBody, CallRecording, Raw, RecordedAnswer, scope_of};
 use super::seen::SeenValues;
+use super::told::ToldSamples;
 use crate::message::protobuf::{Readings, Speaker};
 
 fn hash_of_names(names: &[u64]) -> u64 {
@@ -50,7 +51,7 @@ impl CallRecording {
     pub(super) fn known(&self, scope: u64) -> Known<'_> {
         static NONE: ContextNames = ContextNames::none();
         let context = self.contexts.get(&scope).unwrap_or(&NONE);
-        Known { rules: &self.rules, drawn: &self.drawn, context, scope }
+        Known { rules: &self.rules, drawn: &self.drawn, told: &self.told, context, scope }
     }
 
     /// The route of a call by its path alone, and with the operation that it names.
@@ -64,12 +65,14 @@ impl CallRecording {
         (route, whole)
     }
 
-    /// Learns which places have values that are drawn at random, and which header fields say what
-    /// is asked for.
-    pub(super) fn learn(&mut self, calls: &[Raw]) -> io::Result<()> {
+    /// Learns which places have values that are drawn at random, which numbers v1 told its client
+    /// (`ingress` is what may have caused the calls), and which header fields say what is asked for.
+    pub(super) fn learn(&mut self, calls: &[Raw], ingress: &[Ingress]) -> io::Result<()> {
         self.learn_messages(calls)?;
         let mut samples = DrawnSamples::default();
+        let mut told = ToldSamples::default();
         let mut contexts = ContextSamples::default();
+        let mut finder = CauseFinder::new(ingress);
         for call in calls {
             let head = RecordedHead::of(self.shelf.bytes(call.request));
             let headers = head.fields.to_headers();
@@ -92,9 +95,14 @@ impl CallRecording {
                 reads: call.reads,
                 at: call.at,
             };
-            features::sample(&subject, &self.rules, scope, &mut samples);
+            let found = finder.find(call.at, call.client, &traces(&headers), &call.names);
+            let causes = finder.may_have_caused(found, call.client);
+            let is_told = |number| causes.iter().any(|cause| cause.tells(number));
+            let both = (&mut samples, &mut told);
+            features::sample(&subject, &self.rules, scope, both, is_told);
         }
         self.drawn = samples.judged();
+        self.told = told.judged();
         self.contexts = contexts.judged();
         Ok(())
     }

@@ -38,6 +38,7 @@ mod status;
 mod stream;
 pub mod summary;
 mod teller;
+mod told;
 mod writer;
 
 use crate::message::place::Pattern;

@@ -25,6 +25,7 @@ use super::reads;
 use super::seen::SeenValues;
 use super::selection::{EgressSelection, host_of};
 use super::shelf::{Shelf, ShelfPiece, ShelvedBody};
+use super::told::ToldNumbers;
 use crate::exchange::{Completeness, Exchange, ExchangeId};
 use crate::message::media::MediaType;
 use crate::message::target::with_plain_path;
@@ -191,6 +192,7 @@ pub struct CallRecording {
     pub(super) routes: Routes,
     pub(super) rules: FeatureRules,
     pub(super) drawn: Drawn,
+    pub(super) told: ToldNumbers,
     /// By the hash of host and route.
     pub(super) contexts: FxHashMap<u64, ContextNames>,
     paces: Vec<Box<[pace::PaceStep]>>,
@@ -244,7 +246,7 @@ pub struct CallRecording {
 pub(super) struct Raw {
     pub(super) id: ExchangeId,
     pub(super) at: Timestamp,
-    client: IpAddr,
+    pub(super) client: IpAddr,
     server: IpAddr,
     pub(super) host: Arc<str>,
     pub(super) request: ShelfPiece,
@@ -411,7 +413,9 @@ impl CallGatherer {
             recording.routes.learn(method, target);
         }
         recording.routes.settle();
-        recording.learn(&self.calls).map_err(|error| BuildError::Disk(Arc::new(error)))?;
+        recording
+            .learn(&self.calls, &self.ingress)
+            .map_err(|error| BuildError::Disk(Arc::new(error)))?;
         let seen = recording.seen(&self.ingress, &self.calls);
         let seen = seen.map_err(|error| BuildError::Disk(Arc::new(error)))?;
         let mut numbers = FxHashMap::default();
@@ -476,6 +480,7 @@ impl CallRecording {
             routes: Routes::new(vec![]),
             rules,
             drawn: Drawn::default(),
+            told: ToldNumbers::default(),
             contexts: FxHashMap::default(),
             paces: Vec::new(),
             layouts: FeatureLayouts::default(),

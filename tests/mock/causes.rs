@@ -441,6 +441,58 @@ fn ids_that_answers_tell_may_be_others_whatever_else_is_under_way() {
     }
 }
 
+/// A number that v1 counted up and told its client is another one at v2, wherever a call says it.
+/// What an answer does not tell, or tells as an amount, is not.
+#[test]
+fn numbers_that_answers_tell_may_be_others_wherever_they_are_said() {
+    type Says = fn(u32, u32) -> String;
+    let says: [(&str, Says, bool); 7] = [
+        ("order_id", |n, _| format!("{{\"order_id\":\"{n}\"}}"), true),
+        ("order_id", |n, _| format!("{{\"metadata\":{{\"order\":{n}}}}}"), true),
+        ("id", |n, _| format!("{{\"text\":\"Order #{n}\",\"ref\":\"SO-{n}\"}}"), true),
+        ("id", |n, _| format!("{{\"back\":\"https://shop.test/orders/{n}/done\"}}"), true),
+        ("order_id", |n, i| format!("{{\"order_id\":{n},\"amount\":{}}}", i + n / 1_000), false),
+        ("order_id", |n, _| format!("{{\"amount\":{n}}}"), false),
+        ("total", |n, _| format!("{{\"order_id\":{n}}}"), false),
+    ];
+    for (told, says, is_same) in says {
+        let mut exchanges = Vec::new();
+        for number in 1..=6 {
+            let call = Made {
+                number: 10 + number,
+                method: "POST",
+                target: "/charges",
+                body: &says(40 + number, number),
+                ..Made::default()
+            };
+            let answer = format!("{{\"{told}\":{}}}", 40 + number);
+            let mut ingress = Made {
+                number,
+                method: "POST",
+                target: "/orders",
+                answer: &answer,
+                ..Made::default()
+            }
+            .exchange();
+            ingress.id = checkout(number);
+            ingress.client = "198.51.100.4:5000".parse().unwrap();
+            ingress.server = "10.0.0.1:8080".parse().unwrap();
+            ingress.response.as_mut().unwrap().last_byte_ns = Some(9_000_000_000);
+            exchanges.extend([ingress, call.exchange()]);
+        }
+        let recording =
+            CallRecording::build(exchanges, &EgressSelection::default(), FeatureRules::default())
+                .unwrap();
+        let mock = Handle::start(recording, settings()).unwrap();
+        for number in 1..=6 {
+            let body = says(3_040 + number, number);
+            send(mock.address(), "POST", "/charges", "", &body);
+        }
+        let told = mock.stop(&|_| true).unwrap().counts;
+        assert_eq!(told.matched == 6, is_same, "{} {told:?}", says(41, 1));
+    }
+}
+
 #[test]
 fn without_a_trace_a_rare_value_that_varies_tells_carts_apart() {
     let body = |cart: u32, key: u32| {
