@@ -200,7 +200,8 @@ impl<'c> Finder<'c> {
 
     /// Looks at the exchanges that wait, while what was seen of those before is gathered.
     fn look(&mut self) -> io::Result<()> {
-        let Self { rules, memos, waiting, gathered, .. } = self;
+        let Self { rules, waiting, gathered, .. } = self;
+        let memos = &self.memos;
         let look = |exchanges: Vec<(Exchange, bool)>| {
             let lock = || memos.lock().unwrap_or_else(PoisonError::into_inner);
             let mut memo = lock().pop().unwrap_or_default();

@@ -4,8 +4,9 @@ use super::*;
 
 fn known(rules: &FeatureRules, scope: u64) -> Known<'_> {
     static DRAWN: std::sync::LazyLock<Drawn> = std::sync::LazyLock::new(Drawn::default);
+    static TOLD: std::sync::LazyLock<ToldNumbers> = std::sync::LazyLock::new(Default::default);
     static NONE: ContextNames = ContextNames::none();
-    Known { rules, drawn: &DRAWN, context: &NONE, scope }
+    Known { rules, drawn: &DRAWN, told: &TOLD, context: &NONE, scope }
 }
 
 fn places(target: &str, content_type: &str, body: &str, rules: &FeatureRules) -> Vec<String> {
