@@ -83,8 +83,8 @@ pub(super) struct Account {
     /// How many of them have a place of that.
     tie_places: FxHashMap<(u32, u64), u32>,
     pub(super) rule_hits: Vec<u64>,
-    /// By how much v2's ids are higher than v1's.
-    raises: FxHashSet<i64>,
+    /// By how much v2's ids are higher than v1's, and whether most are equal.
+    raises: (FxHashSet<i64>, bool),
     /// How many of `stats` are values in texts.
     parts: usize,
     /// When the first and the last request was sent to v1, and to v2.
@@ -97,8 +97,9 @@ pub(super) struct Account {
 }
 
 impl Account {
-    /// With room for the hits of `rules` rules, and by how much v2's ids are higher than v1's.
-    pub(super) fn new(rules: usize, raises: FxHashSet<i64>) -> Self {
+    /// With room for the hits of `rules` rules; by how much v2's ids are higher than v1's, and
+    /// whether most are equal.
+    pub(super) fn new(rules: usize, raises: (FxHashSet<i64>, bool)) -> Self {
         Self { rule_hits: vec![0; rules], raises, ..Self::default() }
     }
 
@@ -434,8 +435,8 @@ impl Account {
         // Where texts differ between their values too, nobody knows how a value of them went.
         let loose = stat.within.map_or([0; 3], |whole| self.stats[whole as usize].loose);
         let [live, own, base] = [0, 1, 2].map(|side| of(side).saturating_sub(loose[side]));
-        let is_raised = stat.scatter.raise.of_all().is_some_and(|by| self.raises.contains(&by));
-        let makes = counts.name.starts_with("POST ");
+        let is_raised = stat.scatter.raise.of_all().is_some_and(|by| self.raises.0.contains(&by));
+        let makes = counts.name.starts_with("POST ") && !self.raises.1;
         Samples { live, own, base, twins, is_faster: self.is_faster(), is_raised, makes }
     }
 

@@ -95,6 +95,10 @@ pub(super) struct Bindings {
     raises: FxHashMap<u64, RaisedKinds>,
     /// By how much v2's numbers are higher, and of how many that is so; as far as there is room.
     apart: FxHashMap<i64, u32>,
+    /// How many numbers are equal, and how many differ of those that requests say and of the others;
+    /// and of these equal and differing ones by place.
+    alike: [u32; 3],
+    alike_at: FxHashMap<u64, [u32; 2]>,
     /// What positions are made of that v2 issued anew in the same make.
     makes: FxHashSet<u64>,
     /// The same of any values, with the names under which they are issued.
@@ -157,7 +161,7 @@ impl Bindings {
                             bindings.numbers.push(NumberPair { issuer, ..pair });
                             bindings.kinds.extend([pair.thing, pair.raised]);
                             bindings.add_raise(line.raise, pair.thing);
-                            bindings.add_apart(line.apart);
+                            bindings.add_apart(line.apart, line.unused_at);
                         }
                         if let Some(make) = line.make {
                             bindings.named_makes.insert(hash((make.of, make.name)));
@@ -175,19 +179,62 @@ impl Bindings {
         bindings.numbers.par_sort_unstable();
         bindings.numbers.dedup();
         bindings.keep_first_issuers();
+        bindings.forget_others(file)?;
         bindings.issued.par_sort_unstable();
         bindings.issued.dedup();
         bindings.find_shared(file, back)?;
         Ok(bindings)
     }
 
-    fn add_apart(&mut self, apart: Option<i64>) {
+    fn add_apart(&mut self, apart: Option<i64>, unused_at: Option<u64>) {
         const MOST: usize = 1 << 12;
+        let which = usize::from(apart != Some(0));
+        self.alike[which * (1 + usize::from(unused_at.is_some()))] += 1;
+        if let Some(at) = unused_at
+            && (self.alike_at.len() < MOST || self.alike_at.contains_key(&at))
+        {
+            self.alike_at.entry(at).or_default()[which] += 1;
+        }
         if let Some(apart) =
             apart.filter(|by| self.apart.len() < MOST || self.apart.contains_key(by))
         {
             *self.apart.entry(apart).or_default() += 1;
         }
+    }
+
+    /// Whether v2 numbers things as v1 did: it began with the same data.
+    pub(super) fn number_alike(&self) -> bool {
+        const ENOUGH: u32 = 10;
+        let [equal, said, others] = self.alike;
+        equal >= ENOUGH && equal >= said * 2 && equal * 2 >= others
+    }
+
+    /// Forgets numbers that nobody says again at places where most differ although v2 numbers things
+    /// as v1 did: they are of other things, or wrong.
+    fn forget_others(&mut self, file: &File) -> io::Result<()> {
+        let differ = |[equal, differ]: &[u32; 2]| *differ > *equal;
+        let others: FxHashSet<u64> =
+            self.alike_at.iter().filter(|(_, at)| differ(at)).map(|(&at, _)| at).collect();
+        self.alike_at = FxHashMap::default();
+        if others.is_empty() || !self.number_alike() {
+            return Ok(());
+        }
+        let mut forgotten: FxHashSet<(u64, u64)> = FxHashSet::default();
+        let mut pairs: FxHashSet<(u64, u64)> = FxHashSet::default();
+        let mut batches = Batches::new(file)?;
+        while let Some(batch) = batches.next()? {
+            for at in 0..batch.len() {
+                let Some(Some(line)) = entry(batch.line(at).1) else { continue };
+                let is_other = line.unused_at.is_some_and(|at| others.contains(&at));
+                if is_other && line.apart != Some(0) && forgotten.len() < SHARED_IDS {
+                    forgotten.insert((line.entry.v1, line.entry.v2));
+                    pairs.extend(line.numbers.map(|pair| (pair.both, pair.thing)));
+                }
+            }
+        }
+        self.entries.retain(|entry| !forgotten.contains(&(entry.v1, entry.v2)));
+        self.numbers.retain(|pair| !pairs.contains(&(pair.both, pair.thing)));
+        Ok(())
     }
 
     /// By how much v2's ids are higher than v1's, each of some.
@@ -320,6 +367,8 @@ struct HashedLine {
     /// By how much v2's number is higher than v1's; its name among those of a copy.
     apart: Option<i64>,
     raise: u64,
+    /// Names the place of one that nobody says again.
+    unused_at: Option<u64>,
     /// The same as people say it, with the length of v1's.
     spoken: [Option<(StandIn, u32)>; 3],
 }
@@ -418,6 +467,7 @@ fn entry(line: &[u8]) -> Option<Option<HashedLine>> {
     };
     let id = binding.id;
     let raise = hash((copy, apart));
+    let unused_at = binding.flow.is_none().then(|| Back::place(&binding));
     let line = HashedLine {
         id,
         entry,
@@ -429,6 +479,7 @@ fn entry(line: &[u8]) -> Option<Option<HashedLine>> {
         numbers,
         apart,
         raise,
+        unused_at,
         spoken,
     };
     Some(Some(line))

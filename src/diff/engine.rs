@@ -212,7 +212,8 @@ impl Engine<'_> {
     ) -> Result<Joined, DiffError> {
         let mut shown = Shown::of(self.indexes());
         let mut has_missed = self.survey.damaged > 0;
-        let raises = self.bindings.as_ref().map(Bindings::raises).unwrap_or_default();
+        let raises = |bindings: &Bindings| (bindings.raises(), bindings.number_alike());
+        let raises = self.bindings.as_ref().map(raises).unwrap_or_default();
         let mut joined = Joined {
             account: Account::new(self.settings.rules.len(), raises),
             totals: Totals::default(),

@@ -346,10 +346,12 @@ impl Stat {
     }
 
     /// Whether its name says that its values name things: `id`, `order_id`, the `id` of an element.
+    /// What people count (`invoice_no`) must not be another number.
     fn names_a_thing(&self) -> bool {
         const ATTRIBUTES: [&str; 4] = ["@id", "@value", "@for", "@data-id"];
         let name = self.name();
         self.label == "changed"
+            && !words(name).last().is_some_and(|word| things::is_counted(word))
             && (ATTRIBUTES.contains(&name)
                 || things::identified(name).is_some()
                 || things::is_reference(name))
@@ -429,7 +431,7 @@ pub(super) struct Samples {
     pub(super) is_faster: bool,
     /// v2's ids elsewhere are higher by as much as all of the place's numbers are.
     pub(super) is_raised: bool,
-    /// Its requests may make something.
+    /// Its requests may make something, and v2 numbers things otherwise than v1 did.
     pub(super) makes: bool,
 }
 

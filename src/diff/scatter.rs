@@ -32,10 +32,12 @@ impl Raise {
         self.last = a;
     }
 
-    /// By how much, where enough numbers show it.
+    /// By how much, where enough numbers show it. What is wrong by one or two would be right where
+    /// ids are as much higher.
     pub(super) fn of_all(&self) -> Option<i64> {
         const VALUES: u32 = 3;
-        self.by.filter(|by| !self.differs && *by != 0 && self.values >= VALUES)
+        const FAR: u64 = 20;
+        self.by.filter(|by| !self.differs && by.unsigned_abs() >= FAR && self.values >= VALUES)
     }
 }
 

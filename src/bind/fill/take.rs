@@ -111,7 +111,9 @@ pub fn take(
             Some(_) if is_numbered(whole.place) => None,
             Some(_) => found.at(whole, known),
             None => {
-                let beside = mate(whole).and_then(|mate| found.within(mate, whole, known));
+                // Elements that say each other's numbers are none of each other's.
+                let mate = mate(whole).filter(|_| !(found.is_made && whole.thing.is_some()));
+                let beside = mate.and_then(|mate| found.within(mate, whole, known));
                 let turn = beside
                     .or_else(|| turns.of_text(text_hash(whole.thing, whole.text), &found.used));
                 let same = turn.filter(|&at| found.is_called(at, whole));
@@ -346,7 +348,12 @@ struct Found {
     things: FxHashMap<u64, Option<Box<str>>>,
     /// What its lists' elements say.
     elements: Elements,
+    /// Both answers made what they tell of (RFC 9110 §15.3.2): no value of v1's is there already.
+    is_made: bool,
 }
+
+/// Status of an answer that made something.
+const CREATED: u16 = 201;
 
 impl Found {
     fn of(births: &[Birth], expected: &Expected, answer: &Response, schema: &Schema) -> Self {
@@ -369,6 +376,7 @@ impl Found {
             by_element: FxHashMap::default(),
             things,
             elements: Elements::default(),
+            is_made: [expected.status, answer.status] == [CREATED; 2],
         };
         let wanted = Wanted::of(births);
         let labels: FxHashSet<u64> = expected.labels.values().map(|label| label.name).collect();
@@ -420,7 +428,12 @@ impl Found {
         let wanted = bound.as_deref().unwrap_or(whole.text);
         let exact = self.by_place.get(&whole.at).copied();
         let exact = exact.filter(|&at| !self.used[at] && &*self.values[at].text == wanted);
-        let at = exact.or_else(|| {
+        // Of what each side numbers by its own counter one may have the other's number.
+        let is_numbered = self.is_made && bound.is_none() && whole.thing.is_some();
+        let at = exact.filter(|_| !is_numbered).or_else(|| {
+            if is_numbered {
+                return None;
+            }
             let list = self.by_text.get_mut(&(whole.general, text_hash(None, wanted)))?;
             while let Some(at) = list.pop() {
                 if !self.used[at] {
@@ -514,9 +527,13 @@ impl Turns {
         let texts: Vec<u64> =
             theirs.iter().map(|&at| text_hash(thing, &found.values[at].text)).collect();
         // What is bound already is not new, though v2's list lacks it for now.
-        let alone = unshared(&said, &texts).into_iter();
+        let (said, shared) = match found.is_made && thing.is_some() {
+            true => (said, Vec::new()),
+            false => (said, texts.clone()),
+        };
+        let alone = unshared(&said, &shared).into_iter();
         let alone: Vec<usize> = alone.filter(|&n| known.bound(ours[n]).is_none()).collect();
-        let left = unshared(&texts, &said).into_iter();
+        let left = unshared(&texts, if shared.is_empty() { &[] } else { &said }).into_iter();
         let left = left.filter(|&n| !known.is_issued(texts[n]));
         let left: Vec<usize> = left.map(|n| theirs[n]).collect();
         let mut turns: FxHashMap<u64, Vec<usize>> = FxHashMap::default();
@@ -661,6 +678,28 @@ mod tests {
             let (one, two) = (said(&text(v1, 1)), said(&text(v2, 2)));
             assert_eq!(taken(&births, &one, &two, &[]), [v2], "{before}{behind}");
         }
+    }
+
+    #[test]
+    fn what_both_made_has_each_sides_own_numbers_in_turn() {
+        let births = |of: &[u32]| -> Vec<Birth> {
+            let one = |(at, n): (usize, &u32)| Birth {
+                thing: Some("item".into()),
+                ..birth(&format!("$.items[{at}].id"), &n.to_string())
+            };
+            of.iter().enumerate().map(one).collect()
+        };
+        let list = |status: u16, of: &[u32]| {
+            let items: Vec<String> = of.iter().map(|n| format!("{{\"id\":{n}}}")).collect();
+            answer(status, &[], &format!("{{\"items\":[{}]}}", items.join(",")))
+        };
+        let run = |status, v2: &[u32]| {
+            taken(&births(&[1, 2, 3]), &list(status, &[1, 2, 3]), &list(status, v2), &[])
+        };
+        assert_eq!(run(201, &[2, 3, 4]), ["2", "3", "4"]);
+        assert_eq!(run(201, &[3, 2, 1]), ["3", "2", "1"]);
+        // What is listed is there already, and what is not is new.
+        assert_eq!(run(200, &[2, 3, 4]), ["4", "2", "3"]);
     }
 
     #[test]

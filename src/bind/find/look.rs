@@ -50,6 +50,8 @@ pub(super) struct Atom {
     /// Of a number that names a thing the number itself, else its length in bytes; 0 of a weak
     /// value that may be anything.
     pub(super) measure: u32,
+    /// Of what its request may have made.
+    pub(super) made: MadeName,
     /// When the request says it, or when its client knew what the answer shows: nanoseconds since
     /// 1970.
     pub(super) at: i64,
@@ -63,6 +65,24 @@ pub(super) struct Atom {
     pub(super) first: bool,
     /// A rule says that it never flows.
     pub(super) never: bool,
+}
+
+/// What names something that a request may have made.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct MadeName {
+    /// 0 where it is no number.
+    pub(super) number: u64,
+    /// In bytes.
+    pub(super) length: u32,
+}
+
+impl MadeName {
+    /// A number, or the one in base64 behind its kind; else a code.
+    fn of(text: &str) -> Self {
+        let encoded = || strength::encoded(text)?.1.parse().ok();
+        let number = text.parse().ok().or_else(encoded).unwrap_or(0);
+        Self { number, length: text.len() as u32 }
+    }
 }
 
 /// No kind of thing.
@@ -475,7 +495,13 @@ impl<'l> Looker<'l> {
         if kinds::of_number(told.text) == Some(ValueKind::EpochSeconds) && !told.names() {
             return;
         }
-        let mut own = if self.makes_anew(told.at) { WEAK | MADE } else { WEAK };
+        /// Shortest code that is drawn: a shorter one is a word.
+        const CODE: usize = 5;
+        let bytes = told.text.as_bytes();
+        let may_be_made = bytes.iter().all(u8::is_ascii_digit)
+            || bytes.len() >= CODE && bytes.iter().all(u8::is_ascii_alphanumeric)
+            || strength::may_be_drawn(told.text);
+        let mut own = if may_be_made && self.makes_anew(told.at) { WEAK | MADE } else { WEAK };
         if let Some(noun) = noun {
             self.add(told, None, noun, own);
             // One of its kinds is enough.
@@ -691,6 +717,7 @@ impl<'l> Looker<'l> {
                 _ if range_names || told.is_weak && told.names() => text.parse().unwrap_or(0),
                 _ => 0,
             },
+            made: if flags & MADE != 0 { MadeName::of(text) } else { MadeName::default() },
             first: std::mem::take(&mut told.first),
             never,
         };

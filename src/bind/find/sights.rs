@@ -11,7 +11,7 @@ use super::kept;
 use super::look::{Atom, SeenExchange, UNKNOWN_THING};
 use super::order::OrderLine;
 use super::sieve::Sieve;
-use super::templates::Templates;
+use super::templates::{Template, Templates};
 use super::things;
 use crate::store::{Sorted, Sorter, SpoolFile, Spooled, Window};
 
@@ -156,9 +156,13 @@ impl Sights {
                 let own = times.next();
                 let (hash, rest) = value.split_at(8);
                 let hash = u64::from_le_bytes(hash.try_into().expect("eight bytes"));
-                let (flags, said) = (rest[0], rest[1] & 1 != 0);
+                let (mut flags, said) = (rest[0], rest[1] & 1 != 0);
                 let (template, thing, measure) =
                     (four(&rest[2..]), four(&rest[10..]), four(&rest[14..]));
+                let makes = || templates.get(template).is_some_and(Template::makes_anew);
+                if !said && flags & event::MADE != 0 && !makes() {
+                    flags &= !event::MADE;
+                }
                 let may_name = || match thing {
                     UNKNOWN_THING => templates.get(template).is_some_and(|of| of.is_drawn(measure)),
                     _ => {

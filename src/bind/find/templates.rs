@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::event::{RULED, WEAK};
+use super::event::{MADE, RULED, WEAK};
 use super::kept;
 use super::look::{Atom, SeenExchange};
 use crate::record::flows::FlowEnd;
@@ -37,6 +37,57 @@ pub(super) struct Template {
     /// value that was counted last.
     drawn: (u32, u32, u32),
     last: u64,
+    /// What answers made there.
+    made: MadeValues,
+}
+
+/// The values at a place where answers may say what their requests made.
+#[derive(Clone, Debug, Default)]
+struct MadeValues {
+    count: u32,
+    /// Numbers that are higher than the one before.
+    rises: u32,
+    last: u64,
+    /// The length of the first one that is no number, and whether all of these have it.
+    length: u32,
+    differ: bool,
+    /// The first values, hashed; and whether one of them came again.
+    first: FxHashSet<u64>,
+    again: bool,
+}
+
+impl MadeValues {
+    /// Values that are held beside each other.
+    const HELD: usize = 256;
+
+    fn add(&mut self, atom: &Atom) {
+        let (hash, number) = (atom.hash, atom.made.number);
+        self.count += 1;
+        if number == 0 {
+            self.differ |= self.length > 0 && self.length != atom.made.length;
+            self.length = atom.made.length;
+        }
+        self.rises += u32::from(number > self.last || self.count == 1);
+        self.last = number;
+        if self.first.contains(&hash) {
+            self.again = true;
+        } else if self.first.len() < Self::HELD {
+            self.first.insert(hash);
+        }
+    }
+
+    /// Whether they are made anew for each answer: no value stands there twice, as one of a status,
+    /// a role or a page does; numbers rise as a counter's, and codes are of one length.
+    fn are_anew(&self) -> bool {
+        const NUMBERS: u32 = 3;
+        const CODES: u32 = 6;
+        let steps = self.count.saturating_sub(1);
+        let are_new = match self.length {
+            0 => self.count >= NUMBERS && self.rises.saturating_sub(1) * 10 >= steps * 7,
+            _ => self.count >= CODES && !self.differ,
+        };
+        are_new && !self.again
+    }
 }
 
 /// Strong values of one length that speak for a place.
@@ -54,6 +105,11 @@ impl Template {
             *length = atom.measure;
         }
         *if *length == atom.measure { same } else { others } += 1;
+    }
+
+    /// Whether values there name what was made.
+    pub(super) fn makes_anew(&self) -> bool {
+        self.made.are_anew()
     }
 
     /// Whether a value of this length, of letters alone, is as drawn as the others of the place.
@@ -112,6 +168,7 @@ impl Templates {
                     never: atom.never,
                     drawn: (0, 0, 0),
                     last: 0,
+                    made: MadeValues::default(),
                 });
                 self.by_place.insert(key, template);
                 template
@@ -121,6 +178,9 @@ impl Templates {
         of.values += u64::from(atom.first);
         if !atom.said && atom.whole && atom.flags & (WEAK | RULED) == 0 {
             of.takes(atom);
+        }
+        if !atom.said && atom.flags & MADE != 0 {
+            of.made.add(atom);
         }
         template
     }

@@ -268,10 +268,12 @@ fn numbers_of_new_things_are_bound_though_no_request_says_them() {
 
 #[test]
 fn what_a_request_made_is_bound_though_nobody_says_it_again() {
-    let births = |said: &[(&str, u16, &[(&str, &str)], &str)]| -> Vec<String> {
+    type Said<'s> = (&'s str, u16, Option<String>, String);
+    let births = |said: &[Said<'_>]| -> Vec<String> {
         let mut recording = MadeRecording::default();
-        for (request, status, answer, says) in said {
-            recording.say(&SaidExchange { request, answer, says, ..SAID });
+        for (request, status, location, says) in said {
+            let answer: Vec<_> = location.iter().map(|to| ("Location", to.as_str())).collect();
+            recording.say(&SaidExchange { request, answer: &answer, says, ..SAID });
             let exchange = recording.exchanges.last_mut().expect("it was said");
             exchange.response.as_mut().expect("an answer").message.status = *status;
         }
@@ -282,24 +284,48 @@ fn what_a_request_made_is_bound_though_nobody_says_it_again() {
         };
         births.map(shown).collect()
     };
-    let order = r#"{"id":7,"no":3,"qty":5,"items":[{"id":4,"line":1}],"address":{"id":2}}"#;
-    assert_eq!(births(&[("POST /orders", 201, &[], order)]), ["7 order", "4 item", "2 address"]);
+    // What three answers say, the first of them told.
+    let three = |request: &str, status: u16, says: &dyn Fn(u32) -> String| {
+        let said = [7, 8, 9].map(|n| (request, status, None, says(n)));
+        let all = births(&said);
+        all[..all.len() / 3].to_vec()
+    };
+    let order = |n: u32| {
+        format!(
+            r#"{{"id":{n},"no":3,"qty":{n},"items":[{{"id":{}}}],"to":{{"id":{}}},"role":{{"id":{}}}}}"#,
+            n + 40,
+            n + 20,
+            n % 2
+        )
+    };
+    assert_eq!(three("POST /orders", 201, &order), ["7 order", "47 item", "27 to"]);
     // Of a list it may be what was found.
-    assert_eq!(births(&[("POST /orders", 200, &[], order)]), ["7 order", "2 address"]);
-    assert_eq!(births(&[("PUT /orders/7", 200, &[], order)]), [""; 0]);
+    assert_eq!(three("POST /orders", 200, &order), ["7 order", "27 to"]);
+    assert_eq!(three("PUT /orders/7", 200, &order), [""; 0]);
     for looks in ["POST /orders/search", "POST /listOrders", "POST /get", "GET /orders"] {
-        assert_eq!(births(&[(looks, 200, &[], order)]), [""; 0], "{looks}");
+        assert_eq!(three(looks, 200, &order), [""; 0], "{looks}");
     }
-    let location = [("Location", "/admin/orders/7/edit")];
-    assert_eq!(births(&[("POST /admin/orders", 303, &location, "")]), ["7 order"]);
-    assert_eq!(births(&[("GET /admin/orders", 303, &location, "")]), [""; 0]);
-    let node = r#"{"data":{"create":{"id":"UG9zdDo3","databaseId":7,"total":9}}}"#;
-    assert_eq!(births(&[("POST /graphql", 200, &[], node)]), ["UG9zdDo3 ", "7 create"]);
+    // A status, a role or a step comes again, or does not rise.
+    for values in [[1, 2, 1], [3, 2, 1]] {
+        let says = |n: u32| format!(r#"{{"id":{}}}"#, values[n as usize - 7]);
+        assert_eq!(three("POST /orders", 201, &says), [""; 0], "{values:?}");
+    }
+    let node = |n: u32| {
+        let id = crate::message::encoding::base64_of(format!("Post:{n}").as_bytes(), false);
+        format!(r#"{{"data":{{"create":{{"id":"{id}","databaseId":{n},"total":{n}}}}}}}"#)
+    };
+    assert_eq!(three("POST /graphql", 200, &node), ["UG9zdDo3 ", "7 create"]);
+    let led = |request, to: fn(u32) -> String| -> Vec<String> {
+        births(&[7, 8, 9].map(|n| (request, 303, Some(to(n)), String::new())))
+    };
+    let edit = |n| format!("/admin/orders/{n}/edit");
+    assert_eq!(led("POST /admin/orders", edit), ["7 order", "8 order", "9 order"]);
+    assert_eq!(led("GET /admin/orders", edit), [""; 0]);
+    assert_eq!(led("POST /wizard", |n| format!("/wizard/step/{}", n % 2 + 1)), [""; 0]);
     // One that its client chose is its client's.
-    assert_eq!(
-        births(&[("GET /orders/7", 404, &[], ""), ("POST /orders", 201, &[], "{\"id\":7}")]),
-        [""; 0]
-    );
+    let mut chosen = vec![("GET /orders/7", 404, None, String::new())];
+    chosen.extend([7, 8, 9].map(|n| ("POST /orders", 201, None, format!("{{\"id\":{n}}}"))));
+    assert_eq!(births(&chosen), ["8 order", "9 order"]);
 }
 
 #[test]
