@@ -395,6 +395,17 @@ fn a_call_is_tied_to_the_request_that_names_the_same_cart() {
     );
 }
 
+/// An order that a client asks for, answered so after all calls were made.
+fn order_under_way(number: u32, answer: &str) -> Exchange {
+    let order = Made { number, method: "POST", target: "/orders", answer, ..Made::default() };
+    let mut ingress = order.exchange();
+    ingress.id = checkout(number);
+    ingress.client = "198.51.100.4:5000".parse().unwrap();
+    ingress.server = "10.0.0.1:8080".parse().unwrap();
+    ingress.response.as_mut().unwrap().last_byte_ns = Some(9_000_000_000);
+    ingress
+}
+
 /// An id that v1 made up and told its client is another one at v2, also where several exchanges
 /// were under way and any of them may have made the call. One that no answer tells is not.
 #[test]
@@ -413,19 +424,7 @@ fn ids_that_answers_tell_may_be_others_whatever_else_is_under_way() {
                 ..Made::default()
             };
             let answer = if tells { id } else { "done".to_owned() };
-            let mut ingress = Made {
-                number,
-                method: "POST",
-                target: "/orders",
-                answer: &answer,
-                ..Made::default()
-            }
-            .exchange();
-            ingress.id = checkout(number);
-            ingress.client = "198.51.100.4:5000".parse().unwrap();
-            ingress.server = "10.0.0.1:8080".parse().unwrap();
-            ingress.response.as_mut().unwrap().last_byte_ns = Some(9_000_000_000);
-            exchanges.extend([ingress, call.exchange()]);
+            exchanges.extend([order_under_way(number, &answer), call.exchange()]);
         }
         let recording =
             CallRecording::build(exchanges, &EgressSelection::default(), FeatureRules::default())
@@ -466,19 +465,7 @@ fn numbers_that_answers_tell_may_be_others_wherever_they_are_said() {
                 ..Made::default()
             };
             let answer = format!("{{\"{told}\":{}}}", 40 + number);
-            let mut ingress = Made {
-                number,
-                method: "POST",
-                target: "/orders",
-                answer: &answer,
-                ..Made::default()
-            }
-            .exchange();
-            ingress.id = checkout(number);
-            ingress.client = "198.51.100.4:5000".parse().unwrap();
-            ingress.server = "10.0.0.1:8080".parse().unwrap();
-            ingress.response.as_mut().unwrap().last_byte_ns = Some(9_000_000_000);
-            exchanges.extend([ingress, call.exchange()]);
+            exchanges.extend([order_under_way(number, &answer), call.exchange()]);
         }
         let recording =
             CallRecording::build(exchanges, &EgressSelection::default(), FeatureRules::default())

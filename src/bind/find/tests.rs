@@ -328,28 +328,31 @@ fn what_a_request_made_is_bound_though_nobody_says_it_again() {
     assert_eq!(births(&chosen), ["8 order", "9 order"]);
 }
 
+/// What requests with bodies of JSON use, also where one weak value says so: request line, body, and
+/// what the answer says.
+fn uses_in_json(said: &[(&str, &str, &str)]) -> Vec<String> {
+    let mut recording = MadeRecording { bind: Bind::Likely, ..MadeRecording::default() };
+    for (request, body, says) in said {
+        let fields = &[("Content-Type", "application/json")];
+        recording.say(&SaidExchange { request, fields, body, says, ..SAID });
+    }
+    recording.uses()
+}
+
 #[test]
 fn people_are_known_by_what_they_are_to_others() {
-    let mut recording = MadeRecording { bind: Bind::Likely, ..MadeRecording::default() };
-    let mut say = |request: &str, body: &str, says: &str| {
-        recording.say(&SaidExchange {
-            request,
-            fields: &[("Content-Type", "application/json")],
-            body,
-            says,
-            ..SAID
-        });
-    };
-    say("POST /signup", "{}", r#"{"id":4}"#);
-    say("POST /users", "{}", r#"{"id":5}"#);
-    say("POST /pages", r#"{"author_id":5}"#, r#"{"id":1}"#);
-    say("POST /tasks", r#"{"assignee":4,"created_by":5,"points":4}"#, r#"{"id":2}"#);
-    say("GET /users/4", "", "");
-    // Whom nobody made is from before the recording; a membership is no person.
-    say("POST /pages", r#"{"author_id":6,"level":5}"#, "");
-    say("GET /members/5", "", "");
+    let uses = uses_in_json(&[
+        ("POST /signup", "{}", r#"{"id":4}"#),
+        ("POST /users", "{}", r#"{"id":5}"#),
+        ("POST /pages", r#"{"author_id":5}"#, r#"{"id":1}"#),
+        ("POST /tasks", r#"{"assignee":4,"created_by":5,"points":4}"#, r#"{"id":2}"#),
+        ("GET /users/4", "", ""),
+        // Whom nobody made is from before the recording; a membership is no person.
+        ("POST /pages", r#"{"author_id":6,"level":5}"#, ""),
+        ("GET /members/5", "", ""),
+    ]);
     assert_eq!(
-        recording.uses(),
+        uses,
         [
             "0-2 $.author_id 5 0-1",
             "0-3 $.assignee 4 0-0",
@@ -361,68 +364,38 @@ fn people_are_known_by_what_they_are_to_others() {
 
 #[test]
 fn a_parent_is_one_of_its_own_kind() {
-    let mut recording = MadeRecording { bind: Bind::Likely, ..MadeRecording::default() };
-    let mut say = |request: &str, body: &str, says: &str| {
-        recording.say(&SaidExchange {
-            request,
-            fields: &[("Content-Type", "application/json")],
-            body,
-            says,
-            ..SAID
-        });
-    };
-    say("POST /folders", r#"{"name":"a"}"#, r#"{"id":4}"#);
-    say("POST /folders", r#"{"parent_id":4}"#, r#"{"id":5}"#);
-    say("POST /folders", r#"{"parent":5,"rank":5}"#, r#"{"id":6}"#);
-    say("POST /notes", r#"{"parent_id":5,"folder":{"root_id":4}}"#, r#"{"id":9}"#);
-    assert_eq!(
-        recording.uses(),
-        ["0-1 $.parent_id 4 0-0", "0-2 $.parent 5 0-1", "0-3 $.folder.root_id 4 0-0"]
-    );
+    let uses = uses_in_json(&[
+        ("POST /folders", r#"{"name":"a"}"#, r#"{"id":4}"#),
+        ("POST /folders", r#"{"parent_id":4}"#, r#"{"id":5}"#),
+        ("POST /folders", r#"{"parent":5,"rank":5}"#, r#"{"id":6}"#),
+        ("POST /notes", r#"{"parent_id":5,"folder":{"root_id":4}}"#, r#"{"id":9}"#),
+    ]);
+    assert_eq!(uses, ["0-1 $.parent_id 4 0-0", "0-2 $.parent 5 0-1", "0-3 $.folder.root_id 4 0-0"]);
 }
 
 #[test]
 fn an_id_in_a_request_is_of_the_type_beside_it() {
-    let mut recording = MadeRecording { bind: Bind::Likely, ..MadeRecording::default() };
-    let mut say = |request: &str, body: &str, says: &str| {
-        recording.say(&SaidExchange {
-            request,
-            fields: &[("Content-Type", "application/json")],
-            body,
-            says,
-            ..SAID
-        });
-    };
-    say("POST /orders", "{}", r#"{"id":4}"#);
-    say("POST /customers", "{}", r#"{"id":5}"#);
-    say("POST /comments", r#"{"on":{"type":"order","id":4}}"#, r#"{"id":8}"#);
-    say("POST /comments", r#"{"on":{"id":"5","kind":"shop.Customer"}}"#, r#"{"id":9}"#);
-    say("POST /comments", r#"{"on":{"type":"order","id":5}}"#, r#"{"id":10}"#);
-    assert_eq!(recording.uses(), ["0-2 $.on.id 4 0-0", "0-3 $.on.id 5 0-1"]);
+    let uses = uses_in_json(&[
+        ("POST /orders", "{}", r#"{"id":4}"#),
+        ("POST /customers", "{}", r#"{"id":5}"#),
+        ("POST /comments", r#"{"on":{"type":"order","id":4}}"#, r#"{"id":8}"#),
+        ("POST /comments", r#"{"on":{"id":"5","kind":"shop.Customer"}}"#, r#"{"id":9}"#),
+        ("POST /comments", r#"{"on":{"type":"order","id":5}}"#, r#"{"id":10}"#),
+    ]);
+    assert_eq!(uses, ["0-2 $.on.id 4 0-0", "0-3 $.on.id 5 0-1"]);
 }
 
 #[test]
 fn a_number_in_a_request_is_one_that_was_issued_as_a_number() {
-    let mut recording = MadeRecording { bind: Bind::Likely, ..MadeRecording::default() };
-    let mut say = |request: &str, body: &str, says: &str| {
-        recording.say(&SaidExchange {
-            request,
-            fields: &[("Content-Type", "application/json")],
-            body,
-            says,
-            ..SAID
-        });
-    };
-    say("POST /houses", r#"{"no":4}"#, r#"{"id":4}"#);
-    say("POST /houses", r#"{"no":4}"#, r#"{"id":5}"#);
-    say("GET /houses/4", "", "");
-    say("POST /issues", "{}", r#"{"id":71,"number":8}"#);
-    say("POST /links", r#"{"issue":{"number":8}}"#, "");
-    say("GET /issues/8", "", "");
-    assert_eq!(
-        recording.uses(),
-        ["0-2 path[2] 4 0-0", "0-4 $.issue.number 8 0-3", "0-5 path[2] 8 0-3"]
-    );
+    let uses = uses_in_json(&[
+        ("POST /houses", r#"{"no":4}"#, r#"{"id":4}"#),
+        ("POST /houses", r#"{"no":4}"#, r#"{"id":5}"#),
+        ("GET /houses/4", "", ""),
+        ("POST /issues", "{}", r#"{"id":71,"number":8}"#),
+        ("POST /links", r#"{"issue":{"number":8}}"#, ""),
+        ("GET /issues/8", "", ""),
+    ]);
+    assert_eq!(uses, ["0-2 path[2] 4 0-0", "0-4 $.issue.number 8 0-3", "0-5 path[2] 8 0-3"]);
 }
 
 #[test]
