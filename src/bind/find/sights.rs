@@ -35,6 +35,8 @@ pub(super) struct Sights {
     buffer: Vec<u8>,
     orders: bool,
     things: Kinds,
+    /// Roles that are things of their own.
+    roles: things::RoleSet,
     /// Exchanges so far.
     count: u64,
 }
@@ -83,7 +85,15 @@ impl Sights {
     pub(super) fn new(folder: &Path, orders: bool) -> io::Result<Self> {
         let spool = SpoolFile::new(folder)?;
         let sieve = Sieve::default();
-        Ok(Self { spool, sieve, buffer: Vec::new(), orders, things: Kinds::default(), count: 0 })
+        Ok(Self {
+            spool,
+            sieve,
+            buffer: Vec::new(),
+            orders,
+            things: Kinds::default(),
+            roles: 0,
+            count: 0,
+        })
     }
 
     /// Adds an exchange. `template` gives the number of a value's place.
@@ -94,6 +104,7 @@ impl Sights {
     ) -> io::Result<()> {
         let target = String::from_utf8_lossy(&seen.target);
         let path = things::hash(&target, "path") as u32;
+        self.roles |= things::roles_in_path(target.split('?').next().unwrap_or_default());
         let whole_path = things::hash(&target, "the path");
         let changes = if seen.may_change { event::UNSAFE } else { 0 };
         // A path that is posted to is a collection or a door; the others name one thing.
@@ -140,7 +151,8 @@ impl Sights {
         templates: &Templates,
         folder: &Path,
     ) -> io::Result<(Sorted<{ event::BYTES }>, Spooled)> {
-        let Self { spool, sieve, orders, things, .. } = self;
+        let Self { spool, sieve, orders, things, roles, .. } = self;
+        let person = things::person_kind();
         let spooled = spool.finish()?;
         let (mut events, mut kept) = (Sorter::new(folder), SpoolFile::new(folder)?);
         let mut sights = SightReader { window: spooled.window(), at: 0, end: spooled.len() };
@@ -162,6 +174,11 @@ impl Sights {
                 let makes = || templates.get(template).is_some_and(Template::makes_anew);
                 if !said && flags & event::MADE != 0 && !makes() {
                     flags &= !event::MADE;
+                }
+                // Where there are authors, an author is no user.
+                let is_own = |of: &Template| things::role_at(&of.place) & roles != 0;
+                if said && thing == person && templates.get(template).is_some_and(is_own) {
+                    continue;
                 }
                 let may_name = || match thing {
                     UNKNOWN_THING => templates.get(template).is_some_and(|of| of.is_drawn(measure)),

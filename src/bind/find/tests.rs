@@ -363,6 +363,22 @@ fn people_are_known_by_what_they_are_to_others() {
 }
 
 #[test]
+fn where_there_are_authors_an_author_is_no_user() {
+    let said = |path| {
+        [
+            ("POST /users", "{}", r#"{"id":5}"#),
+            ("GET /users/5", "", ""),
+            (path, "", "{}"),
+            ("POST /books", r#"{"author_id":5,"editor_id":5}"#, r#"{"id":1}"#),
+        ]
+    };
+    let uses = ["0-1 path[2] 5 0-0", "0-3 $.author_id 5 0-0", "0-3 $.editor_id 5 0-0"];
+    assert_eq!(uses_in_json(&said("GET /books")), uses);
+    assert_eq!(uses_in_json(&said("GET /authors")), [uses[0], uses[2]]);
+    assert_eq!(uses_in_json(&said("GET /api/author/7?x=1")), [uses[0], uses[2]]);
+}
+
+#[test]
 fn a_parent_is_one_of_its_own_kind() {
     let uses = uses_in_json(&[
         ("POST /folders", r#"{"name":"a"}"#, r#"{"id":4}"#),

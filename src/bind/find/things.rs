@@ -397,6 +397,33 @@ pub(crate) fn is_person(kind: &str) -> bool {
     PEOPLE.contains(&kind) || ROLES.contains(&kind)
 }
 
+/// A bit for each role.
+pub(super) type RoleSet = u32;
+
+/// The roles that a path keeps as things of their own: `/authors/5` is no user.
+pub(super) fn roles_in_path(path: &str) -> RoleSet {
+    let is = |segment: &str, role: &str| {
+        let one = segment.strip_suffix(['s', 'S']).unwrap_or(segment);
+        one.eq_ignore_ascii_case(role) || segment.eq_ignore_ascii_case(role)
+    };
+    let of = |segment: &str| ROLES.iter().position(|role| is(segment, role));
+    path.split('/').filter_map(of).fold(0, |roles, at| roles | 1 << at)
+}
+
+/// The role that a general place is named after, if it is one.
+pub(super) fn role_at(place: &str) -> RoleSet {
+    let place = place.trim_end_matches("[*]").trim_end_matches(['\'', ']']);
+    let name = place.rsplit(['.', ':', '\'', '/', ' ', '[']).next().unwrap_or(place);
+    let thing = identifies(name).filter(|thing| !thing.is_empty()).unwrap_or(name);
+    let role = singular(thing).and_then(|thing| ROLES.iter().position(|role| *role == thing));
+    role.map_or(0, |at| 1 << at)
+}
+
+/// The hash of the kind that all people are of, as [`hash`] tells kinds apart.
+pub(super) fn person_kind() -> u32 {
+    hash("", PERSON) as u32 | 1
+}
+
 /// Kinds under which a person may have been issued.
 pub(crate) fn people() -> impl Iterator<Item = String> {
     PEOPLE.iter().chain(&[PERSON]).map(|kind| (*kind).to_owned())
@@ -869,6 +896,24 @@ mod tests {
         let nouns = Nouns::of(path);
         walk(place.steps(), None, &mut |trail| at(trail, stands, None, &nouns).0)
             .expect("a place has steps")
+    }
+
+    #[test]
+    fn roles_are_found_in_paths_and_in_names_of_places() {
+        let of = |role: &str| role_at(role);
+        assert_eq!(roles_in_path("/api/authors/5/books"), of("author"));
+        assert_eq!(roles_in_path("/Owners"), of("owner"));
+        assert_eq!(roles_in_path("/api/users/5"), 0);
+        for place in
+            ["$.author_id", "$.books[*].author", "query:authorId", "$['a-b'].author", "form:author"]
+        {
+            assert_eq!(role_at(place), of("author"), "{place}");
+            assert!(role_at(place) > 0, "{place}");
+        }
+        for place in ["$.user_id", "$.author.name", "path[2]", ""] {
+            assert_eq!(role_at(place), 0, "{place}");
+        }
+        assert!(ROLES.len() <= RoleSet::BITS as usize);
     }
 
     #[test]
