@@ -160,7 +160,7 @@ impl Bindings {
                             let issuer = bindings.issuers.number(line.id.exchange);
                             bindings.numbers.push(NumberPair { issuer, ..pair });
                             bindings.kinds.extend([pair.thing, pair.raised]);
-                            bindings.add_raise(line.raise, pair.thing);
+                            bindings.add_raise(hash((line.id.copy, line.apart)), pair.thing);
                             bindings.add_apart(line.apart, line.unused_at);
                         }
                         if let Some(make) = line.make {
@@ -189,7 +189,12 @@ impl Bindings {
     fn add_apart(&mut self, apart: Option<i64>, unused_at: Option<u64>) {
         const MOST: usize = 1 << 12;
         let which = usize::from(apart != Some(0));
-        self.alike[which * (1 + usize::from(unused_at.is_some()))] += 1;
+        let [equal, said, others] = &mut self.alike;
+        *match (which, unused_at) {
+            (0, _) => equal,
+            (_, None) => said,
+            (_, Some(_)) => others,
+        } += 1;
         if let Some(at) = unused_at
             && (self.alike_at.len() < MOST || self.alike_at.contains_key(&at))
         {
@@ -364,9 +369,8 @@ struct HashedLine {
     v1_length: u32,
     /// Both, where they are numbers of a thing.
     numbers: Option<NumberPair>,
-    /// By how much v2's number is higher than v1's; its name among those of a copy.
+    /// By how much v2's number is higher than v1's.
     apart: Option<i64>,
-    raise: u64,
     /// Names the place of one that nobody says again.
     unused_at: Option<u64>,
     /// The same as people say it, with the length of v1's.
@@ -466,7 +470,6 @@ fn entry(line: &[u8]) -> Option<Option<HashedLine>> {
             .then(|| NumberPair::of(copy, thing, [&binding.v1, v2])),
     };
     let id = binding.id;
-    let raise = hash((copy, apart));
     let unused_at = binding.flow.is_none().then(|| Back::place(&binding));
     let line = HashedLine {
         id,
@@ -478,7 +481,6 @@ fn entry(line: &[u8]) -> Option<Option<HashedLine>> {
         v1_length,
         numbers,
         apart,
-        raise,
         unused_at,
         spoken,
     };

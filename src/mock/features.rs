@@ -323,7 +323,7 @@ pub(super) fn numbers(
         if anywhere || told::names_one(at) {
             let whole = |part: &str| anywhere || part.len() == value.text.len();
             let parts = told::numbers(value.text).filter(|(.., part)| whole(part));
-            found.extend(parts.map(|(.., part)| told::number_hash(part)));
+            found.extend(parts.map(|(.., part)| text_hash(part)));
         }
     });
     found.sort_unstable();

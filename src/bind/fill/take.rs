@@ -112,7 +112,7 @@ pub fn take(
             Some(_) => found.at(whole, known),
             None => {
                 // Elements that say each other's numbers are none of each other's.
-                let mate = mate(whole).filter(|_| !(found.is_made && whole.thing.is_some()));
+                let mate = mate(whole).filter(|_| !found.numbers_anew(whole.thing));
                 let beside = mate.and_then(|mate| found.within(mate, whole, known));
                 let turn = beside
                     .or_else(|| turns.of_text(text_hash(whole.thing, whole.text), &found.used));
@@ -421,19 +421,23 @@ impl Found {
         self.by_general.get(&general).map_or(&[], Vec::as_slice)
     }
 
+    /// Whether each side numbered things of a kind by its own counter: one may have the other's
+    /// number.
+    fn numbers_anew(&self, thing: Option<&str>) -> bool {
+        self.is_made && thing.is_some()
+    }
+
     /// By what a value is bound to, else by the value itself: at its place, else at one that
     /// differs in numbers.
     fn by_value(&mut self, whole: &Whole<'_>, known: &dyn Known) -> Option<Box<str>> {
         let bound = whole.bound(known);
+        if bound.is_none() && self.numbers_anew(whole.thing) {
+            return None;
+        }
         let wanted = bound.as_deref().unwrap_or(whole.text);
         let exact = self.by_place.get(&whole.at).copied();
         let exact = exact.filter(|&at| !self.used[at] && &*self.values[at].text == wanted);
-        // Of what each side numbers by its own counter one may have the other's number.
-        let is_numbered = self.is_made && bound.is_none() && whole.thing.is_some();
-        let at = exact.filter(|_| !is_numbered).or_else(|| {
-            if is_numbered {
-                return None;
-            }
+        let at = exact.or_else(|| {
             let list = self.by_text.get_mut(&(whole.general, text_hash(None, wanted)))?;
             while let Some(at) = list.pop() {
                 if !self.used[at] {
@@ -527,13 +531,13 @@ impl Turns {
         let texts: Vec<u64> =
             theirs.iter().map(|&at| text_hash(thing, &found.values[at].text)).collect();
         // What is bound already is not new, though v2's list lacks it for now.
-        let (said, shared) = match found.is_made && thing.is_some() {
-            true => (said, Vec::new()),
-            false => (said, texts.clone()),
+        let (by_ours, by_theirs) = match found.numbers_anew(thing) {
+            true => (&[][..], &[][..]),
+            false => (&said[..], &texts[..]),
         };
-        let alone = unshared(&said, &shared).into_iter();
+        let alone = unshared(&said, by_theirs).into_iter();
         let alone: Vec<usize> = alone.filter(|&n| known.bound(ours[n]).is_none()).collect();
-        let left = unshared(&texts, if shared.is_empty() { &[] } else { &said }).into_iter();
+        let left = unshared(&texts, by_ours).into_iter();
         let left = left.filter(|&n| !known.is_issued(texts[n]));
         let left: Vec<usize> = left.map(|n| theirs[n]).collect();
         let mut turns: FxHashMap<u64, Vec<usize>> = FxHashMap::default();

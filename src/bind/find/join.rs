@@ -222,8 +222,8 @@ impl EventGroup {
         }
         match self.source(&event, session) {
             Some(birth) => {
-                // What stands in a token that its client signed takes nothing from the answer.
                 self.is_in_token |= event.is(SIGNED);
+                // What stands in a token that its client signed takes nothing from the answer.
                 self.is_used |=
                     !event.is(SIGNED) && self.birth.is_some_and(|(first, _)| first == birth);
                 finds.used(&birth, &event)?;

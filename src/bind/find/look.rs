@@ -543,10 +543,11 @@ impl<'l> Looker<'l> {
             Step::Segment(_) => return made != Made::Nothing && is_led_to(),
             _ => return false,
         };
+        let names_it = || things::is_nameless(name) && !things::is_counted(name);
         match made {
             Made::Nothing | Made::Elsewhere => false,
-            Made::One => things::is_nameless(name) && !things::is_counted(name) && !is_listed(),
-            Made::All => things::is_nameless(name) && !things::is_counted(name),
+            Made::One => names_it() && !is_listed(),
+            Made::All => names_it(),
         }
     }
 

@@ -607,7 +607,7 @@ pub(crate) fn is_counter(name: &str) -> bool {
 }
 
 /// The words of a name, in lower case: `nextPageToken` has three.
-fn words(name: &str) -> impl Iterator<Item = String> {
+pub(crate) fn words(name: &str) -> impl Iterator<Item = String> {
     let mut words = Vec::new();
     let mut word = String::new();
     let mut before = false;
